@@ -1,0 +1,54 @@
+# The only interface: CI and people call these targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format format-check lint type learning gpu bench wheel clean
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+install: $(INSTALLED) ## Set up .venv with everything that is needed
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(INSTALLED) ## Meta-train a 2-D navigation policy and watch it adapt (a few minutes)
+	$(BIN)/python experiments/demo.py
+
+test: $(INSTALLED) ## Run the tests
+	$(BIN)/python -m pytest
+
+learning: $(INSTALLED) ## Run the slower tests that train
+	$(BIN)/python -m pytest -m learning
+
+gpu: $(INSTALLED) ## Run the tests that need CUDA
+	$(BIN)/python -m pytest -m gpu
+
+format: $(INSTALLED) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+format-check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+
+lint: $(INSTALLED) ## Lint
+	$(BIN)/ruff check .
+
+type: $(INSTALLED) ## Check the types
+	$(BIN)/mypy
+
+check: format-check lint type test ## Everything that CI asks for
+
+bench: $(INSTALLED) ## Run every benchmark (about 20 minutes) and write experiments/benchmarks/results.json
+	$(BIN)/python experiments/benchmarks/run_all.py $(BENCH_ARGS)
+
+wheel: $(INSTALLED) ## Build the wheel into dist/
+	$(BIN)/python -m build --wheel
+
+clean: ## Remove what the targets made, runs excepted
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

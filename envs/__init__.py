@@ -1,0 +1,65 @@
+"""Task distributions and environments whose tasks are drawn from them.
+
+``import envs`` registers the families with gymnasium. ``gymnasium.make(id)`` gives the single
+environment, ``gymnasium.make_vec(id, num_envs=...)`` the batched one. The ids are the keys of
+:data:`FAMILIES`.
+"""
+
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+
+from envs.family import Family, FamilyEnv, FamilyVectorEnv
+from envs.point import PointCorners, PointGoal, PointGoalSparse
+from envs.tasks import Choice, Disk, Distribution, LogUniform, Product, Uniform, validate_task
+from envs.vector import TaskVectorEnv
+
+__all__ = [
+    "FAMILIES",
+    "Choice",
+    "Disk",
+    "Distribution",
+    "Family",
+    "FamilyEnv",
+    "FamilyVectorEnv",
+    "LogUniform",
+    "PointCorners",
+    "PointGoal",
+    "PointGoalSparse",
+    "Product",
+    "TaskVectorEnv",
+    "Uniform",
+    "validate_task",
+]
+
+FAMILIES: dict[str, tuple[type[Any], int]] = {
+    "metarl/PointGoal-v0": (PointGoal, 100),
+    "metarl/PointGoalSparse-v0": (PointGoalSparse, 20),
+    "metarl/PointCorners-v0": (PointCorners, 100),
+}
+"""Environment id to family and time limit."""
+
+
+def _single(family_type: type[Any], *, task: Any = None, **options: Any) -> FamilyEnv:
+    return FamilyEnv(family_type(**options), task)
+
+
+def _vector(
+    family_type: type[Any],
+    *,
+    num_envs: int,
+    max_episode_steps: int,
+    autoreset_mode: Any = gym.vector.AutoresetMode.NEXT_STEP,
+    **options: Any,
+) -> FamilyVectorEnv:
+    return FamilyVectorEnv(family_type(**options), num_envs, max_episode_steps, autoreset_mode)
+
+
+for _id, (_family, _limit) in FAMILIES.items():
+    gym.register(
+        _id,
+        entry_point=partial(_single, _family),
+        vector_entry_point=partial(_vector, _family),
+        max_episode_steps=_limit,
+    )

@@ -1,0 +1,156 @@
+"""Point-mass families in the plane: the state is a position, an action a clipped displacement.
+
+* :class:`PointGoal`: 2-D navigation of the MAML paper, dense reward.
+* :class:`PointGoalSparse`: goals on a half circle, reward only near the goal (PEARL).
+* :class:`PointCorners`: four corners, reward only outside the start region (ProMP).
+
+None of them shows its goal in the observation: it has to be found from rewards.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from envs.family import Array, Outcome
+from envs.tasks import Choice, Product, Task, Uniform
+
+POSITION_SPACE = spaces.Box(-np.inf, np.inf, (2,), dtype=np.float32)
+
+
+def distance(x: Array, y: Array) -> Array:
+    """Euclidean distance of positions ``[..., 2]``, ``[...]``."""
+    dx, dy = x[..., 0] - y[..., 0], x[..., 1] - y[..., 1]
+    return np.asarray(np.sqrt(dx * dx + dy * dy))
+
+
+def _clip(action: NDArray[Any], limit: float) -> Array:
+    # np.clip costs several times these two calls on a single environment's action
+    return np.minimum(np.maximum(np.asarray(action, np.float64), -limit), limit)
+
+
+class PointGoal:
+    """2-D navigation to an unseen goal (Finn et al. 2017, section 5.3; ``point_env_randgoal``).
+
+    * Observation: position (x, y), float32. Start (0, 0).
+    * Action: displacement, each component clipped to ±0.1.
+    * Task: ``goal`` uniform over [-0.5, 0.5]².
+    * Reward: -||x' - goal||, the plain distance after the move.
+    * Ends: terminated when |x' - goal| < 0.01 in both components; time limit 100.
+    """
+
+    step_limit = 0.1
+    tolerance = 0.01
+    observation_space = POSITION_SPACE
+    action_space = spaces.Box(-step_limit, step_limit, (2,), dtype=np.float32)
+
+    def __init__(self) -> None:
+        self.task_distribution = Product({"goal": Uniform([-0.5, -0.5], 0.5)})
+
+    def start(self, rng: np.random.Generator, leading: tuple[int, ...]) -> Array:
+        """The origin."""
+        return np.zeros((*leading, 2))
+
+    def step(self, state: Array, action: NDArray[Any], task: Task) -> Outcome:
+        """Move, then measure the distance."""
+        state = state + _clip(action, self.step_limit)
+        offset = np.abs(state - task["goal"])
+        close = offset < self.tolerance
+        return Outcome(state, -distance(state, task["goal"]), close[..., 0] & close[..., 1])
+
+    def observe(self, state: Array, task: Task) -> NDArray[np.float32]:
+        """The position."""
+        return state.astype(np.float32)
+
+
+class PointGoalSparse:
+    """Goals on the unit half circle with a reward that really is sparse (Rakelly et al. 2019).
+
+    * Observation: position (x, y), float32. Start (0, 0).
+    * Action: displacement, each component clipped to ±0.1.
+    * Task: ``goal``, one of 100 at angles linspace(0, π) on the unit circle; a fixed fifth of them
+      is held out. Any goal of [-1, 1]² can be given.
+    * Reward: 1 - ||x' - goal|| within 0.2 of the goal, else 0. The released PEARL environment
+      returns the dense distance from ``step`` and uses the sparse reward for context only; here
+      ``step`` returns the sparse reward and nothing else.
+    * Ends: never terminated; time limit 20.
+    """
+
+    step_limit = 0.1
+    goal_radius = 0.2
+    num_goals = 100
+    observation_space = POSITION_SPACE
+    action_space = spaces.Box(-step_limit, step_limit, (2,), dtype=np.float32)
+
+    def __init__(self) -> None:
+        angles = np.linspace(0.0, np.pi, self.num_goals)
+        goals = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+        space = spaces.Box(-1.0, 1.0, (2,), dtype=np.float64)
+        held_out = range(2, self.num_goals, 5)  # 20 goals, none at the ends of the arc
+        self.task_distribution = Product({"goal": Choice(goals, held_out, space)})
+
+    def start(self, rng: np.random.Generator, leading: tuple[int, ...]) -> Array:
+        """The origin."""
+        return np.zeros((*leading, 2))
+
+    def step(self, state: Array, action: NDArray[Any], task: Task) -> Outcome:
+        """Move; reward only near the goal."""
+        state = state + _clip(action, self.step_limit)
+        gap = distance(state, task["goal"])
+        reward = np.where(gap <= self.goal_radius, 1.0 - gap, 0.0)
+        return Outcome(state, reward, np.zeros(gap.shape, bool))
+
+    def observe(self, state: Array, task: Task) -> NDArray[np.float32]:
+        """The position."""
+        return state.astype(np.float32)
+
+
+class PointCorners:
+    """Four corners, one of them the goal (Rothfuss et al. 2019; ``point_env_2d_corner``).
+
+    * Observation: position (x, y), float32. Start uniform over [-0.2, 0.2]².
+    * Action: displacement, each component clipped to ±0.2.
+    * Task: ``goal`` uniform over {(±2, ±2)}. These four are all the tasks there are, so none is
+      held out: training and evaluation share them (``task_distribution.disjoint`` is False).
+    * Reward: ``sparse``: 0 within ||x'||₁ < 0.5; else, where the goal is the nearest corner, the
+      progress ||x - goal|| - ||x' - goal||; else 0. ``dense``: -||x' - goal||; ``dense_squared``:
+      its negated square.
+    * Ends: never terminated; time limit 100.
+
+    Args:
+        reward: ``sparse``, ``dense`` or ``dense_squared``.
+    """
+
+    step_limit = 0.2
+    corners = np.array([[-2.0, -2.0], [-2.0, 2.0], [2.0, -2.0], [2.0, 2.0]])
+    observation_space = POSITION_SPACE
+    action_space = spaces.Box(-step_limit, step_limit, (2,), dtype=np.float32)
+
+    def __init__(self, reward: Literal["sparse", "dense", "dense_squared"] = "sparse") -> None:
+        if reward not in ("sparse", "dense", "dense_squared"):
+            raise ValueError(f"reward must be sparse, dense or dense_squared, got {reward!r}")
+        self.reward = reward
+        self.task_distribution = Product({"goal": Choice(self.corners)})
+
+    def start(self, rng: np.random.Generator, leading: tuple[int, ...]) -> Array:
+        """Uniform in the start square."""
+        return rng.uniform(-0.2, 0.2, (*leading, 2))
+
+    def step(self, state: Array, action: NDArray[Any], task: Task) -> Outcome:
+        """Move; the reward depends on the variant."""
+        moved = state + _clip(action, self.step_limit)
+        goal = task["goal"]
+        gap = distance(moved, goal)
+        if self.reward == "sparse":
+            # the nearest corner has the signs of the position; on an axis two are equally near
+            nearest = (moved * goal >= 0).all(-1)
+            outside = np.abs(moved).sum(-1) >= 0.5
+            reward = np.where(nearest & outside, distance(state, goal) - gap, 0.0)
+        else:
+            reward = -gap if self.reward == "dense" else -(gap**2)
+        return Outcome(moved, reward, np.zeros(gap.shape, bool))
+
+    def observe(self, state: Array, task: Task) -> NDArray[np.float32]:
+        """The position."""
+        return state.astype(np.float32)

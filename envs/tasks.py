@@ -1,0 +1,249 @@
+"""Task distributions: what a task may be, and how train and held-out tasks are drawn.
+
+A task is a ``dict[str, np.ndarray]`` that fits a ``gymnasium.spaces.Dict``. A *batch* of tasks is
+the same dict with a leading axis. A distribution draws from one of two **disjoint** parts:
+
+* ``train``: what meta-training sees;
+* ``held_out``: what evaluation sees, never drawn in training.
+
+A continuous distribution is cut in the space of its uniforms, ten cells a dimension, of which a
+fifth are held out in a lattice pattern: each row and column of cells loses an equal share, so both
+parts keep the marginals and every held-out cell lies among train cells. ``Choice`` holds out the
+values it is told to; with none, both parts are the whole finite set and ``disjoint`` is False.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import ArrayLike, NDArray
+
+Task = dict[str, NDArray[Any]]
+"""One task, or a batch of them with a leading axis."""
+
+Split = Literal["train", "held_out"]
+
+CELLS = 10  # cells a dimension of the unit cube
+HELD_OUT_PERIOD = 5  # one cell in five is held out
+HELD_OUT_COLOUR = 2  # not 0: the extreme cells of a one-dimensional distribution are train cells
+
+
+class Distribution(ABC):
+    """A distribution over one entry of a task."""
+
+    space: spaces.Box
+    """Every value the entry may take; wider than the distribution where that makes sense."""
+
+    disjoint: bool = True
+    """Whether the train and held-out parts share no value."""
+
+    @abstractmethod
+    def sample(self, rng: np.random.Generator, num: int, split: Split) -> NDArray[Any]:
+        """Draw ``num`` values ``[num, *space.shape]`` of one part."""
+
+
+class _Continuous(Distribution):
+    """A distribution given by a map from the unit cube, cut into train and held-out cells."""
+
+    num_uniforms: int
+
+    @abstractmethod
+    def transform(self, uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Uniforms ``[num, num_uniforms]`` in [0, 1) to values ``[num, *space.shape]``."""
+
+    def sample(self, rng: np.random.Generator, num: int, split: Split) -> NDArray[np.float64]:
+        """Draw ``num`` values of one part by rejection in the unit cube."""
+        accepted = np.empty((0, self.num_uniforms))
+        while len(accepted) < num:
+            uniforms = rng.random((2 * HELD_OUT_PERIOD * num, self.num_uniforms))
+            keep = is_held_out(uniforms) == (split == "held_out")
+            accepted = np.concatenate([accepted, uniforms[keep]])
+        return self.transform(accepted[:num])
+
+
+def is_held_out(uniforms: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which points ``[num, d]`` of the unit cube fall in held-out cells.
+
+    Cell (i_1, ..., i_d) is held out where (1·i_1 + 2·i_2 + ... + d·i_d) mod 5 is 2, each weight
+    taken so that it is never a multiple of 5.
+    """
+    cells = np.floor(uniforms * CELLS).astype(np.int64)
+    weights = np.arange(uniforms.shape[1]) % (HELD_OUT_PERIOD - 1) + 1
+    held_out: NDArray[np.bool_] = (cells @ weights) % HELD_OUT_PERIOD == HELD_OUT_COLOUR
+    return held_out
+
+
+class Uniform(_Continuous):
+    """Independent uniforms between ``low`` and ``high``, elementwise.
+
+    Args:
+        low: lower bounds, any shape.
+        high: upper bounds, of the same shape or a number.
+    """
+
+    def __init__(self, low: ArrayLike, high: ArrayLike) -> None:
+        self.low, self.high = np.broadcast_arrays(np.asarray(low, float), np.asarray(high, float))
+        if not (self.low < self.high).all():
+            bounds = f"low={self.low.tolist()}, high={self.high.tolist()}"
+            raise ValueError(f"Uniform needs low < high, got {bounds}")
+        self.num_uniforms = self.low.size
+        self.space = _box(self.low, self.high)
+
+    def transform(self, uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Stretch the unit cube."""
+        values = uniforms.reshape(-1, *self.low.shape)
+        return np.asarray(self.low + (self.high - self.low) * values, np.float64)
+
+
+class LogUniform(_Continuous):
+    """Independent ``base ** U(low, high)``, elementwise.
+
+    The rand-params families draw their multipliers from it.
+
+    Args:
+        low: lower exponents, any shape.
+        high: upper exponents, of the same shape or a number.
+        base: positive base.
+    """
+
+    def __init__(self, low: ArrayLike, high: ArrayLike, base: float = np.e) -> None:
+        if base <= 0:
+            raise ValueError(f"LogUniform needs a positive base, got {base}")
+        self.exponents = Uniform(low, high)
+        self.base = base
+        self.num_uniforms = self.exponents.num_uniforms
+        bounds = np.stack([base**self.exponents.low, base**self.exponents.high])
+        self.space = _box(bounds.min(0), bounds.max(0))
+
+    def transform(self, uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Raise the base to uniform exponents."""
+        return np.asarray(self.base ** self.exponents.transform(uniforms), np.float64)
+
+
+class Disk(_Continuous):
+    """Uniform over the plane disk of a radius around the origin: radius·sqrt(U), angle U(0, 2π)."""
+
+    def __init__(self, radius: float) -> None:
+        if radius <= 0:
+            raise ValueError(f"Disk needs a positive radius, got {radius}")
+        self.radius = radius
+        self.num_uniforms = 2
+        self.space = spaces.Box(-radius, radius, (2,), dtype=np.float64)
+
+    def transform(self, uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Polar coordinates with area-preserving radius."""
+        radius, angle = self.radius * np.sqrt(uniforms[:, 0]), 2 * np.pi * uniforms[:, 1]
+        return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
+
+
+class Choice(Distribution):
+    """Uniform over a finite list of values.
+
+    Args:
+        values: the values, ``[num_values, *shape]``.
+        held_out: indices of the held-out values. With none, both parts are all the values.
+        space: where a given task may lie; by default the box around the values.
+    """
+
+    def __init__(
+        self, values: ArrayLike, held_out: Sequence[int] = (), space: spaces.Box | None = None
+    ) -> None:
+        self.values = np.asarray(values, float)
+        if self.values.ndim < 1 or len(self.values) == 0:
+            raise ValueError("Choice needs at least one value")
+        chosen = np.zeros(len(self.values), bool)
+        chosen[list(held_out)] = True
+        if chosen.all():
+            raise ValueError("Choice needs at least one value that is not held out")
+        self.disjoint = bool(chosen.any())
+        self._parts = {
+            "train": self.values[~chosen],
+            "held_out": self.values[chosen if self.disjoint else ~chosen],
+        }
+        self.space = space or _box(self.values.min(0), self.values.max(0))
+
+    def sample(self, rng: np.random.Generator, num: int, split: Split) -> NDArray[Any]:
+        """Draw ``num`` values of one part, with replacement."""
+        part = self._parts[split]
+        return part[rng.integers(len(part), size=num)]
+
+
+class Product:
+    """A task distribution: independent entries by name.
+
+    >>> goals = Product({"goal": Uniform([-0.5, -0.5], 0.5)})
+    >>> goals.sample(np.random.default_rng(0), 3, "held_out")["goal"].shape
+    (3, 2)
+    """
+
+    def __init__(self, parts: Mapping[str, Distribution]) -> None:
+        self.parts = dict(parts)
+        self.space = spaces.Dict({name: part.space for name, part in self.parts.items()})
+
+    @property
+    def disjoint(self) -> bool:
+        """Whether train and held-out tasks differ in at least one entry, always."""
+        return any(part.disjoint for part in self.parts.values())
+
+    def sample(self, rng: np.random.Generator, num: int, split: Split = "train") -> Task:
+        """Draw a batch of ``num`` tasks; a held-out task is held out in every entry."""
+        return {name: part.sample(rng, num, split) for name, part in self.parts.items()}
+
+
+def unstack(tasks: Task) -> list[Task]:
+    """A batch of tasks as a list of single tasks."""
+    num = len(next(iter(tasks.values())))
+    return [{name: values[i] for name, values in tasks.items()} for i in range(num)]
+
+
+def validate_task(space: spaces.Dict, task: Mapping[str, ArrayLike]) -> Task:
+    """A task as arrays of the space's dtypes.
+
+    Raises:
+        ValueError: one line that names the entry, what it is and what it should be.
+
+    Returns:
+        Copies, so that a task stays what it is when the caller's arrays change.
+
+    >>> validate_task(spaces.Dict({"goal": spaces.Box(-1, 1, (2,))}), {"goal": [0.5, 3.0]})
+    Traceback (most recent call last):
+    ...
+    ValueError: task entry 'goal' is [0.5, 3.0]; it must lie within [-1.0, 1.0] and have shape (2,)
+    """
+    if not isinstance(task, Mapping):
+        raise ValueError(f"a task has the entries {sorted(space.spaces)}, got {task!r}")
+    if set(task) != set(space.spaces):
+        raise ValueError(f"a task has the entries {sorted(space.spaces)}, got {sorted(task)}")
+    checked: Task = {}
+    for name, part in space.spaces.items():
+        try:
+            value = np.array(task[name], dtype=part.dtype)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"task entry {name!r} is not numeric: {task[name]!r}") from error
+        if not part.contains(value):
+            raise ValueError(
+                f"task entry {name!r} is {json.dumps(value.tolist())}; it must {describe(part)}"
+            )
+        checked[name] = value
+    return checked
+
+
+def _box(low: ArrayLike, high: ArrayLike) -> spaces.Box:
+    # the shape is given because Box makes a number's box (1,) where its values are ()
+    low, high = np.asarray(low), np.asarray(high)
+    return spaces.Box(low, high, low.shape, dtype=np.float64)
+
+
+def describe(space: spaces.Space[Any]) -> str:
+    """What fits the space, as a phrase after "must"."""
+    if not isinstance(space, spaces.Box):
+        return f"fit {space}"
+    low, high = np.unique(space.low), np.unique(space.high)
+    if len(low) == len(high) == 1:
+        bounds = f"[{low[0]}, {high[0]}]"
+    else:
+        bounds = f"[{space.low.tolist()}, {space.high.tolist()}]"
+    return f"lie within {bounds} and have shape {space.shape}"

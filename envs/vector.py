@@ -1,0 +1,173 @@
+"""``TaskVectorEnv``: a gymnasium vector environment in which every environment has its own task.
+
+The base class owns what all batched families share: the tasks, the time limit, autoreset. A family
+implements three hooks on whole arrays (``_start``, ``_advance``, ``_observe``). Tasks are *sticky*:
+they stay through resets until they are set again. Set them for all environments at once with
+``set_tasks`` or through gymnasium's own ``set_attr("task", [...])``, which also works on
+``SyncVectorEnv`` and ``AsyncVectorEnv`` of single environments.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from envs.tasks import Product, Task, unstack, validate_task
+
+
+class TaskVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]], ABC):
+    """Base of the batched families.
+
+    Args:
+        num_envs: number of environments.
+        observation_space: of a single environment.
+        action_space: of a single environment.
+        task_distribution: where tasks come from; its space is ``task_space``.
+        max_episode_steps: time limit, in steps; ``truncations`` marks it.
+        autoreset_mode: as in gymnasium.
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        *,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        task_distribution: Product,
+        max_episode_steps: int,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+    ) -> None:
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+        if max_episode_steps < 1:
+            raise ValueError(f"max_episode_steps must be at least 1, got {max_episode_steps}")
+        self.num_envs = num_envs
+        self.single_observation_space = observation_space
+        self.single_action_space = action_space
+        self.observation_space = batch_space(observation_space, num_envs)
+        self.action_space = batch_space(action_space, num_envs)
+        self.task_distribution = task_distribution
+        self.task_space = task_distribution.space
+        self.max_episode_steps = max_episode_steps
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
+        self._elapsed = np.zeros(num_envs, np.int64)
+        self._finished = np.zeros(num_envs, bool)
+        self.set_tasks(task_distribution.sample(self.np_random, num_envs, "train"))
+
+    @abstractmethod
+    def _start(self, rows: NDArray[np.bool_]) -> None:
+        """Put the chosen environments into a start state, drawn from ``self.np_random``."""
+
+    @abstractmethod
+    def _advance(self, actions: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Step every environment; rewards and terminations ``[num_envs]``."""
+
+    @abstractmethod
+    def _observe(self) -> NDArray[Any]:
+        """Fresh observations of every environment, not views of the state."""
+
+    @property
+    def tasks(self) -> Task:
+        """The current tasks, a batch of ``num_envs``."""
+        return self._tasks
+
+    def set_tasks(self, tasks: Task) -> None:
+        """Give every environment its task: a batch of ``num_envs``; they hold from now on."""
+        if set(tasks) != set(self.task_space.spaces):
+            raise ValueError(
+                f"a task has the entries {sorted(self.task_space.spaces)}, got {sorted(tasks)}"
+            )
+        for name, part in self.task_space.spaces.items():
+            expected = (self.num_envs, *(part.shape or ()))
+            shape = np.shape(tasks[name])
+            if shape != expected:
+                raise ValueError(f"task entry {name!r} of a batch must be {expected}, got {shape}")
+        batch = {name: np.array(tasks[name], part.dtype) for name, part in self.task_space.items()}
+        for name, part in self.task_space.items():
+            if isinstance(part, spaces.Box):
+                valid = ((batch[name] >= part.low) & (batch[name] <= part.high)).reshape(
+                    self.num_envs, -1
+                )
+                if not valid.all():
+                    bad = int(np.argmin(valid.all(axis=1)))
+                    validate_task(self.task_space, unstack(batch)[bad])
+        self._tasks = batch
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Start all environments, or those of ``options["reset_mask"]``, in their current tasks.
+
+        Args:
+            seed: one seed for the whole batch; of a list the first counts.
+            options: ``reset_mask``, bool ``[num_envs]``.
+        """
+        first = seed[0] if isinstance(seed, list) else seed
+        super().reset(seed=first)
+        everywhere = np.ones(self.num_envs, bool)
+        mask = np.asarray((options or {}).get("reset_mask", everywhere), bool)
+        if mask.shape != (self.num_envs,):
+            raise ValueError(f"reset_mask must have shape ({self.num_envs},), got {mask.shape}")
+        self._restart(mask)
+        return self._observe(), {}
+
+    def step(
+        self, actions: NDArray[Any]
+    ) -> tuple[
+        NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
+    ]:
+        """Advance every environment by one step, as gymnasium's vector API defines it."""
+        restart = self._finished
+        next_step = self.autoreset_mode == AutoresetMode.NEXT_STEP
+        rewards, terminations = self._advance(actions)
+        self._elapsed += 1
+        truncations = self._elapsed >= self.max_episode_steps
+        if next_step and restart.any():
+            # NEXT_STEP: this step only resets the environments that ended in the last one
+            self._restart(restart)
+            rewards = np.where(restart, 0.0, rewards)
+            terminations, truncations = terminations & ~restart, truncations & ~restart
+        finished = terminations | truncations
+        self._finished = finished
+        observations = self._observe()
+        info: dict[str, Any] = {}
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and finished.any():
+            info = {"final_obs": observations, "_final_obs": finished}
+            self._restart(finished)
+            observations = self._observe()
+        return observations, rewards, terminations, truncations, info
+
+    def _restart(self, rows: NDArray[np.bool_]) -> None:
+        self._start(rows)
+        self._elapsed[rows] = 0
+        self._finished = self._finished & ~rows
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """The attribute of each environment, as gymnasium's vector environments return it."""
+        if name == "task":
+            return tuple(unstack(self._tasks))
+        return (getattr(self, name),) * self.num_envs
+
+    def set_attr(self, name: str, values: Sequence[Any] | Any) -> None:
+        """Set ``task``: a list with one task an environment, or one task for all of them."""
+        if name != "task":
+            raise AttributeError(f"only 'task' can be set for each environment, got {name!r}")
+        single = isinstance(values, dict)
+        tasks: list[Any] = [values] * self.num_envs if single else list(values)
+        if len(tasks) != self.num_envs:
+            raise ValueError(f"need one task an environment ({self.num_envs}), got {len(tasks)}")
+        checked = [validate_task(self.task_space, task) for task in tasks[: 1 if single else None]]
+        checked = checked * self.num_envs if single else checked
+        self.set_tasks({name: np.stack([t[name] for t in checked]) for name in self.task_space})
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """Read an attribute of each environment; batched environments have no methods to call."""
+        if args or kwargs:
+            raise AttributeError(f"{type(self).__name__} has no method {name!r} an environment")
+        return self.get_attr(name)

@@ -1,0 +1,10 @@
+"""metarl: meta-reinforcement learning and few-shot adaptation, batch-first over tasks."""
+
+from importlib.metadata import version
+
+from metarl.core import MAML, AdaptedModel, ProtoNet
+from metarl.rl import load_policy
+
+__version__ = version("metarl")
+
+__all__ = ["MAML", "AdaptedModel", "ProtoNet", "__version__", "load_policy"]

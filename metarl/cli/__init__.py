@@ -1,0 +1,112 @@
+"""The ``metarl`` command: options to config objects, one function a command, one line an error.
+
+Exit status: 0 done, 2 the user's input is wrong, 130 interrupted with a checkpoint written,
+1 a defect of ours.
+"""
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+
+from metarl.cli.adapt import Adapt, adapt
+from metarl.cli.configs import LEARNERS
+from metarl.cli.environments import print_families
+from metarl.cli.errors import UserError, nearest
+from metarl.cli.evaluate import Evaluate, evaluate
+from metarl.cli.train import Resume, Train, resume, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Envs:
+    """Table of the task families."""
+
+
+Command = (
+    Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Resume, tyro.conf.subcommand("resume")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Adapt, tyro.conf.subcommand("adapt")]
+    | Annotated[Envs, tyro.conf.subcommand("envs")]
+)
+
+COMMANDS = ("train", "resume", "evaluate", "adapt", "envs")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(_parse(given))
+    except UserError as error:
+        sys.stderr.write(f"metarl: error: {error}\n")
+        return 2
+
+
+def _run(command: Any) -> int:
+    if isinstance(command, Envs):
+        print_families(Console(width=None if Console().is_terminal else 140))
+        return 0
+    actions: dict[type[Any], Any] = {
+        Train: train,
+        Resume: resume,
+        Evaluate: evaluate,
+        Adapt: adapt,
+    }
+    status: int = actions[type(command)](command)
+    return status
+
+
+def _parse(given: list[str]) -> Any:
+    """The command; tyro's boxed complaints become one line."""
+    _check_names(given)
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(
+                Command,
+                prog="metarl",
+                args=given,
+                config=(
+                    tyro.conf.OmitArgPrefixes,
+                    tyro.conf.OmitSubcommandPrefixes,
+                    tyro.conf.CascadeSubcommandArgs,
+                ),
+            )
+    except ValueError as error:  # from a config's own checks
+        raise UserError(_as_option(str(error))) from error
+    except SystemExit as leaving:
+        if leaving.code in (0, None):
+            raise
+        raise UserError(_one_line(complaint.getvalue())) from leaving
+
+
+def _check_names(given: list[str]) -> None:
+    """Suggest the nearest command and learner, which tyro does not."""
+    if not given or given[0].startswith("-"):
+        return
+    if given[0] not in COMMANDS:
+        raise UserError(f"unknown command {given[0]!r}; {nearest(given[0], COMMANDS)}")
+    learner = given[1] if given[0] == "train" and len(given) > 1 else "-"
+    if not learner.startswith("-") and learner not in LEARNERS:
+        raise UserError(f"unknown learner {learner!r}; {nearest(learner, LEARNERS)}")
+
+
+def _as_option(message: str) -> str:
+    """A config's complaint with its field spelt as the option: inner_lr to --inner-lr."""
+    name, space, rest = message.partition(" ")
+    return f"--{name.replace('_', '-')}{space}{rest}" if re.fullmatch(r"[a-z_]+", name) else message
+
+
+def _one_line(box: str) -> str:
+    """The text of tyro's error box without its frame and its pointer to the help."""
+    text = re.sub(r"[│╭╮╰╯]|─+", " ", box)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    kept = [line for line in lines if line and not line.startswith(("For full help", "metarl "))]
+    return " ".join(kept)

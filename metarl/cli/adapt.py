@@ -1,0 +1,90 @@
+"""``metarl adapt``: adapt a run's policy to one given task and keep it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from rich.console import Console
+
+from metarl.cli.errors import UserError
+from metarl.cli.evaluate import adapt_from, planar_paths, write_json
+from metarl.cli.runs import load_run, make_policy, make_sampler, parse_json, policy_spec
+from metarl.core import select
+from metarl.report import draw_paths
+from metarl.rl import Actor
+from metarl.train import DeviceName
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapt:
+    """Adapt to one given task; keeps the policy, both returns and a picture."""
+
+    run: tyro.conf.Positional[Path]
+    """The run folder."""
+    task: str
+    """The task as JSON that fits the family's task space, such as '{"goal": [0.3, -0.4]}'."""
+    output: Path
+    """Folder for the adapted policy."""
+    steps: int = 3
+    """Adaptation steps."""
+    trajectories: int | None = None
+    """Trajectories a step; as in training by default."""
+    seed: int = 0
+    """Draws the noise."""
+    device: DeviceName | None = None
+    """Another device than the run's."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps must be at least 1, got {self.steps}")
+        if self.trajectories is not None and self.trajectories < 1:
+            raise ValueError(f"trajectories must be at least 1, got {self.trajectories}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, got {self.seed}")
+
+
+def adapt(options: Adapt) -> int:
+    """Run ``metarl adapt``."""
+    task = parse_json("--task", options.task)
+    run = load_run(options.run, options.device)
+    num_trajectories = options.trajectories or run.config.sampling.num_trajectories
+    sampler = make_sampler(run.config, num_tasks=1, num_trajectories=num_trajectories)
+    try:
+        sampler.set_tasks([task])
+    except ValueError as error:
+        raise UserError(f"--task: {error}") from error
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output {options.output} cannot be written: {error.strerror}") from error
+
+    step_sizes = run.learner.config.step_sizes(options.steps)
+    rng = np.random.default_rng(options.seed)
+    experience, params = adapt_from(run, sampler, step_sizes, rng, options.seed)
+    returns = experience.returns()[:, 0].tolist()
+    policy = make_policy(run.config, sampler)
+    policy.load_state_dict(select(params, 0))
+    Actor(policy, policy_spec(run.config, sampler), sampler.scaling).save(
+        options.output / "policy.pt"
+    )
+    write_json(
+        options.output / "adaptation.json",
+        {
+            "env": run.config.env,
+            "learner": run.config.learner,
+            "seed": options.seed,
+            "task": task,
+            "steps": list(range(options.steps + 1)),
+            "returns": returns,
+            "trajectories": num_trajectories,
+        },
+    )
+    paths = planar_paths(sampler, experience)
+    if paths is not None:
+        draw_paths(options.output / "adaptation.png", paths[0])
+    console = Console(soft_wrap=True)
+    console.print(f"return before adaptation: {returns[0]:.2f}")
+    console.print(f"return after {options.steps} steps: {returns[-1]:.2f}")
+    console.print(f"adapted policy: {options.output / 'policy.pt'}")
+    return 0

@@ -1,0 +1,131 @@
+"""What a training run is told, as frozen dataclasses; they are the options of ``metarl train``.
+
+``LEARNERS`` maps the names of the command line to config and learner.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import metarl
+from metarl.cli.errors import UserError, nearest
+from metarl.nn.mlp import Activation
+from metarl.rl import MAMLTRPO, MAMLVPG, MAMLConfig, MAMLTRPOConfig, MAMLVPGConfig
+from metarl.rl.learner import MAMLLearner
+from metarl.train import DeviceName, Schedule
+
+LEARNERS: dict[str, tuple[type[MAMLConfig], type[MAMLLearner]]] = {
+    "maml-trpo": (MAMLTRPOConfig, MAMLTRPO),
+    "maml-vpg": (MAMLVPGConfig, MAMLVPG),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig:
+    """Shape and start of the policy."""
+
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    """Widths of the hidden layers."""
+    activation: Activation = "tanh"
+    """Between the layers."""
+    initial_log_std: float = 0.0
+    """Starting log standard deviation of the actions."""
+    min_log_std: float = -1.0
+    """Floor of the log standard deviation. Inner steps grow with 1/σ, so it also bounds them."""
+
+    def __post_init__(self) -> None:
+        if not self.hidden_sizes or min(self.hidden_sizes) < 1:
+            raise ValueError(f"hidden_sizes must be widths of at least 1, got {self.hidden_sizes}")
+        if self.initial_log_std < self.min_log_std:
+            raise ValueError(
+                f"initial_log_std must be at least min_log_std, "
+                f"got {self.initial_log_std} < {self.min_log_std}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """How much is collected."""
+
+    meta_batch_size: int = 20
+    """Tasks of a meta-iteration."""
+    num_trajectories: int = 20
+    """Trajectories a task and inner step."""
+    horizon: int | None = None
+    """Longest trajectory; the environment's own time limit by default."""
+    discount: float = 0.99
+    """γ, in [0, 1]."""
+    action_scale: float = 1.0
+    """Policy actions of ±action_scale span the environment's action bounds."""
+
+    def __post_init__(self) -> None:
+        for name in ("meta_batch_size", "num_trajectories", "horizon"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if not 0 <= self.discount <= 1:
+            raise ValueError(f"discount must be within [0, 1], got {self.discount}")
+        if self.action_scale <= 0:
+            raise ValueError(f"action_scale must be above 0, got {self.action_scale}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that decides a run, as kept in its ``config.json``."""
+
+    learner: str
+    env: str
+    env_kwargs: dict[str, Any]
+    seed: int
+    device: DeviceName
+    threads: int
+    algorithm: MAMLConfig
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    schedule: Schedule = field(default_factory=Schedule)
+
+    def to_json(self) -> str:
+        """The file's content."""
+        return json.dumps({"metarl": metarl.__version__, **asdict(self)}, indent=2) + "\n"
+
+
+def learner_classes(name: str) -> tuple[type[MAMLConfig], type[MAMLLearner]]:
+    """Config and class of a learner's name."""
+    if name not in LEARNERS:
+        raise UserError(f"unknown learner {name!r}; {nearest(name, LEARNERS)}")
+    return LEARNERS[name]
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The config of a run folder.
+
+    Raises:
+        UserError: if the folder is not a run folder or its config is damaged.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UserError(f"{folder} is not a run folder: it holds no config.json")
+    try:
+        content = json.loads(path.read_text())
+        content.pop("metarl")
+        algorithm, _ = learner_classes(content["learner"])
+        nested = {
+            "algorithm": algorithm,
+            "policy": PolicyConfig,
+            "sampling": SamplingConfig,
+            "schedule": Schedule,
+        }
+        for name, kind in nested.items():
+            content[name] = _build(kind, content[name])
+        return RunConfig(**content)
+    except (json.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not a config of this version of metarl: {error}") from error
+
+
+def _build(kind: type[Any], values: dict[str, Any]) -> Any:
+    """A config dataclass from JSON, whose lists stand for tuples."""
+    unknown = set(values) - {entry.name for entry in fields(kind)}
+    if unknown:
+        raise ValueError(f"unknown entries {sorted(unknown)}")
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

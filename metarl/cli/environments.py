@@ -1,0 +1,104 @@
+"""From an environment id to a vector environment with tasks, or one line about what is wrong.
+
+The only module that knows :mod:`envs`, and only to register its ids.
+"""
+
+import json
+from typing import Any
+
+import gymnasium as gym
+from rich.console import Console
+from rich.table import Table
+
+import envs
+from metarl.cli.errors import UserError, nearest
+from metarl.rl.sampler import TaskEnvs
+
+
+def make_task_env(env_id: str, num_envs: int, kwargs: dict[str, Any]) -> TaskEnvs:
+    """A vector environment of a task family.
+
+    Args:
+        env_id: a registered id, or ``module:Id`` to import the module that registers it.
+        num_envs: number of environments.
+        kwargs: options of the family.
+
+    Raises:
+        UserError: if the id is unknown, the options do not fit or it has no tasks.
+    """
+    check_id(env_id)
+    try:
+        env: Any = gym.make_vec(env_id, num_envs=num_envs, **kwargs)
+    except (TypeError, ValueError, gym.error.Error) as error:
+        raise UserError(f"--env {env_id} with options {json.dumps(kwargs)}: {error}") from error
+    task_envs: TaskEnvs = env
+    try:
+        task_envs.get_attr("task_distribution")
+    except AttributeError as error:
+        raise UserError(
+            f"--env {env_id} has no tasks: a task family has task_space, task_distribution and task"
+        ) from error
+    return task_envs
+
+
+def check_id(env_id: str) -> None:
+    """Raise a :class:`UserError` with the nearest known id unless ``env_id`` is registered."""
+    try:
+        gym.spec(env_id)
+    except ModuleNotFoundError as error:
+        raise UserError(f"--env {env_id}: {error}") from error
+    except gym.error.Error as error:
+        name = env_id.partition(":")[2] or env_id
+        families = [known for known in gym.registry if known.startswith("metarl/")]
+        # people forget the namespace more often than they misspell
+        by_tail = {known.split("/")[-1]: known for known in families}
+        hint = nearest(by_tail.get(name, name), families)
+        raise UserError(f"--env {env_id} is not a registered environment; {hint}") from error
+
+
+def horizon_of(env: TaskEnvs, requested: int | None) -> int:
+    """The requested horizon, or the environment's own time limit.
+
+    Raises:
+        UserError: if the horizon is beyond the time limit, or there is neither.
+    """
+    registered = env.spec.max_episode_steps if env.spec is not None else None
+    limit: int | None = getattr(env, "max_episode_steps", registered)
+    if requested is None:
+        if limit is None:
+            raise UserError("this environment has no time limit of its own: give --horizon")
+        return limit
+    if limit is not None and requested > limit:
+        raise UserError(
+            f"--horizon {requested} is beyond the environment's time limit of {limit} steps; "
+            f"""raise that with --env-kwargs '{{"max_episode_steps": {requested}}}'"""
+        )
+    return requested
+
+
+def print_families(console: Console) -> None:
+    """Table of the registered task families."""
+    table = Table(title="Task families")
+    for column in ("id", "observation", "action", "task", "horizon", "held-out tasks"):
+        table.add_column(column, overflow="fold")
+    for env_id in envs.FAMILIES:
+        env: Any = gym.make(env_id).unwrapped
+        spec = gym.spec(env_id)
+        task = ", ".join(f"{name}: {_brief(part)}" for name, part in env.task_space.items())
+        disjoint = "disjoint from training" if env.task_distribution.disjoint else "all are shared"
+        table.add_row(
+            env_id,
+            _brief(env.observation_space),
+            _brief(env.action_space),
+            task,
+            str(spec.max_episode_steps),
+            disjoint,
+        )
+    console.print(table)
+
+
+def _brief(space: gym.Space[Any]) -> str:
+    if not isinstance(space, gym.spaces.Box):
+        return str(space)
+    low, high = float(space.low.min()), float(space.high.max())
+    return f"Box({low:.4g}, {high:.4g}, {space.shape})"

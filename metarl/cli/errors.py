@@ -1,0 +1,21 @@
+"""The user's mistakes: one line, exit status 2."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user gave is wrong; the message is one line that says what would be right."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A suggestion for a misspelt name: "did you mean X?" or the list of what there is.
+
+    >>> nearest("maml-trop", ["maml-trpo", "promp"])
+    'did you mean maml-trpo?'
+    >>> nearest("dqn", ["maml-trpo", "promp"])
+    'there are: maml-trpo, promp'
+    """
+    choices = sorted(known)
+    close = difflib.get_close_matches(name, choices, n=1)
+    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(choices)}"

@@ -1,0 +1,177 @@
+"""``metarl evaluate``: the adaptation curve of a run on held-out tasks."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from metarl.cli.errors import UserError
+from metarl.cli.runs import Run, load_run, make_sampler
+from metarl.core import expand, parameters_of
+from metarl.report import AdaptationCurve, Paths, adaptation_curve, draw_adaptation
+from metarl.rl import Experience, Sampler, collect_experience
+from metarl.train import DeviceName
+from metarl.types import Params
+
+NUM_PATHS = 3  # trajectories drawn of a task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Measure adaptation on held-out tasks: table, evaluation.json and adaptation.png."""
+
+    run: tyro.conf.Positional[Path]
+    """The run folder."""
+    tasks: int = 40
+    """Held-out tasks."""
+    steps: int = 3
+    """Adaptation steps; more than in training are allowed."""
+    trajectories: int | None = None
+    """Trajectories a task and step; as in training by default."""
+    inner_lr: tuple[float, ...] = ()
+    """Step sizes, one a step; by default the run's own, halved beyond the trained steps."""
+    seed: int = 0
+    """Draws the tasks, the noise and the bootstrap."""
+    json: Path | None = None
+    """Write the figures to this file too."""
+    device: DeviceName | None = None
+    """Another device than the run's."""
+
+    def __post_init__(self) -> None:
+        if self.tasks < 2:
+            raise ValueError(f"tasks must be at least 2 for an interval, got {self.tasks}")
+        if self.steps < 0:
+            raise ValueError(f"steps must be at least 0, got {self.steps}")
+        if self.trajectories is not None and self.trajectories < 1:
+            raise ValueError(f"trajectories must be at least 1, got {self.trajectories}")
+        if self.inner_lr and len(self.inner_lr) != self.steps:
+            raise ValueError(
+                f"inner_lr needs one step size a step ({self.steps}), got {len(self.inner_lr)}"
+            )
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, got {self.seed}")
+
+
+def evaluate(options: Evaluate) -> int:
+    """Run ``metarl evaluate``."""
+    console = Console(width=None if Console().is_terminal else 100)
+    run = load_run(options.run, options.device)
+    num_trajectories = options.trajectories or run.config.sampling.num_trajectories
+    sampler = make_sampler(run.config, num_tasks=options.tasks, num_trajectories=num_trajectories)
+    rng = np.random.default_rng(options.seed)
+    sampler.draw_tasks(rng, "held_out")
+    step_sizes = list(options.inner_lr) or run.learner.config.step_sizes(options.steps)
+    experience, _ = adapt_from(run, sampler, step_sizes, rng, options.seed)
+    try:
+        curve = adaptation_curve(experience.returns().cpu().double().numpy(), seed=options.seed)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+    distribution = sampler.env.get_attr("task_distribution")[0]
+    figures = {
+        **_figures(run, curve, options.seed),
+        "held_out": bool(distribution.disjoint),
+        "inner_lr": step_sizes,
+        "trajectories": num_trajectories,
+        "iteration": run.checkpoint["iteration"],
+        "hours": run.checkpoint["seconds"] / 3600,
+    }
+    picture = run.folder / "adaptation.png"
+    write_json(run.folder / "evaluation.json", figures)
+    if options.json is not None:
+        write_json(options.json, figures)
+    kind = "held-out" if distribution.disjoint else "of the family's few, all seen in training,"
+    title = f"{run.config.learner} on {run.config.env}: {options.tasks} {kind} tasks"
+    draw_adaptation(picture, curve, title=title, paths=planar_paths(sampler, experience))
+    print_curve(console, curve, title)
+    console.print(f"picture: {picture}", soft_wrap=True)
+    return 0
+
+
+def adapt_from(
+    run: Run, sampler: Sampler, step_sizes: list[float], rng: np.random.Generator, seed: int
+) -> tuple[Experience, Params]:
+    """Adapt the run's policy in the sampler's tasks; also the adapted parameters."""
+    policy = run.learner.policy
+    return collect_experience(
+        policy,
+        expand(parameters_of(policy), sampler.num_tasks),
+        sampler,
+        step_sizes=list(step_sizes),
+        gae_lambda=run.learner.config.gae_lambda,
+        rng=rng,
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+def write_json(path: Path, figures: dict[str, Any]) -> None:
+    """Write figures, or say in one line why not."""
+    try:
+        path.write_text(json.dumps(figures, indent=2) + "\n")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def print_curve(console: Console, curve: AdaptationCurve, title: str) -> None:
+    """The adaptation table."""
+    table = Table(title=title)
+    for column in ("steps", "mean return", "95 % interval", "IQM", "95 % interval of IQM"):
+        table.add_column(column, justify="right")
+    rows = zip(curve.mean, curve.ci95, curve.iqm, curve.iqm_ci95, strict=True)
+    for step, (mean, interval, iqm, iqm_interval) in enumerate(rows):
+        table.add_row(
+            str(step), f"{mean:.2f}", _interval(interval), f"{iqm:.2f}", _interval(iqm_interval)
+        )
+    console.print(table)
+
+
+def planar_paths(sampler: Sampler, experience: Experience) -> list[Paths] | None:
+    """Paths before and after adaptation, where observations and goals are points of the plane."""
+    tasks = sampler.env.get_attr("task")[:: sampler.num_trajectories]
+    observation_shape = sampler.env.single_observation_space.shape
+    if observation_shape != (2,) or np.shape(tasks[0].get("goal")) != (2,):
+        return None
+    first, last = experience.rollouts[0], experience.rollouts[-1]
+    returns = experience.returns()
+
+    def ways(index: int, rollout: Any) -> list[Any]:
+        observations, mask = rollout.observations[index].cpu(), rollout.mask[index].cpu()
+        shown = range(min(NUM_PATHS, mask.shape[1]))
+        return [observations[mask[:, e], e].numpy() for e in shown]
+
+    return [
+        Paths(
+            goal=task["goal"],
+            before=ways(index, first),
+            after=ways(index, last),
+            title=f"{float(returns[0, index]):.1f} → {float(returns[-1, index]):.1f}",
+        )
+        for index, task in enumerate(tasks[:6])
+    ]
+
+
+def _figures(run: Run, curve: AdaptationCurve, seed: int) -> dict[str, Any]:
+    """The contract's part of ``evaluation.json``."""
+    return {
+        "env": run.config.env,
+        "learner": run.config.learner,
+        "seed": seed,
+        "num_tasks": curve.values.shape[1],
+        "steps": list(range(curve.num_steps + 1)),
+        "returns": curve.values.tolist(),
+        "mean": curve.mean.tolist(),
+        "iqm": curve.iqm.tolist(),
+        "ci95": curve.ci95.tolist(),
+        "iqm_ci95": curve.iqm_ci95.tolist(),
+        "env_steps": run.learner.env_steps,
+    }
+
+
+def _interval(bounds: Any) -> str:
+    return f"[{bounds[0]:.2f}, {bounds[1]:.2f}]"

@@ -1,0 +1,163 @@
+"""Run folders: make one, build its learner, read it back."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from metarl.cli.configs import RunConfig, learner_classes, read_config
+from metarl.cli.environments import horizon_of, make_task_env
+from metarl.cli.errors import UserError
+from metarl.nn.policies import GaussianPolicy
+from metarl.rl import MAMLLearner, Sampler
+from metarl.rl.actor import PolicySpec
+from metarl.train import CheckpointError, load_newest, resolve_device
+
+
+class Run(NamedTuple):
+    """A run folder's learner at its newest good checkpoint."""
+
+    folder: Path
+    config: RunConfig
+    learner: MAMLLearner
+    checkpoint: dict[str, Any]
+    """Content of the checkpoint, the learner's state already loaded."""
+    problems: list[str]
+    """Newer checkpoints that were damaged."""
+
+
+def create_folder(output: Path, config: RunConfig) -> Path:
+    """A new run folder with its ``config.json``.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    env_name = config.env.split("/")[-1].split(":")[-1]
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    stem = f"{config.learner}_{env_name}_seed{config.seed}_{stamp}"
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        folder = _first_free(output, stem)
+        (folder / "config.json").write_text(config.to_json())
+    except OSError as error:
+        raise UserError(f"--output {output} cannot be written: {error.strerror}") from error
+    return folder
+
+
+def _first_free(output: Path, stem: str) -> Path:
+    """Make the first folder of that name that does not exist yet."""
+    for attempt in range(1000):
+        folder = output / (stem if attempt == 0 else f"{stem}-{attempt}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise UserError(f"--output {output} holds a thousand runs of this second")
+
+
+def make_sampler(config: RunConfig, *, num_tasks: int, num_trajectories: int) -> Sampler:
+    """A sampler of the run's environment for that many tasks and trajectories a task."""
+    env = make_task_env(config.env, num_tasks * num_trajectories, config.env_kwargs)
+    sampling = config.sampling
+    try:
+        return Sampler(
+            env,
+            num_tasks=num_tasks,
+            horizon=horizon_of(env, sampling.horizon),
+            discount=sampling.discount,
+            action_scale=sampling.action_scale,
+        )
+    except ValueError as error:
+        raise UserError(f"--env {config.env}: {error}") from error
+
+
+def policy_spec(config: RunConfig, sampler: Sampler) -> PolicySpec:
+    """Shape of the run's policy."""
+    spaces = sampler.env.single_observation_space, sampler.env.single_action_space
+    observation_size, action_size = (gym.spaces.flatdim(space) for space in spaces)
+    policy = config.policy
+    return PolicySpec(
+        observation_size,
+        action_size,
+        policy.hidden_sizes,
+        policy.activation,
+        policy.min_log_std,
+    )
+
+
+def make_policy(config: RunConfig, sampler: Sampler) -> GaussianPolicy:
+    """The run's policy with its initial weights, drawn from the seed."""
+    spec, policy = policy_spec(config, sampler), config.policy
+    seed = int(np.random.SeedSequence((config.seed, 2)).generate_state(1)[0])
+    return GaussianPolicy(
+        spec.observation_size,
+        spec.action_size,
+        hidden_sizes=policy.hidden_sizes,
+        activation=policy.activation,
+        initial_log_std=policy.initial_log_std,
+        min_log_std=policy.min_log_std,
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+def make_learner(config: RunConfig) -> MAMLLearner:
+    """The run's learner at its start, on its device."""
+    torch.set_num_threads(config.threads)
+    try:
+        device = resolve_device(config.device)
+    except ValueError as error:
+        raise UserError(f"--device {config.device}: {error}") from error
+    sampling = config.sampling
+    sampler = make_sampler(
+        config, num_tasks=sampling.meta_batch_size, num_trajectories=sampling.num_trajectories
+    )
+    _, learner = learner_classes(config.learner)
+    policy = make_policy(config, sampler).to(device)
+    return learner(policy, sampler, config.algorithm, seed=config.seed)
+
+
+def load_run(folder: Path, device: str | None = None) -> Run:
+    """A run's learner with the state of its newest good checkpoint.
+
+    Args:
+        folder: the run folder.
+        device: instead of the run's own.
+
+    Raises:
+        UserError: if it is no run folder or has no usable checkpoint.
+    """
+    config = read_config(folder)
+    if device is not None:
+        config = RunConfig(**{**vars(config), "device": device})
+    learner = make_learner(config)
+    parameter = next(learner.policy.parameters())
+    try:
+        checkpoint, problems = load_newest(folder / "checkpoints", parameter.device)
+        learner.load_state_dict(checkpoint["learner"])
+    except CheckpointError as error:
+        raise UserError(str(error)) from error
+    except (KeyError, RuntimeError) as error:
+        raise UserError(
+            f"the checkpoint of {folder} does not fit its config.json: {str(error).splitlines()[0]}"
+        ) from error
+    return Run(folder, config, learner, checkpoint, problems)
+
+
+def parse_json(option: str, text: str) -> dict[str, Any]:
+    """A JSON object given on the command line.
+
+    Raises:
+        UserError: if it is not one.
+    """
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{option} {text!r} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise UserError(f'{option} {text!r} must be a JSON object such as {{"name": 1.0}}')
+    return value

@@ -1,0 +1,145 @@
+"""Adaptation by gradient steps, and the meta-loss that differentiates through it.
+
+Everything is batch-first over tasks: parameters, batches and losses lead with the task axis M.
+Tasks are independent, so the gradient of the sum of the task losses with respect to the
+task-batched parameters is every task's own gradient: the inner loop is one ``autograd.grad``.
+
+:func:`adapt` folds :func:`inner_step`; :func:`meta_loss` is ``outer_loss`` after :func:`adapt`.
+This is the only inner loop of the package: training, evaluation and trust regions all use it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from metarl.core.params import num_tasks_of
+from metarl.types import BatchT, LossFn, Params, StepSize
+
+
+def inner_step(
+    loss_fn: LossFn[BatchT],
+    params: Params,
+    support: BatchT,
+    *,
+    lr: StepSize,
+    first_order: bool = False,
+    mask: Collection[str] | None = None,
+) -> Params:
+    """One gradient step of every task: θ'_m = θ_m - α ∇ L_m(θ_m; support_m).
+
+    Equation 1 of Finn et al. 2017; ∇ is the partial derivative with respect to each parameter,
+    also where parameters depend on one another (a head made from the encoder's embeddings).
+    With gradients enabled the result is differentiable with respect to ``params`` and ``lr``. Under
+    ``torch.no_grad()`` the same step is taken and no graph is kept.
+
+    Args:
+        loss_fn: task-batched parameters and ``support`` to losses ``[M]``.
+        params: task-batched parameters ``[M, *shape]``.
+        support: what ``loss_fn`` consumes.
+        lr: step size α, see :data:`metarl.types.StepSize`.
+        first_order: treat the inner gradient as a constant (first-order MAML).
+        mask: names of the parameters that adapt; all of them by default.
+
+    Returns:
+        Adapted parameters, with the shapes of ``params``.
+
+    Raises:
+        ValueError: if the losses are not ``[M]`` or the mask names an unknown parameter.
+
+    >>> loss = lambda params, target: (params["w"] - target) ** 2
+    >>> inner_step(loss, {"w": torch.zeros(2)}, torch.tensor([1.0, 2.0]), lr=0.25)["w"].tolist()
+    [0.5, 1.0]
+    """
+    num_tasks = num_tasks_of(params)
+    names = list(params) if mask is None else [name for name in params if name in set(mask)]
+    if mask is not None and len(names) != len(set(mask)):
+        unknown = sorted(set(mask) - set(params))
+        raise ValueError(f"mask names unknown parameters {unknown}; there are {sorted(params)}")
+    if not names:
+        return dict(params)
+    create_graph = False
+
+    with torch.enable_grad():
+        leaves = {name: _leaf(params[name]) for name in names}
+        losses = loss_fn({**params, **leaves}, support)
+        if losses.shape != (num_tasks,):
+            raise ValueError(
+                f"losses must be one a task, ({num_tasks},), got {tuple(losses.shape)}"
+            )
+        gradients = torch.autograd.grad(
+            losses.sum(),
+            list(leaves.values()),
+            create_graph=create_graph,
+            materialize_grads=True,  # a parameter the loss does not use stays where it is
+        )
+    stepped = {
+        name: params[name] - _step_size(lr, name) * gradient
+        for name, gradient in zip(names, gradients, strict=True)
+    }
+    return {**params, **stepped}
+
+
+def adapt(
+    loss_fn: LossFn[BatchT],
+    params: Params,
+    supports: Sequence[BatchT],
+    *,
+    lr: StepSize | Sequence[StepSize],
+    first_order: bool = False,
+    mask: Collection[str] | None = None,
+) -> Params:
+    """Fold :func:`inner_step` over ``supports``, one step each; no supports, no change.
+
+    Args:
+        loss_fn: as in :func:`inner_step`.
+        params: task-batched parameters ``[M, *shape]``.
+        supports: one batch a step; repeat a batch to step on it several times.
+        lr: one step size for all steps, or a sequence of one a step.
+        first_order: as in :func:`inner_step`.
+        mask: as in :func:`inner_step`.
+    """
+    sizes = list(lr) if isinstance(lr, Sequence) else [lr] * len(supports)
+    if len(sizes) != len(supports):
+        raise ValueError(f"lr has {len(sizes)} step sizes for {len(supports)} inner steps")
+    for support, size in zip(supports, sizes, strict=True):
+        params = inner_step(loss_fn, params, support, lr=size, first_order=first_order, mask=mask)
+    return params
+
+
+def meta_loss(
+    inner_loss: LossFn[BatchT],
+    outer_loss: LossFn[BatchT],
+    params: Params,
+    supports: Sequence[BatchT],
+    query: BatchT,
+    *,
+    lr: StepSize | Sequence[StepSize],
+    first_order: bool = False,
+    mask: Collection[str] | None = None,
+) -> Tensor:
+    """Loss of every task after adaptation, ``[M]``; the caller takes the mean.
+
+    The summands of Finn et al. 2017, algorithm 1, line 8.
+
+    Args:
+        inner_loss: the loss that adaptation descends.
+        outer_loss: the loss of the adapted parameters on ``query``.
+        params: task-batched parameters, usually :func:`metarl.core.expand` of the meta-parameters.
+        supports: one batch an inner step.
+        query: what ``outer_loss`` consumes.
+        lr: as in :func:`adapt`.
+        first_order: as in :func:`inner_step`.
+        mask: as in :func:`inner_step`.
+    """
+    adapted = adapt(inner_loss, params, supports, lr=lr, first_order=first_order, mask=mask)
+    return outer_loss(adapted, query)
+
+
+def _leaf(value: Tensor) -> Tensor:
+    # a view is a variable of its own: no gradient reaches it through the other parameters
+    return value.view_as(value) if value.requires_grad else value.detach().requires_grad_()
+
+
+def _step_size(lr: StepSize, name: str) -> float | Tensor:
+    return lr[name] if isinstance(lr, Mapping) else lr

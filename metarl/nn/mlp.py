@@ -1,0 +1,71 @@
+"""Multi-layer perceptrons whose layers take task-batched weights."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from metarl.types import Params
+
+Activation = Literal["tanh", "relu"]
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu}
+
+
+def linear_tasks(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Every task's own linear layer.
+
+    Inputs ``[M, B, in]``, weights ``[M, out, in]`` and biases ``[M, out]`` to ``[M, B, out]``.
+    """
+    return torch.baddbmm(bias[:, None, :], x, weight.mT)
+
+
+class MLP(nn.Module):
+    """Linear layers with an activation between them, none after the last.
+
+    Initialised as the MAML family does: Glorot-uniform weights, zero biases, drawn from
+    ``generator``. Parameters are named ``layers.0.weight``, ``layers.0.bias``, ...
+
+    Args:
+        sizes: widths from input to output, at least two.
+        activation: ``tanh`` or ``relu``.
+        generator: source of the initial weights; torch's global one if none is given.
+
+    >>> net = MLP([3, 8, 2], "tanh")
+    >>> net(torch.zeros(5, 3)).shape
+    torch.Size([5, 2])
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activation: Activation = "tanh",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if len(sizes) < 2 or min(sizes) < 1:
+            raise ValueError(f"sizes needs an input and an output width >= 1, got {list(sizes)}")
+        self.activation = activation
+        self.layers = nn.ModuleList()
+        for fan_in, fan_out in pairwise(sizes):
+            # on the meta device first: nn.Linear would draw from the global generator
+            layer = nn.Linear(fan_in, fan_out, device="meta").to_empty(device="cpu")
+            nn.init.xavier_uniform_(layer.weight, generator=generator)
+            nn.init.zeros_(layer.bias)
+            self.layers.append(layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs ``[..., in]`` to outputs ``[..., out]`` with the module's own parameters."""
+        activate = ACTIVATIONS[self.activation]
+        for index, layer in enumerate(self.layers):
+            x = layer(x) if index == 0 else layer(activate(x))
+        return x
+
+    def forward_tasks(self, params: Params, x: Tensor) -> Tensor:
+        """Inputs ``[M, B, in]`` to outputs ``[M, B, out]`` with each task's own parameters."""
+        activate = ACTIVATIONS[self.activation]
+        for index in range(len(self.layers)):
+            weight, bias = params[f"layers.{index}.weight"], params[f"layers.{index}.bias"]
+            x = linear_tasks(x if index == 0 else activate(x), weight, bias)
+        return x

@@ -1,0 +1,68 @@
+"""Adaptation curves: return after 0..K steps over held-out tasks, with intervals from rliable."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rliable import library, metrics
+
+RESAMPLES = 2000
+Array = NDArray[np.float64]
+
+
+class AdaptationCurve(NamedTuple):
+    """Statistics over tasks after 0..K adaptation steps."""
+
+    values: Array
+    """One figure a step and task, ``[K + 1, num_tasks]``."""
+    mean: Array
+    """``[K + 1]``."""
+    ci95: Array
+    """95 % interval of the mean, ``[K + 1, 2]``."""
+    iqm: Array
+    """Interquartile mean, ``[K + 1]``  (Agarwal et al. 2021)."""
+    iqm_ci95: Array
+    """95 % interval of the interquartile mean, ``[K + 1, 2]``."""
+
+    @property
+    def num_steps(self) -> int:
+        """K."""
+        return len(self.values) - 1
+
+
+def adaptation_curve(values: Array, *, seed: int) -> AdaptationCurve:
+    """Mean and IQM over tasks with percentile-bootstrap intervals, tasks resampled.
+
+    Args:
+        values: one figure a step and task, ``[K + 1, num_tasks]``; at least two tasks.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: for another shape or non-finite figures.
+    """
+    values = np.asarray(values, np.float64)
+    if values.ndim != 2 or values.shape[1] < 2:
+        raise ValueError(f"need [K + 1, num_tasks >= 2] figures, got {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError("adaptation gave non-finite returns; a smaller inner_lr may help")
+    mean, ci95 = _interval(metrics.aggregate_mean, values, seed)
+    iqm, iqm_ci95 = _interval(metrics.aggregate_iqm, values, seed)
+    return AdaptationCurve(values, mean, ci95, iqm, iqm_ci95)
+
+
+def _interval(aggregate: Callable[[Array], Any], values: Array, seed: int) -> tuple[Array, Array]:
+    # rliable's rows are independent runs; here each task is one
+    scores = {str(step): row[:, None] for step, row in enumerate(values)}
+    with warnings.catch_warnings():
+        # rliable hands its random_state on to arch under the old name
+        warnings.filterwarnings("ignore", "random_state is deprecated", FutureWarning)
+        points, intervals = library.get_interval_estimates(
+            scores,
+            lambda score: np.array([aggregate(score)]),
+            reps=RESAMPLES,
+            random_state=np.random.RandomState(seed),
+        )
+    point = np.array([points[key][0] for key in scores])
+    return point, np.array([intervals[key][:, 0] for key in scores])

@@ -1,0 +1,94 @@
+"""Pictures of adaptation. The only module that draws."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from metarl.report.curves import AdaptationCurve
+
+BEFORE, AFTER, GOAL = "#9aa5b1", "#1f77b4", "#d62728"
+
+
+class Paths(NamedTuple):
+    """Ways through the plane in one task, before and after adaptation."""
+
+    goal: NDArray[np.float64]
+    """``[2]``."""
+    before: list[NDArray[Any]]
+    """Positions of some trajectories of the unadapted policy, ``[T, 2]`` each."""
+    after: list[NDArray[Any]]
+    """The same of the adapted policy."""
+    title: str
+    """What to write above."""
+
+
+def draw_adaptation(
+    path: Path, curve: AdaptationCurve, *, title: str, paths: list[Paths] | None = None
+) -> None:
+    """Draw the adaptation curve, and beside it the paths of some tasks where there are any.
+
+    Args:
+        path: the PNG to write.
+        curve: what to draw.
+        title: of the picture.
+        paths: of planar families, at most six are drawn.
+    """
+    shown = (paths or [])[:6]
+    columns = -(-len(shown) // 2)
+    figure = Figure(figsize=(5.2 + 2.7 * columns, 5.4), layout="constrained")
+    grid = figure.add_gridspec(2, 2 + columns)
+    _draw_curve(figure.add_subplot(grid[:, :2]), curve)
+    reach = max((_reach(task) for task in shown), default=0.0)
+    for index, task in enumerate(shown):
+        axes = figure.add_subplot(grid[index // columns, 2 + index % columns])
+        _draw_paths(axes, task, reach, labelled=index == 0)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=130)
+
+
+def draw_paths(path: Path, task: Paths) -> None:
+    """Draw the paths of one task.
+
+    Args:
+        path: the PNG to write.
+        task: what to draw.
+    """
+    figure = Figure(figsize=(4.6, 4.6), layout="constrained")
+    _draw_paths(figure.add_subplot(), task, _reach(task), labelled=True)
+    figure.savefig(path, dpi=130)
+
+
+def _draw_curve(axes: Axes, curve: AdaptationCurve) -> None:
+    steps = np.arange(curve.num_steps + 1)
+    axes.plot(steps, curve.values, color=BEFORE, linewidth=0.6, alpha=0.5)
+    axes.plot([], [], color=BEFORE, linewidth=0.6, label="single tasks")
+    axes.fill_between(
+        steps, *curve.ci95.T, color=AFTER, alpha=0.25, label="95 % interval of the mean"
+    )
+    axes.plot(steps, curve.mean, "o-", color=AFTER, label="mean")
+    axes.plot(steps, curve.iqm, "s--", color="#ff7f0e", label="IQM")
+    axes.set(xlabel="adaptation steps", ylabel="return", xticks=steps)
+    axes.legend(loc="lower right")
+    axes.grid(alpha=0.3)
+
+
+def _draw_paths(axes: Axes, task: Paths, reach: float, *, labelled: bool) -> None:
+    for positions, colour, name in ((task.before, BEFORE, "before"), (task.after, AFTER, "after")):
+        for index, way in enumerate(positions):
+            label = name if index == 0 else None
+            axes.plot(*way.T, color=colour, linewidth=0.9, alpha=0.8, label=label)
+    axes.plot(*task.goal, "*", color=GOAL, markersize=11, label="goal")
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    axes.set_title(task.title, fontsize=9)
+    axes.tick_params(labelsize=7)
+    if labelled:
+        axes.legend(fontsize=7, loc="best")
+
+
+def _reach(task: Paths) -> float:
+    """Half the side of the square to show: stray trajectories may leave it, the goal does not."""
+    return 1.5 * max(float(np.abs(task.goal).max()), 0.2)

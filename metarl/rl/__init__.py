@@ -1,0 +1,25 @@
+"""Meta-reinforcement learning: collection, advantages, losses and learners."""
+
+from metarl.rl.actor import Actor, load_policy
+from metarl.rl.experience import Experience, collect_experience
+from metarl.rl.learner import MAMLConfig, MAMLLearner
+from metarl.rl.maml_trpo import MAMLTRPO, MAMLTRPOConfig
+from metarl.rl.maml_vpg import MAMLVPG, MAMLVPGConfig
+from metarl.rl.rollout import AdvantageBatch, Rollout
+from metarl.rl.sampler import Sampler
+
+__all__ = [
+    "MAMLTRPO",
+    "MAMLVPG",
+    "Actor",
+    "AdvantageBatch",
+    "Experience",
+    "MAMLConfig",
+    "MAMLLearner",
+    "MAMLTRPOConfig",
+    "MAMLVPGConfig",
+    "Rollout",
+    "Sampler",
+    "collect_experience",
+    "load_policy",
+]

@@ -1,0 +1,98 @@
+"""What one meta-iteration collects, and the adaptation that happens while it is collected."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from metarl.core import inner_step
+from metarl.nn.policies import GaussianPolicy
+from metarl.rl.advantages import advantage_batch
+from metarl.rl.losses import reinforce_loss
+from metarl.rl.rollout import AdvantageBatch, Rollout
+from metarl.rl.sampler import Sampler
+from metarl.types import Params, StepSize
+
+
+class Experience(NamedTuple):
+    """Rollouts of K inner steps and of the adapted policy."""
+
+    rollouts: list[Rollout]
+    """K + 1 rollouts: before the first step, ..., after the last."""
+    batches: list[AdvantageBatch]
+    """What the losses consume, one a rollout: K supports, then the query."""
+
+    @property
+    def supports(self) -> list[AdvantageBatch]:
+        """The batches that the inner steps descend."""
+        return self.batches[:-1]
+
+    @property
+    def query(self) -> AdvantageBatch:
+        """The batch of the adapted policy."""
+        return self.batches[-1]
+
+    def returns(self) -> torch.Tensor:
+        """Mean return of every task after 0..K steps, ``[K + 1, M]``."""
+        return torch.stack([rollout.returns().mean(1) for rollout in self.rollouts])
+
+    def num_steps(self) -> int:
+        """Environment steps in all rollouts."""
+        return sum(rollout.num_steps() for rollout in self.rollouts)
+
+    def tasks(self, chosen: slice) -> "Experience":
+        """The batches of some tasks; the rollouts stay behind."""
+        return Experience([], [batch.tasks(chosen) for batch in self.batches])
+
+    def thin(self, stride: int) -> "Experience":
+        """Every ``stride``-th step of the batches; the rollouts stay behind."""
+        return Experience([], [batch.thin(stride) for batch in self.batches])
+
+    @staticmethod
+    def concatenate(parts: Sequence["Experience"]) -> "Experience":
+        """The batches of several groups of tasks as one."""
+        columns = zip(*(part.batches for part in parts), strict=True)
+        return Experience(
+            [], [AdvantageBatch(*map(torch.cat, zip(*column, strict=True))) for column in columns]
+        )
+
+
+def collect_experience(
+    policy: GaussianPolicy,
+    params: Params,
+    sampler: Sampler,
+    *,
+    step_sizes: Sequence[StepSize],
+    gae_lambda: float,
+    rng: np.random.Generator,
+    generator: torch.Generator,
+) -> tuple[Experience, Params]:
+    """Roll out, adapt on it, roll out again, once for each step size.
+
+    Fresh trajectories are taken at every inner step with the parameters of that step.
+
+    Args:
+        policy: the policy.
+        params: task-batched parameters to start from.
+        sampler: with its tasks set.
+        step_sizes: inner learning rates, one a step; may be empty.
+        gae_lambda: λ of the advantages.
+        rng: seeds the environments.
+        generator: source of the action noise.
+
+    Returns:
+        The experience, and the adapted parameters outside autograd.
+    """
+
+    def loss(params: Params, batch: AdvantageBatch) -> torch.Tensor:
+        return reinforce_loss(policy, params, batch)
+
+    rollouts, batches = [], []
+    for step_size in [*step_sizes, None]:
+        rollouts.append(sampler.collect(policy, params, rng, generator))
+        batches.append(advantage_batch(rollouts[-1], gae_lambda=gae_lambda))
+        if step_size is not None:
+            with torch.no_grad():
+                params = inner_step(loss, params, batches[-1], lr=step_size)
+    return Experience(rollouts, batches), params

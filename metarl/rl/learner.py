@@ -1,0 +1,226 @@
+"""What every MAML policy-gradient learner shares: collection, adaptation, meta-gradient, state.
+
+A learner (:mod:`metarl.rl.maml_trpo`, :mod:`metarl.rl.maml_vpg`) adds the outer step in which it
+differs and nothing else.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector
+
+from metarl.core import adapt, expand, parameters_of
+from metarl.nn.policies import Gaussian, GaussianPolicy
+from metarl.rl.experience import Experience, collect_experience
+from metarl.rl.losses import reinforce_loss, surrogate_loss
+from metarl.rl.rollout import AdvantageBatch
+from metarl.rl.sampler import Sampler
+from metarl.types import Metrics, Params
+
+
+@dataclass(frozen=True, kw_only=True)
+class MAMLConfig:
+    """What every MAML learner has to know."""
+
+    inner_lr: float = 0.5
+    """Step size α of adaptation. 0 turns adaptation off."""
+    num_inner_steps: int = 1
+    """Gradient steps of adaptation in training, each on fresh trajectories."""
+    first_order: bool = False
+    """Drop second derivatives (first-order MAML)."""
+    gae_lambda: float = 1.0
+    """λ of generalised advantage estimation, in [0, 1]."""
+    task_chunk: int = 4
+    """Tasks differentiated at once; 0 for all. Small chunks stay in a CPU's cache."""
+
+    def __post_init__(self) -> None:
+        if self.inner_lr < 0:
+            raise ValueError(f"inner_lr must be at least 0, got {self.inner_lr}")
+        if self.num_inner_steps < 0:
+            raise ValueError(f"num_inner_steps must be at least 0, got {self.num_inner_steps}")
+        if not 0 <= self.gae_lambda <= 1:
+            raise ValueError(f"gae_lambda must be within [0, 1], got {self.gae_lambda}")
+        if self.task_chunk < 0:
+            raise ValueError(f"task_chunk must be at least 0, got {self.task_chunk}")
+
+    def step_sizes(self, num_steps: int) -> list[float]:
+        """Inner learning rates of ``num_steps`` steps, halved for steps beyond the trained ones.
+
+        The MAML authors evaluate so (their ``test_maml_*`` scripts).
+        """
+        trained = max(self.num_inner_steps, 1)
+        return [self.inner_lr if k < trained else self.inner_lr / 2 for k in range(num_steps)]
+
+
+class MetaGradient(NamedTuple):
+    """The outer objective and its gradient at the current parameters."""
+
+    loss: float
+    """Mean surrogate loss of the adapted policies."""
+    gradient: Tensor
+    """``[P]``, through the adaptation."""
+    adapted: list[Gaussian]
+    """The adapted policies' action distributions on the query, one a chunk, outside autograd."""
+
+    def is_finite(self) -> bool:
+        """Whether an update may use it."""
+        return bool(np.isfinite(self.loss) and torch.isfinite(self.gradient).all())
+
+
+class MAMLLearner(ABC):
+    """Collection, adaptation, meta-gradient and state of a MAML policy-gradient learner.
+
+    Args:
+        policy: the policy whose parameters are meta-learned; its device is the learner's.
+        sampler: rolls out the meta-batch.
+        config: numbers of the algorithm.
+        seed: of the task draws, the environments and the action noise.
+    """
+
+    step_metrics: ClassVar[tuple[str, ...]] = ()
+    """Keys that :meth:`_outer_step` reports."""
+
+    def __init__(
+        self, policy: GaussianPolicy, sampler: Sampler, config: MAMLConfig, *, seed: int
+    ) -> None:
+        self.policy = policy
+        self.sampler = sampler
+        self.config = config
+        self.env_steps = 0
+        self._seed = seed
+        self._rng, self._generator = _generators(np.random.SeedSequence(seed))
+
+    @abstractmethod
+    def _outer_step(self, chunks: list[Experience], meta: MetaGradient) -> Metrics:
+        """Move the policy's parameters; report what happened."""
+
+    @abstractmethod
+    def _optimiser_state(self) -> dict[str, Any]:
+        """State of the outer optimiser."""
+
+    @abstractmethod
+    def _load_optimiser_state(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`_optimiser_state` gave."""
+
+    def collect(self) -> Experience:
+        """Draw train tasks; roll out before, between and after the inner steps."""
+        self.sampler.draw_tasks(self._rng, "train")
+        experience = self._adapt_and_collect(
+            self.config.num_inner_steps, self._rng, self._generator
+        )
+        self.env_steps += experience.num_steps()
+        return experience
+
+    def update(self, experience: Experience) -> Metrics:
+        """One outer step. A non-finite meta-gradient changes nothing: ``meta/skipped`` is 1."""
+        chunks = self._chunks(experience)
+        meta = self._meta_gradient(chunks)
+        skipped = not meta.is_finite()
+        nothing = dict.fromkeys(self.step_metrics, 0.0)
+        step = nothing if skipped else self._outer_step(chunks, meta)
+        returns = experience.returns().mean(1)
+        return {
+            "rollout/return_pre": float(returns[0]),
+            "rollout/return_post": float(returns[-1]),
+            "rollout/steps": float(experience.num_steps()),
+            "rollout/env_steps": float(self.env_steps),
+            "adapt/gain": float(returns[-1] - returns[0]),
+            "meta/skipped": float(skipped),
+            "meta/loss": meta.loss,
+            "meta/gradient_norm": float(meta.gradient.norm()),
+            "meta/std": float(self.policy.log_std.detach().exp().mean()),
+            **step,
+        }
+
+    def evaluate(self) -> Metrics:
+        """Returns before and after adaptation on held-out tasks, the same ones every time."""
+        rng, generator = _generators(np.random.SeedSequence((self._seed, 1)))
+        self.sampler.draw_tasks(rng, "held_out")
+        steps = max(self.config.num_inner_steps, 1)
+        returns = self._adapt_and_collect(steps, rng, generator).returns().mean(1)
+        return {
+            "eval/return_pre": float(returns[0]),
+            "eval/return_post": float(returns[-1]),
+            "eval/adaptation_gain": float(returns[-1] - returns[0]),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides what happens next."""
+        return {
+            "policy": self.policy.state_dict(),
+            "optimiser": self._optimiser_state(),
+            "rng": self._rng.bit_generator.state,
+            "generator": self._generator.get_state(),
+            "env_steps": self.env_steps,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        self.policy.load_state_dict(state["policy"])
+        self._load_optimiser_state(state["optimiser"])
+        self._rng.bit_generator.state = state["rng"]
+        self._generator.set_state(state["generator"])
+        self.env_steps = state["env_steps"]
+
+    def _adapt_and_collect(
+        self, num_steps: int, rng: np.random.Generator, generator: torch.Generator
+    ) -> Experience:
+        experience, _ = collect_experience(
+            self.policy,
+            expand(parameters_of(self.policy), self.sampler.num_tasks),
+            self.sampler,
+            step_sizes=self.config.step_sizes(num_steps),
+            gae_lambda=self.config.gae_lambda,
+            rng=rng,
+            generator=generator,
+        )
+        return experience
+
+    @staticmethod
+    def _num_tasks(chunks: list[Experience]) -> int:
+        return sum(chunk.query.weights.shape[0] for chunk in chunks)
+
+    def _chunks(self, experience: Experience) -> list[Experience]:
+        num_tasks = experience.query.weights.shape[0]
+        size = self.config.task_chunk or num_tasks
+        return [experience.tasks(slice(i, i + size)) for i in range(0, num_tasks, size)]
+
+    def _inner_loss(self, params: Params, batch: AdvantageBatch) -> Tensor:
+        return reinforce_loss(self.policy, params, batch)
+
+    def _adapted(self, theta: Params, experience: Experience) -> Gaussian:
+        """Adapt to the stored supports, then act on the stored query observations."""
+        query = experience.query
+        params = adapt(
+            self._inner_loss,
+            expand(theta, query.weights.shape[0]),
+            experience.supports,
+            lr=self.config.inner_lr,
+            first_order=self.config.first_order,
+        )
+        return self.policy.distribution(params, query.observations)
+
+    def _meta_gradient(self, chunks: list[Experience]) -> MetaGradient:
+        theta = parameters_of(self.policy)
+        num_tasks = self._num_tasks(chunks)
+        total = torch.zeros_like(parameters_to_vector(theta.values())).detach()
+        loss, adapted = 0.0, []
+        for chunk in chunks:
+            new = self._adapted(theta, chunk)
+            adapted.append(new.detach())
+            chunk_loss = surrogate_loss(new, adapted[-1], chunk.query).sum() / num_tasks
+            gradients = torch.autograd.grad(chunk_loss, list(theta.values()))
+            total += parameters_to_vector(gradients)
+            loss += chunk_loss.item()
+        return MetaGradient(loss, total, adapted)
+
+
+def _generators(seeds: np.random.SeedSequence) -> tuple[np.random.Generator, torch.Generator]:
+    """Independent generators for tasks and environments, and for action noise."""
+    for_numpy, for_torch = seeds.spawn(2)
+    torch_seed = int(for_torch.generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return np.random.default_rng(for_numpy), torch.Generator().manual_seed(torch_seed)

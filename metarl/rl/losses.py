@@ -1,0 +1,29 @@
+"""Policy-gradient losses of task-batched parameters, each ``[M]``.
+
+Written once for any policy with a ``distribution(params, observations)``; means are over the real
+steps of each task.
+"""
+
+import torch
+from torch import Tensor
+
+from metarl.nn.policies import Gaussian, GaussianPolicy
+from metarl.rl.rollout import AdvantageBatch
+from metarl.types import Params
+
+
+def reinforce_loss(policy: GaussianPolicy, params: Params, batch: AdvantageBatch) -> Tensor:
+    """-E[log π(a|s) A], the inner objective of MAML-RL  (Finn et al. 2017, eq. 4)."""
+    log_prob = policy.distribution(params, batch.observations).log_prob(batch.actions)
+    return -(log_prob * batch.advantages * batch.weights).sum(-1)
+
+
+def surrogate_loss(new: Gaussian, old: Gaussian, batch: AdvantageBatch) -> Tensor:
+    """-E[π_new(a|s) / π_old(a|s) A]  (Schulman et al. 2015, eq. 14); ``old`` is a constant."""
+    ratio = torch.exp(new.log_prob(batch.actions) - old.log_prob(batch.actions))
+    return -(ratio * batch.advantages * batch.weights).sum(-1)
+
+
+def mean_kl(new: Gaussian, old: Gaussian, batch: AdvantageBatch) -> Tensor:
+    """E[KL(π_old || π_new)] over the visited states; ``old`` is a constant."""
+    return (new.kl_from(old) * batch.weights).sum(-1)

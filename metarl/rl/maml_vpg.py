@@ -1,0 +1,62 @@
+"""``maml-vpg``: MAML with Adam along the policy gradient of the adapted policies."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.utils import vector_to_parameters
+
+from metarl.nn.policies import GaussianPolicy
+from metarl.rl.experience import Experience
+from metarl.rl.learner import MAMLConfig, MAMLLearner, MetaGradient
+from metarl.rl.sampler import Sampler
+from metarl.types import Metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class MAMLVPGConfig(MAMLConfig):
+    """MAML with a vanilla policy-gradient outer step by Adam (Finn et al. 2017, algorithm 3)."""
+
+    outer_lr: float = 1e-3
+    """Step size β of Adam."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.outer_lr <= 0:
+            raise ValueError(f"outer_lr must be above 0, got {self.outer_lr}")
+
+
+class MAMLVPG(MAMLLearner):
+    """Meta-learner that follows the adapted policies' policy gradient with Adam.
+
+    At the parameters that collected the data, the surrogate's gradient is the policy gradient.
+
+    Args:
+        policy: the policy whose parameters are meta-learned.
+        sampler: rolls out the meta-batch.
+        config: numbers of the algorithm.
+        seed: of everything random in it.
+    """
+
+    def __init__(
+        self, policy: GaussianPolicy, sampler: Sampler, config: MAMLVPGConfig, *, seed: int
+    ) -> None:
+        super().__init__(policy, sampler, config, seed=seed)
+        self.optimiser = torch.optim.Adam(policy.parameters(), lr=config.outer_lr)
+
+    def _outer_step(self, chunks: list[Experience], meta: MetaGradient) -> Metrics:
+        parameters = list(self.policy.parameters())
+        gradients = [torch.empty_like(parameter) for parameter in parameters]
+        vector_to_parameters(meta.gradient, gradients)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return {}
+
+    def _optimiser_state(self) -> dict[str, Any]:
+        state: dict[str, Any] = self.optimiser.state_dict()
+        return state
+
+    def _load_optimiser_state(self, state: dict[str, Any]) -> None:
+        self.optimiser.load_state_dict(state)

@@ -1,0 +1,186 @@
+"""Collection: all tasks in one environment step and one forward pass, outside autograd.
+
+Environment ``m·E + e`` of the vector environment is trajectory ``e`` of task ``m``. Every
+collection resets all environments, so each contributes one trajectory; after it ends the rows are
+masked, whatever the environment's autoreset does with them.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from metarl.nn.policies import GaussianPolicy
+from metarl.rl.actions import ActionScaling
+from metarl.rl.rollout import Rollout
+from metarl.types import Params
+
+SEED_RANGE = 2**31 - 1
+
+
+class TaskEnvs(Protocol):
+    """A gymnasium vector environment whose environments have a ``task``.
+
+    ``TaskVectorEnv``, ``SyncVectorEnv`` and ``AsyncVectorEnv`` all are; the attributes of each
+    environment include ``task`` (settable) and ``task_distribution``.
+    """
+
+    num_envs: int
+    metadata: dict[str, Any]
+    single_observation_space: spaces.Space[Any]
+    single_action_space: spaces.Space[Any]
+    action_space: spaces.Space[Any]
+    spec: EnvSpec | None
+
+    def reset(self, *, seed: int | None = None) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Start all environments."""
+        ...
+
+    def step(
+        self, actions: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
+        """Step all environments."""
+        ...
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """The attribute of each environment."""
+        ...
+
+    def set_attr(self, name: str, values: Sequence[Any]) -> None:
+        """Set the attribute of each environment."""
+        ...
+
+
+class Sampler:
+    """Rolls out task-batched policies in a vector environment whose environments have tasks.
+
+    Args:
+        env: a gymnasium vector environment with an attribute ``task`` for each environment and
+            autoreset other than ``SAME_STEP``, which hides the true last observation.
+        num_tasks: M; must divide the number of environments.
+        horizon: T, the longest trajectory kept.
+        discount: γ in [0, 1].
+        action_scale: policy actions of ±``action_scale`` span the environment's action bounds, and
+            beyond them they are clipped. 1 in the MAML authors' code, 10 in ProMP's and garage's.
+    """
+
+    def __init__(
+        self,
+        env: TaskEnvs,
+        *,
+        num_tasks: int,
+        horizon: int,
+        discount: float,
+        action_scale: float,
+    ) -> None:
+        if env.num_envs % num_tasks:
+            raise ValueError(f"{env.num_envs} environments do not divide into {num_tasks} tasks")
+        if env.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP:
+            raise ValueError("SAME_STEP autoreset hides last observations; use NEXT_STEP")
+        self.env = env
+        self.num_tasks = num_tasks
+        self.num_trajectories = env.num_envs // num_tasks
+        self.horizon = horizon
+        self.discount = discount
+        self.scaling = ActionScaling.of(env.single_action_space, action_scale)
+
+    def set_tasks(self, tasks: Sequence[dict[str, NDArray[Any]]]) -> None:
+        """Give each of the M tasks to its E environments; they hold until set again."""
+        if len(tasks) != self.num_tasks:
+            raise ValueError(f"need {self.num_tasks} tasks, got {len(tasks)}")
+        repeated = [task for task in tasks for _ in range(self.num_trajectories)]
+        self.env.set_attr("task", repeated)
+
+    def draw_tasks(self, rng: np.random.Generator, split: Literal["train", "held_out"]) -> None:
+        """Draw M tasks of one part from the environment's own distribution and set them."""
+        distribution = self.env.get_attr("task_distribution")[0]
+        batch = distribution.sample(rng, self.num_tasks, split)
+        self.set_tasks(
+            [{name: values[i] for name, values in batch.items()} for i in range(self.num_tasks)]
+        )
+
+    def collect(
+        self,
+        policy: GaussianPolicy,
+        params: Params,
+        rng: np.random.Generator,
+        generator: torch.Generator,
+    ) -> Rollout:
+        """One trajectory in every environment.
+
+        Args:
+            policy: maps parameters, observations and noise to actions.
+            params: task-batched parameters.
+            rng: seeds the environments.
+            generator: source of the action noise, on the CPU.
+        """
+        num_tasks, num_envs, horizon = self.num_tasks, self.num_trajectories, self.horizon
+        params = {name: value.detach() for name, value in params.items()}
+        device = next(iter(params.values())).device
+        noise = policy.noise((horizon, num_tasks, num_envs), generator).to(device)
+        raw, _ = self.env.reset(seed=int(rng.integers(SEED_RANGE)))
+        raw = raw.reshape(self.env.num_envs, -1)
+        record = _Record(num_tasks, horizon, num_envs, raw.shape[-1], noise.shape[-1])
+        final = np.zeros_like(raw, dtype=np.float32)
+        alive = np.ones(self.env.num_envs, bool)
+        with torch.inference_mode():
+            for t in range(horizon):
+                observations = record.observations[:, t]
+                observations[...] = raw.reshape(observations.shape)
+                inputs = torch.from_numpy(np.ascontiguousarray(observations)).to(device)
+                actions = policy.act(params, inputs, noise[t]).cpu().numpy()
+                raw, rewards, terminated, truncated, _ = self.env.step(self._to_env(actions))
+                raw = raw.reshape(self.env.num_envs, -1)
+                record.add(t, actions, rewards, alive, self.discount * ~terminated)
+                ended = alive & (terminated | truncated)
+                if ended.any():
+                    final[ended] = raw[ended]
+                    alive = alive & ~ended
+                    if not alive.any():
+                        break
+        final[alive] = raw[alive]
+        return record.rollout(t + 1, final).to(device)
+
+    def _to_env(self, actions: NDArray[Any]) -> NDArray[Any]:
+        scaled = self.scaling(actions.reshape(self.env.num_envs, -1))
+        return scaled.reshape(self.env.action_space.shape or ())
+
+
+class _Record:
+    """Arrays that a collection fills step by step, ``[M, T, E, ...]``."""
+
+    def __init__(self, num_tasks: int, horizon: int, num_envs: int, d: int, a: int) -> None:
+        shape = (num_tasks, horizon, num_envs)
+        self.observations = np.empty((*shape, d), np.float32)
+        self.actions = np.empty((*shape, a), np.float32)
+        self.rewards = np.empty(shape, np.float32)
+        self.discounts = np.empty(shape, np.float32)
+        self.mask = np.empty(shape, bool)
+
+    def add(
+        self,
+        t: int,
+        actions: NDArray[Any],
+        rewards: NDArray[Any],
+        alive: NDArray[np.bool_],
+        discounts: NDArray[Any],
+    ) -> None:
+        """Store step ``t`` of all environments, ``[M·E]`` each."""
+        per_task = self.rewards[:, t].shape
+        self.actions[:, t] = actions
+        self.rewards[:, t] = rewards.reshape(per_task)
+        self.discounts[:, t] = discounts.reshape(per_task)
+        self.mask[:, t] = alive.reshape(per_task)
+
+    def rollout(self, length: int, final_observations: NDArray[Any]) -> Rollout:
+        """The first ``length`` steps as tensors; ``final_observations`` is ``[M·E, D]``."""
+        num_tasks, _, num_envs, d = self.observations.shape
+        steps = (self.observations, self.actions, self.rewards, self.discounts, self.mask)
+        arrays = [array[:, :length] for array in steps]
+        final = final_observations.reshape(num_tasks, num_envs, d)
+        return Rollout(*(torch.from_numpy(array) for array in [*arrays, final]))

@@ -1,0 +1,167 @@
+"""Trust-region step: Fisher products, conjugate gradient, backtracking on true loss and KL.
+
+At the old parameters the Hessian of the mean KL is the Fisher matrix F = Jᵀ W J, where J is the
+Jacobian of the adapted policies' distribution parameters with respect to the meta-parameters and W
+the (diagonal) Fisher information of a Gaussian (Schulman et al. 2015, appendix C). So no second
+derivative of the KL through the adaptation is ever taken: :func:`fisher_product` keeps one graph of
+the adaptation and goes through it twice a product.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector
+
+from metarl.nn.policies import Gaussian
+
+Product = Callable[[Tensor], Tensor]
+"""A symmetric positive semi-definite matrix, given by what it does to a vector ``[P]``."""
+
+
+def fisher_product(
+    distribution: Gaussian, weights: Tensor, parameters: Sequence[Tensor], *, damping: float
+) -> Product:
+    """Products v ↦ (F + damping) v with the mean Fisher information of the distributions.
+
+    J v comes from the pull-back g(u) = Jᵀ u, which is linear in u: its derivative in direction v
+    is J v. Both passes run over retained graphs, so a product costs two backward passes and no
+    forward one.
+
+    Args:
+        distribution: adapted policies' distributions, with their graph to ``parameters``: mean
+            ``[M, B, A]``, log σ ``[M, 1, A]``.
+        weights: weight of every step, ``[M, B]``; the mean Fisher information is the sum over them.
+        parameters: what the distributions depend on, P numbers in all.
+        damping: added to the diagonal.
+    """
+    outputs = tuple(distribution)
+    seeds = [torch.zeros_like(output, requires_grad=True) for output in outputs]
+    pulled_back = torch.autograd.grad(
+        outputs, parameters, seeds, create_graph=True, materialize_grads=True
+    )
+    metric = distribution.detach()
+    sizes = [parameter.numel() for parameter in parameters]
+
+    def product(v: Tensor) -> Tensor:
+        pieces = zip(torch.split(v, sizes), parameters, strict=True)
+        direction = [piece.view_as(parameter) for piece, parameter in pieces]
+        tangent = torch.autograd.grad(pulled_back, seeds, direction, retain_graph=True)
+        scaled = metric.fisher_product(Gaussian(*tangent))
+        # log σ is one row for all steps of a task, the mean one row each
+        cotangent = (
+            scaled.mean * weights[..., None],
+            scaled.log_std * weights.sum(1)[:, None, None],
+        )
+        gradients = torch.autograd.grad(
+            outputs, parameters, cotangent, retain_graph=True, materialize_grads=True
+        )
+        return parameters_to_vector(gradients) + damping * v
+
+    return product
+
+
+class Solution(NamedTuple):
+    """Result of :func:`conjugate_gradient`."""
+
+    x: Tensor
+    """Approximate solution of A x = b."""
+    residual: Tensor
+    """b - A x."""
+
+
+def conjugate_gradient(
+    product: Product, b: Tensor, *, iterations: int, tolerance: float = 1e-10
+) -> Solution:
+    """Solve A x = b for a symmetric positive definite A given by its products.
+
+    Args:
+        product: x to A x.
+        b: right-hand side ``[P]``.
+        iterations: most products to take.
+        tolerance: stop when the squared residual falls below this share of ``b``'s square.
+
+    >>> a = torch.tensor([[2.0, 0.0], [0.0, 4.0]])
+    >>> conjugate_gradient(lambda x: a @ x, torch.tensor([2.0, 2.0]), iterations=2).x
+    tensor([1.0000, 0.5000])
+    """
+    x = torch.zeros_like(b)
+    residual, direction = b.clone(), b.clone()
+    squared = residual.dot(residual)
+    enough = tolerance * squared
+    for _ in range(iterations):
+        if squared <= enough:
+            break
+        image = product(direction)
+        step = squared / direction.dot(image)
+        x = x + step * direction
+        residual = residual - step * image
+        previous, squared = squared, residual.dot(residual)
+        direction = residual + squared / previous * direction
+    return Solution(x, residual)
+
+
+class Candidate(NamedTuple):
+    """What the line search sees of a parameter vector."""
+
+    loss: float
+    """The true objective, adaptation included."""
+    kl: float
+    """Mean KL from the old adapted policies."""
+
+
+class Step(NamedTuple):
+    """Outcome of a trust-region step."""
+
+    parameters: Tensor
+    """The accepted vector, or the old one."""
+    candidate: Candidate
+    """Loss and KL at ``parameters``."""
+    backtracks: int
+    """How often the step was shrunk."""
+    accepted: bool
+    """False where no step within ``max_backtracks`` was good enough."""
+
+
+class TrustRegion(NamedTuple):
+    """Constants of the step, the MAML family's usual ones as defaults."""
+
+    max_kl: float = 0.01
+    """δ, in nats."""
+    cg_iterations: int = 10
+    """Products for the direction."""
+    backtrack_factor: float = 0.8
+    """Each shrinking of the step."""
+    max_backtracks: int = 15
+    """Shrinkings tried before the step is given up."""
+
+
+def trust_region_step(
+    parameters: Tensor,
+    start: Candidate,
+    gradient: Tensor,
+    product: Product,
+    evaluate: Callable[[Tensor], Candidate],
+    region: TrustRegion,
+) -> Step:
+    """Longest natural-gradient step that lowers the true loss and keeps the true KL within δ.
+
+    Args:
+        parameters: θ ``[P]``.
+        start: loss and KL at θ.
+        gradient: gradient of the loss at θ ``[P]``.
+        product: x to F x.
+        evaluate: loss and KL at a candidate vector.
+        region: constants of the step.
+    """
+    descent = -gradient
+    direction, residual = conjugate_gradient(product, descent, iterations=region.cg_iterations)
+    curvature = direction.dot(descent - residual)  # xᵀ A x, without one more product
+    full = torch.sqrt(2.0 * region.max_kl / curvature.clamp(min=1e-12)) * direction
+    for backtracks in range(region.max_backtracks):
+        proposal = parameters + region.backtrack_factor**backtracks * full
+        candidate = evaluate(proposal)
+        if candidate.loss < start.loss and candidate.kl <= region.max_kl:
+            return Step(proposal, candidate, backtracks, accepted=True)
+    return Step(parameters, start, region.max_backtracks, accepted=False)

@@ -1,0 +1,28 @@
+"""Training runs: trainer, metrics, checkpoints, device and signals."""
+
+from metarl.train.checkpoint import (
+    CheckpointError,
+    list_checkpoints,
+    load_checkpoint,
+    load_newest,
+    save_checkpoint,
+)
+from metarl.train.runtime import DeviceName, resolve_device
+from metarl.train.trainer import Ending, Learner, Progress, Schedule, Trainer
+from metarl.train.writer import MetricsWriter
+
+__all__ = [
+    "CheckpointError",
+    "DeviceName",
+    "Ending",
+    "Learner",
+    "MetricsWriter",
+    "Progress",
+    "Schedule",
+    "Trainer",
+    "list_checkpoints",
+    "load_checkpoint",
+    "load_newest",
+    "resolve_device",
+    "save_checkpoint",
+]

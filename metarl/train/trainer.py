@@ -1,0 +1,203 @@
+"""The training loop: schedule, metrics, checkpoints, interruption. It knows no algorithm.
+
+Iterations are counted from 1. After each, the metrics are written; a checkpoint follows on
+schedule, at the end, when the time is up and when the run is interrupted. The learner's whole state
+is in
+the checkpoint, so the iterations after it come out the same whoever runs them.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from metarl.train.checkpoint import save_checkpoint
+from metarl.train.runtime import stop_on_signals
+from metarl.train.writer import MetricsWriter
+from metarl.types import Metrics
+
+ExperienceT = TypeVar("ExperienceT")
+
+MAX_SKIPPED = 10  # updates skipped in a row for non-finite gradients before training stops
+
+
+class Learner(Protocol[ExperienceT]):
+    """What the trainer drives."""
+
+    def collect(self) -> ExperienceT:
+        """Gather the data of one iteration."""
+        ...
+
+    def update(self, experience: ExperienceT) -> Metrics:
+        """Learn from it; ``meta/skipped`` is 1 where the gradient was not finite."""
+        ...
+
+    def evaluate(self) -> Metrics:
+        """Measure on held-out tasks without changing any state."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides what happens next."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it back."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """When a run evaluates, saves and ends."""
+
+    iterations: int = 500
+    """Meta-iterations in all, those of earlier sessions included."""
+    time_limit: float | None = None
+    """Seconds of training in this session; then a checkpoint is written and the run ends."""
+    eval_every: int = 10
+    """Evaluate on held-out tasks every n-th iteration, and on the first and the last."""
+    checkpoint_every: int = 10
+    """Save every n-th iteration."""
+
+    def __post_init__(self) -> None:
+        for name in ("iterations", "eval_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.time_limit is not None and self.time_limit <= 0:
+            raise ValueError(f"time_limit must be above 0, got {self.time_limit}")
+
+    def evaluates(self, iteration: int) -> bool:
+        """Whether iteration ``iteration`` ends with an evaluation."""
+        return iteration in (1, self.iterations) or iteration % self.eval_every == 0
+
+
+class Ending(Enum):
+    """How a training session ended."""
+
+    COMPLETE = "complete"
+    TIME_LIMIT = "time limit"
+    INTERRUPTED = "interrupted"
+    DIVERGED = "diverged"
+
+
+class Progress(Protocol):
+    """Someone who watches the iterations go by."""
+
+    def __call__(self, iteration: int, metrics: Metrics) -> None:
+        """Called after every iteration."""
+        ...
+
+
+class Trainer(Generic[ExperienceT]):
+    """Runs a learner in a run folder.
+
+    Args:
+        learner: what is trained.
+        folder: the run folder.
+        schedule: when to evaluate, save and end.
+        description: plain data kept in every checkpoint, such as the config and version.
+        warn: called with one line when something is worth saying.
+    """
+
+    def __init__(
+        self,
+        learner: Learner[ExperienceT],
+        folder: Path,
+        schedule: Schedule,
+        *,
+        description: dict[str, Any],
+        warn: Callable[[str], None],
+    ) -> None:
+        self.learner = learner
+        self.folder = folder
+        self.schedule = schedule
+        self.description = description
+        self.warn = warn
+        self.iteration = 0
+        self.seconds = 0.0
+        self._skipped = 0
+
+    def load(self, content: dict[str, Any]) -> None:
+        """Take up the state of a checkpoint."""
+        self.learner.load_state_dict(content["learner"])
+        self.iteration = content["iteration"]
+        self.seconds = content["seconds"]
+        self._skipped = content["skipped"]
+
+    def save(self) -> Path:
+        """Write the whole state."""
+        content = {
+            "iteration": self.iteration,
+            "seconds": self.seconds,
+            "skipped": self._skipped,
+            "learner": self.learner.state_dict(),
+            **self.description,
+        }
+        return save_checkpoint(self.folder / "checkpoints", self.iteration, content)
+
+    def run(self, progress: Progress) -> Ending:
+        """Train until the schedule, the clock, a signal or divergence ends it."""
+        with (
+            stop_on_signals() as interruption,
+            MetricsWriter(self.folder, self.iteration) as writer,
+        ):
+            started, before = time.perf_counter(), self.seconds
+            ending = None
+            saved = self.iteration if self.iteration else -1
+            while ending is None:
+                if self.iteration < self.schedule.iterations:
+                    metrics = self._iterate()
+                    session = time.perf_counter() - started
+                    self.seconds = before + session
+                    metrics["time/seconds"] = self.seconds
+                    writer.write(self.iteration, metrics)
+                    progress(self.iteration, metrics)
+                ending = self._ending(interruption.requested, time.perf_counter() - started)
+                if saved != self.iteration and self._should_save(ending):
+                    self.save()
+                    saved = self.iteration
+        return ending
+
+    def _should_save(self, ending: Ending | None) -> bool:
+        if self._skipped and ending in (None, Ending.DIVERGED):
+            return False  # keep the last checkpoint that is known to be good
+        return ending is not None or self.iteration % self.schedule.checkpoint_every == 0
+
+    def _iterate(self) -> Metrics:
+        start = time.perf_counter()
+        experience = self.learner.collect()
+        collected = time.perf_counter()
+        metrics = self.learner.update(experience)
+        updated = time.perf_counter()
+        self.iteration += 1
+        self._count_skipped(metrics)
+        if self.schedule.evaluates(self.iteration):
+            metrics |= self.learner.evaluate()
+        if "rollout/steps" in metrics:
+            metrics["time/env_steps_per_second"] = metrics["rollout/steps"] / (collected - start)
+        metrics["time/collect_seconds"] = collected - start
+        metrics["time/update_seconds"] = updated - collected
+        return metrics
+
+    def _count_skipped(self, metrics: Metrics) -> None:
+        if metrics["meta/skipped"]:
+            self._skipped += 1
+            self.warn(
+                f"iteration {self.iteration}: the meta-gradient is not finite, update skipped "
+                f"({self._skipped} in a row)"
+            )
+        else:
+            self._skipped = 0
+
+    def _ending(self, interrupted: bool, session: float) -> Ending | None:
+        if self._skipped >= MAX_SKIPPED:
+            return Ending.DIVERGED
+        if self.iteration >= self.schedule.iterations:
+            return Ending.COMPLETE
+        if interrupted:
+            return Ending.INTERRUPTED
+        limit = self.schedule.time_limit
+        if limit is not None and session >= limit:
+            return Ending.TIME_LIMIT
+        return None

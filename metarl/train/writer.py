@@ -1,0 +1,74 @@
+"""Where metrics go: TensorBoard events and ``metrics.csv``, one row an iteration.
+
+The only module that knows TensorBoard. On resume both drop what lies beyond the checkpoint, so a
+run that was killed and resumed leaves the same rows as one that never was.
+"""
+
+import csv
+from pathlib import Path
+from types import TracebackType
+
+from torch.utils.tensorboard import SummaryWriter
+
+from metarl.types import Metrics
+
+CSV_NAME = "metrics.csv"
+
+
+class MetricsWriter:
+    """Writes the metrics of one run folder.
+
+    Args:
+        folder: the run folder.
+        start: iterations already done; rows and events beyond them are dropped.
+    """
+
+    def __init__(self, folder: Path, start: int) -> None:
+        self._path = folder / CSV_NAME
+        rows = _read(self._path)
+        self._columns = list(rows[0]) if rows else ["iteration"]
+        _replace(self._path, self._columns, [r for r in rows if int(r["iteration"]) <= start])
+        self._events = SummaryWriter(str(folder), purge_step=start + 1 if start else None)
+
+    def write(self, iteration: int, metrics: Metrics) -> None:
+        """Add the row of one iteration; a metric seen for the first time adds a column."""
+        for key, value in metrics.items():
+            self._events.add_scalar(key, value, iteration)
+        if not set(metrics) <= set(self._columns):
+            self._widen([key for key in metrics if key not in self._columns])
+        with self._path.open("a", newline="") as file:
+            csv.DictWriter(file, self._columns).writerow({"iteration": iteration, **metrics})
+
+    def _widen(self, keys: list[str]) -> None:
+        rows = _read(self._path)
+        self._columns = [*self._columns, *keys]
+        _replace(self._path, self._columns, rows)
+
+    def __enter__(self) -> "MetricsWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._events.close()
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    """The whole rows of a file that may not exist yet."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        # a row cut short by a kill lacks its last columns
+        return [row for row in csv.DictReader(file) if None not in row.values()]
+
+
+def _replace(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    temporary.replace(path)

@@ -1,0 +1,155 @@
+"""The import arrows of DESIGN.md section 2, and what keeps the tree readable."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for package in ("metarl", "envs")
+    for path in (ROOT / package).rglob("*.py")
+)
+
+ARROWS = {
+    "metarl/types": [],
+    "metarl/core": ["metarl.types", "metarl.core"],
+    "metarl/nn": ["metarl.types", "metarl.core.params", "metarl.nn"],
+    "metarl/rl": ["metarl.types", "metarl.core", "metarl.nn", "metarl.rl"],
+    "metarl/fewshot": ["metarl.types", "metarl.core", "metarl.nn", "metarl.fewshot"],
+    "metarl/sb3": ["metarl.types", "metarl.nn", "metarl.rl", "metarl.sb3"],
+    "metarl/train": ["metarl.types", "metarl.train"],
+    "metarl/report": ["metarl.types", "metarl.report"],
+    "metarl/cli": ["metarl", "envs"],
+    "metarl/__init__": [f"metarl.{p}" for p in ("types", "core", "nn", "rl", "fewshot", "sb3")]
+    + ["metarl.train", "metarl.report"],
+    "envs": ["envs"],
+}
+"""Part of the tree to what it may import of ours; ``metarl/cli`` is a file or a package."""
+
+ONLY_IN = {
+    "stable_baselines3": "metarl/sb3",
+    "tensorboard": "metarl/train/writer.py",
+    "torch.utils.tensorboard": "metarl/train/writer.py",
+    "matplotlib": "metarl/report",
+}
+"""Library to the one place that may import it."""
+
+NEVER_IN = {"envs": ["torch"], "metarl/core": ["gymnasium"], "metarl/nn": ["gymnasium"]}
+"""Part of the tree to libraries it does without."""
+
+
+def within(name: str, part: str, separator: str) -> bool:
+    return name == part or name.startswith(part + separator)
+
+
+def in_part(path: str, part: str) -> bool:
+    return within(path, part, "/") or within(path.removesuffix(".py"), part, "/")
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Dotted names of everything imported; ``from a import b`` may be the module ``a.b``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            prefix = "." * node.level + (node.module or "")
+            yield from (f"{prefix}.{alias.name}" for alias in node.names)
+
+
+def wrong_imports(path: str, source: str) -> list[str]:
+    """Imports of the file that no arrow allows."""
+    allowed = [name for part, names in ARROWS.items() if in_part(path, part) for name in names]
+    never = [name for part, names in NEVER_IN.items() if in_part(path, part) for name in names]
+    never += [library for library, place in ONLY_IN.items() if not in_part(path, place)]
+    wrong = []
+    for name in imports(ast.parse(source)):
+        ours = within(name, "metarl", ".") or within(name, "envs", ".") or name.startswith(".")
+        if ours and not any(within(name, part, ".") for part in allowed):
+            wrong.append(name)
+        if any(within(name, library, ".") for library in never):
+            wrong.append(name)
+    return wrong
+
+
+def hidden_imports(source: str) -> list[int]:
+    """Lines with an import that does not run when the module is imported."""
+    return [
+        inner.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.If)
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Import | ast.ImportFrom)
+    ]
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_imports_follow_the_arrows(path: str) -> None:
+    assert any(in_part(path, part) for part in ARROWS), "a new part of the tree: give it its arrows"
+    assert wrong_imports(path, (ROOT / path).read_text()) == []
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_no_import_is_hidden_in_a_function_or_branch(path: str) -> None:
+    assert hidden_imports((ROOT / path).read_text()) == []
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_files_are_short_and_named_for_what_they_do(path: str) -> None:
+    assert len((ROOT / path).read_text().splitlines()) <= 300
+    assert not {"utils", "util", "common", "helpers", "misc"} & set(
+        Path(path).with_suffix("").parts
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("metarl/core/maml.py", "import metarl.nn"),
+        ("metarl/core/maml.py", "from metarl import rl"),
+        ("metarl/core/maml.py", "import gymnasium as gym"),
+        ("metarl/nn/mlp.py", "from metarl.core import expand"),
+        ("metarl/rl/sampler.py", "from metarl.fewshot.episodes import Episode"),
+        ("metarl/rl/sampler.py", "import envs"),
+        ("metarl/rl/sampler.py", "from stable_baselines3 import PPO"),
+        ("metarl/train/trainer.py", "from metarl.rl.learners import Learner"),
+        ("metarl/train/trainer.py", "from torch.utils.tensorboard import SummaryWriter"),
+        ("metarl/report/curves.py", "from metarl.train import Trainer"),
+        ("metarl/train/writer.py", "import matplotlib.pyplot as plt"),
+        ("metarl/__init__.py", "from metarl.cli import main"),
+        ("metarl/types.py", "from metarl.core import expand"),
+        ("metarl/core/params.py", "from .maml import adapt"),
+        ("envs/tasks.py", "import torch"),
+        ("envs/point.py", "from metarl.types import Params"),
+    ],
+)
+def test_the_arrows_forbid(path: str, source: str) -> None:
+    assert len(wrong_imports(path, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("metarl/core/maml.py", "from metarl.core.params import expand\nimport torch"),
+        ("metarl/nn/conv.py", "from metarl.core.params import TaskBatched"),
+        ("metarl/rl/sampler.py", "from metarl.core import adapt\nimport gymnasium"),
+        ("metarl/train/writer.py", "from torch.utils.tensorboard import SummaryWriter"),
+        ("metarl/sb3/export.py", "from stable_baselines3 import PPO"),
+        ("metarl/cli.py", "import envs\nfrom metarl.train import Trainer"),
+        ("metarl/cli/run.py", "import envs\nfrom metarl.rl import learners"),
+        ("metarl/__init__.py", "from metarl.core import MAML"),
+        ("envs/point.py", "from envs.tasks import Choice"),
+    ],
+)
+def test_the_arrows_allow(path: str, source: str) -> None:
+    assert wrong_imports(path, source) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["def f():\n    import os", "if TYPE_CHECKING:\n    from os import path"],
+)
+def test_hidden_imports_are_seen(source: str) -> None:
+    assert hidden_imports(source) == [2]
