@@ -23,6 +23,7 @@ ARROWS = {
     "metarl/train": ["metarl.types", "metarl.train"],
     "metarl/report": ["metarl.types", "metarl.report"],
     "metarl/cli": ["metarl", "envs"],
+    "metarl/__main__": ["metarl.cli"],
     "metarl/__init__": [f"metarl.{p}" for p in ("types", "core", "nn", "rl", "fewshot", "sb3")]
     + ["metarl.train", "metarl.report"],
     "envs": ["envs"],

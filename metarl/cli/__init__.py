@@ -47,6 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         sys.stderr.write(f"metarl: error: {error}\n")
         return 2
+    except OSError as error:  # a full disk, a file that may not be read: not ours to mend
+        sys.stderr.write(f"metarl: error: {error.filename or 'file'}: {error.strerror}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("metarl: interrupted; the newest checkpoint is what was saved before\n")
+        return 130
 
 
 def _run(command: Any) -> int:
@@ -79,8 +85,6 @@ def _parse(given: list[str]) -> Any:
                     tyro.conf.CascadeSubcommandArgs,
                 ),
             )
-    except ValueError as error:  # from a config's own checks
-        raise UserError(_as_option(str(error))) from error
     except SystemExit as leaving:
         if leaving.code in (0, None):
             raise
@@ -98,15 +102,25 @@ def _check_names(given: list[str]) -> None:
         raise UserError(f"unknown learner {learner!r}; {nearest(learner, LEARNERS)}")
 
 
-def _as_option(message: str) -> str:
-    """A config's complaint with its field spelt as the option: inner_lr to --inner-lr."""
-    name, space, rest = message.partition(" ")
-    return f"--{name.replace('_', '-')}{space}{rest}" if re.fullmatch(r"[a-z_]+", name) else message
-
-
 def _one_line(box: str) -> str:
-    """The text of tyro's error box without its frame and its pointer to the help."""
-    text = re.sub(r"[│╭╮╰╯]|─+", " ", box)
-    lines = [" ".join(line.split()) for line in text.splitlines()]
-    kept = [line for line in lines if line and not line.startswith(("For full help", "metarl "))]
-    return " ".join(kept)
+    """The text of tyro's error box, without its frame and its pointers to the help.
+
+    A config's own complaint loses tyro's prefix, and its field is spelt as the option.
+    """
+    texts = [line.strip("│| ") for line in box.splitlines()]
+    if "╭" not in box:
+        texts = texts[1:]  # without box characters the title is a line of its own
+    kept = [
+        text
+        for text in texts
+        if text
+        and text[0] not in "╭╰"
+        and not set(text) <= {"─", "-"}
+        and not text.startswith(("For full help", "in metarl ", "metarl "))
+    ]
+    message = " ".join(kept)
+    return re.sub(
+        r"^Error parsing \w+: ([a-z_]+) ",
+        lambda found: f"--{found[1].replace('_', '-')} ",
+        message,
+    )

@@ -3,6 +3,7 @@
 The only module that knows :mod:`envs`, and only to register its ids.
 """
 
+import importlib
 import json
 from typing import Any
 
@@ -43,12 +44,14 @@ def make_task_env(env_id: str, num_envs: int, kwargs: dict[str, Any]) -> TaskEnv
 
 def check_id(env_id: str) -> None:
     """Raise a :class:`UserError` with the nearest known id unless ``env_id`` is registered."""
+    module, _, name = env_id.rpartition(":")
     try:
-        gym.spec(env_id)
+        if module:
+            importlib.import_module(module)
+        gym.spec(name)
     except ModuleNotFoundError as error:
         raise UserError(f"--env {env_id}: {error}") from error
     except gym.error.Error as error:
-        name = env_id.partition(":")[2] or env_id
         families = [known for known in gym.registry if known.startswith("metarl/")]
         # people forget the namespace more often than they misspell
         by_tail = {known.split("/")[-1]: known for known in families}

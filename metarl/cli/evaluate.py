@@ -86,8 +86,8 @@ def evaluate(options: Evaluate) -> int:
     write_json(run.folder / "evaluation.json", figures)
     if options.json is not None:
         write_json(options.json, figures)
-    kind = "held-out" if distribution.disjoint else "of the family's few, all seen in training,"
-    title = f"{run.config.learner} on {run.config.env}: {options.tasks} {kind} tasks"
+    kind = "held-out tasks" if distribution.disjoint else "tasks (this family holds none out)"
+    title = f"{run.config.learner} on {run.config.env}: {options.tasks} {kind}"
     draw_adaptation(picture, curve, title=title, paths=planar_paths(sampler, experience))
     print_curve(console, curve, title)
     console.print(f"picture: {picture}", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from metarl.cli.errors import UserError
 from metarl.nn.policies import GaussianPolicy
 from metarl.rl import MAMLLearner, Sampler
 from metarl.rl.actor import PolicySpec
-from metarl.train import CheckpointError, load_newest, resolve_device
+from metarl.train import CheckpointError, DeviceName, load_newest, resolve_device
 
 
 class Run(NamedTuple):
@@ -121,7 +122,7 @@ def make_learner(config: RunConfig) -> MAMLLearner:
     return learner(policy, sampler, config.algorithm, seed=config.seed)
 
 
-def load_run(folder: Path, device: str | None = None) -> Run:
+def load_run(folder: Path, device: DeviceName | None = None) -> Run:
     """A run's learner with the state of its newest good checkpoint.
 
     Args:
@@ -133,7 +134,7 @@ def load_run(folder: Path, device: str | None = None) -> Run:
     """
     config = read_config(folder)
     if device is not None:
-        config = RunConfig(**{**vars(config), "device": device})
+        config = replace(config, device=device)
     learner = make_learner(config)
     parameter = next(learner.policy.parameters())
     try:

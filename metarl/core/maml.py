@@ -58,7 +58,7 @@ def inner_step(
         raise ValueError(f"mask names unknown parameters {unknown}; there are {sorted(params)}")
     if not names:
         return dict(params)
-    create_graph = False
+    create_graph = torch.is_grad_enabled() and not first_order
 
     with torch.enable_grad():
         leaves = {name: _leaf(params[name]) for name in names}

@@ -270,7 +270,7 @@ def test_dependent_parameters_step_along_partial_derivatives() -> None:
     torch.testing.assert_close(gradient.item(), 3.04)
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (3, 4)])
+@pytest.mark.parametrize("shape", [(), (1,), (3, 1), (3, 4)])
 def test_losses_must_be_one_a_task(
     curved_task: tuple[Params, Examples, Examples], shape: tuple[int, ...]
 ) -> None:

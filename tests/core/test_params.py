@@ -15,12 +15,10 @@ NUM_TASKS = 3
 
 
 def task_params(module: nn.Module) -> Params:
-    """The module's parameters plus noise of each task's own, ``[M, *shape]``."""
+    """Parameters of each task's own for the module, ``[M, *shape]``."""
     generator = torch.Generator().manual_seed(0)
     return {
-        name: (value + torch.randn(NUM_TASKS, *value.shape, generator=generator).to(value))
-        .detach()
-        .requires_grad_()
+        name: torch.randn(NUM_TASKS, *value.shape, generator=generator).to(value).requires_grad_()
         for name, value in module.named_parameters()
     }
 
@@ -124,6 +122,23 @@ def test_one_wrong_call_does_not_end_the_batched_pass() -> None:
     module.calls = 0
     forward(params, torch.zeros(NUM_TASKS, 6, 3))
     assert module.calls == 1
+
+
+class CountedFold(Fold):
+    calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(x)
+
+
+def test_a_module_that_vmap_refuses_is_tried_once() -> None:
+    module = CountedFold()
+    forward, params, x = lift(module), task_params(module), inputs(6, 3)
+    forward(params, x)
+    module.calls = 0
+    forward(params, x)
+    assert module.calls == NUM_TASKS
 
 
 def test_parameters_left_out_keep_the_module_s_values() -> None:

@@ -63,7 +63,7 @@ def test_values_fit_the_space(distribution: Distribution, split: Split) -> None:
     assert len(distribution.sample(rng(), 0, split)) == 0
 
 
-@pytest.mark.parametrize("dimensions", [1, 2, 3, 4])
+@pytest.mark.parametrize("dimensions", [1, 2, 3, 4, 5])
 def test_a_fifth_of_the_cells_is_held_out_among_train_cells(dimensions: int) -> None:
     cells = np.array(list(itertools.product(range(CELLS), repeat=dimensions)))
     held_out = is_held_out((cells + 0.5) / CELLS)

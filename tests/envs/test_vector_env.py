@@ -158,6 +158,17 @@ def test_tasks_hold_from_the_next_step_and_through_autoresets() -> None:
     assert env.step(np.zeros((1, 2), np.float32))[1] == pytest.approx([-0.05])
 
 
+def test_a_reset_after_the_end_replaces_the_autoreset() -> None:
+    env = make_vec("metarl/PointGoal-v0", 1)
+    env.set_attr("task", [{"goal": [0.0, 0.05]}])
+    env.reset(seed=0)
+    assert env.step(np.array([[0.0, 0.05]], np.float32))[2].all()
+    env.reset()
+    observations, rewards, *_ = env.step(np.array([[0.0, 0.1]], np.float32))
+    np.testing.assert_allclose(observations, [[0.0, 0.1]])
+    np.testing.assert_allclose(rewards, [-0.05], rtol=1e-6)
+
+
 def test_one_task_for_all_environments() -> None:
     env = make_vec("metarl/PointGoal-v0", 3)
     env.set_attr("task", GOALS[1])

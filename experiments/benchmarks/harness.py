@@ -1,0 +1,141 @@
+"""What the benchmarks share: alternating runs, the record in ``results.json``, the options."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).with_name("results.json")
+PACKAGES = ("torch", "numpy", "gymnasium", "metarl")
+
+Measure = Callable[[], float]
+"""One run of a workload; returns its measurement in the unit of the row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One comparison: the workload ``name`` measured beside the peer ``against``."""
+
+    name: str
+    against: str
+    unit: str
+    ours: Sequence[float]
+    """Measurements of ours, one a pair."""
+    theirs: Sequence[float]
+    """Measurements of the peer, one a pair."""
+    higher_is_better: bool = False
+
+    def ratios(self) -> list[float]:
+        """How many times better ours is, pair by pair."""
+        pairs = zip(self.ours, self.theirs, strict=True)
+        return [o / t if self.higher_is_better else t / o for o, t in pairs]
+
+    def record(self) -> dict[str, Any]:
+        """The row as it stands in ``results.json``."""
+        ratios = self.ratios()
+        return {
+            "name": self.name,
+            "against": self.against,
+            "ratio": {"median": median(ratios), "min": min(ratios), "max": max(ratios)},
+            "ours": median(self.ours),
+            "theirs": median(self.theirs),
+            "unit": self.unit,
+            "command": " ".join(
+                ["python", f"experiments/benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]
+            ),
+            "machine": f"{os.cpu_count()} cores, {_cpu_model()}",
+            "versions": {
+                "python": platform.python_version(),
+                **{package: version(package) for package in PACKAGES},
+            },
+        }
+
+
+def quick_asked(description: str | None) -> bool:
+    """Read the command line, ``[--quick]``, and set torch to one thread."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="a rough answer in under a minute")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    return bool(options.quick)
+
+
+def alternate(ours: Measure, theirs: Measure, pairs: int) -> tuple[list[float], list[float]]:
+    """Measure both in turn, after one run of each that does not count.
+
+    Every second pair runs in the other order, so that neither side is always the first.
+    """
+    ours(), theirs()
+    measured: tuple[list[float], list[float]] = ([], [])
+    for pair in range(pairs):
+        for side in (0, 1) if pair % 2 == 0 else (1, 0):
+            measured[side].append((ours, theirs)[side]())
+    return measured
+
+
+def milliseconds(work: Callable[[], object], repeat: int = 1) -> Measure:
+    """A measure: milliseconds of ``work``, the mean of ``repeat`` calls in a row."""
+
+    def measure() -> float:
+        start = time.perf_counter()
+        for _ in range(repeat):
+            work()
+        return 1e3 * (time.perf_counter() - start) / repeat
+
+    return measure
+
+
+def report(rows: Sequence[Row]) -> None:
+    """Print the rows and put them into ``results.json``, where all others stay as they are."""
+    records = [row.record() for row in rows]
+    print_records(records)
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    merged = {(record["name"], record["against"]): record for record in [*kept, *records]}
+    temporary = RESULTS.with_suffix(".tmp")
+    temporary.write_text(json.dumps([merged[key] for key in sorted(merged)], indent=2) + "\n")
+    temporary.replace(RESULTS)
+
+
+def print_records(records: Sequence[dict[str, Any]]) -> None:
+    """A table of records of ``results.json``."""
+    print_table(
+        ("benchmark", "against", "ratio", "min", "max", "ours", "theirs", "unit"),
+        [
+            [
+                r["name"],
+                r["against"],
+                *(f"{r['ratio'][key]:.2f}" for key in ("median", "min", "max")),
+                *(f"{r[side]:,.2f}" for side in ("ours", "theirs")),
+                r["unit"],
+            ]
+            for r in records
+        ],
+    )
+
+
+def print_table(columns: Sequence[str], lines: Sequence[Sequence[str]], title: str = "") -> None:
+    """A table on standard output."""
+    table = Table(*columns, title=title)
+    for line in lines:
+        table.add_row(*line)
+    Console(width=130).print(table)
+
+
+def _cpu_model() -> str:
+    """The model as Linux knows it; what Python knows elsewhere."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

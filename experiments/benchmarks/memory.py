@@ -1,0 +1,54 @@
+"""Whether memory grows: resident megabytes of a ``maml-trpo`` training run, early and late.
+
+A whole run as ``metarl train maml-trpo`` does it, with its metrics and checkpoints: 20 tasks as by
+default, but 5 trajectories a task instead of 20, to take minutes (``--quick``: 2 trajectories and
+fewer iterations). Linux only, as it reads ``/proc``.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import harness
+from trpo_iteration import make_trpo
+
+from metarl.train import Schedule, Trainer
+from metarl.types import Metrics
+
+
+def resident_megabytes() -> float:
+    """What the process holds in memory now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def main() -> None:
+    """Train and look twice."""
+    quick = harness.quick_asked(__doc__)
+    early, late = 50, 150 if quick else 500
+    learner = make_trpo(num_trajectories=2 if quick else 5)
+    seen: dict[int, float] = {}
+
+    def progress(iteration: int, metrics: Metrics) -> None:
+        seen[iteration] = resident_megabytes()
+
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            learner, Path(folder), Schedule(iterations=late), description={}, warn=print
+        )
+        trainer.run(progress)
+    harness.report(
+        [
+            harness.Row(
+                name="memory-growth",
+                against=f"iteration-{early}",
+                unit=f"megabytes, iteration {late}",
+                ours=[seen[late]],
+                theirs=[seen[early]],
+            )
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""Where the time of a ``maml-trpo`` iteration on 2-D navigation goes, and its Fisher products.
+
+Everything as ``metarl train maml-trpo`` has it by default: 20 tasks of 20 trajectories of 100
+steps. The peer of a Fisher product is the Hessian-vector product of the mean KL by double backward
+through the whole adaptation. Both must agree in double precision before anything is timed.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import harness
+import torch
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector
+
+import metarl.rl.experience
+from metarl.cli.configs import RunConfig, SamplingConfig
+from metarl.cli.runs import make_learner
+from metarl.core import parameters_of
+from metarl.rl import MAMLTRPO, Experience, MAMLTRPOConfig
+from metarl.rl.losses import mean_kl
+from metarl.rl.trust_region import Product, fisher_product
+
+
+def make_trpo(num_trajectories: int = 20) -> MAMLTRPO:
+    """The learner of ``metarl train maml-trpo --env metarl/PointGoal-v0``."""
+    learner = make_learner(
+        RunConfig(
+            learner="maml-trpo",
+            env="metarl/PointGoal-v0",
+            env_kwargs={},
+            seed=0,
+            device="cpu",
+            threads=1,
+            algorithm=MAMLTRPOConfig(),
+            sampling=SamplingConfig(num_trajectories=num_trajectories),
+        )
+    )
+    assert isinstance(learner, MAMLTRPO)
+    return learner
+
+
+class Stopwatch:
+    """Seconds spent in functions, by label."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+
+    def timed(self, label: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, its time added to ``label``."""
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.seconds[label] += time.perf_counter() - start
+
+        return wrapper
+
+
+def print_breakdown(learner: MAMLTRPO, iterations: int) -> None:
+    """Time an iteration part by part."""
+    watch, make_fisher = Stopwatch(), learner._fisher
+
+    def timed_fisher(chunks: list[Experience]) -> Product:
+        return watch.timed("Fisher products", watch.timed("Fisher products", make_fisher)(chunks))
+
+    advantages = metarl.rl.experience.advantage_batch
+    with (
+        patch.object(learner, "_fisher", timed_fisher),
+        patch.object(
+            learner, "_meta_gradient", watch.timed("meta-gradient", learner._meta_gradient)
+        ),
+        patch.object(learner, "_candidate", watch.timed("line search", learner._candidate)),
+        patch.object(learner.sampler, "collect", watch.timed("collect", learner.sampler.collect)),
+        patch.object(
+            metarl.rl.experience, "advantage_batch", watch.timed("advantages", advantages)
+        ),
+    ):
+        start = time.perf_counter()
+        for _ in range(iterations):
+            learner.update(learner.collect())
+        whole = time.perf_counter() - start
+    watch.seconds["inner steps and the rest"] = whole - watch.seconds.total()
+    parts = [*watch.seconds.items(), ("iteration", whole)]
+    harness.print_table(
+        ("part of an iteration", "seconds", "share"),
+        [[name, f"{s / iterations:.4f}", f"{s / whole:.0%}"] for name, s in parts],
+    )
+
+
+def ours(learner: MAMLTRPO, data: Experience) -> Product:
+    """Fisher products as the learner takes them."""
+    theta = parameters_of(learner.policy)
+    weights = data.query.weights / len(data.query.weights)
+    adapted = learner._adapted(theta, data)
+    return fisher_product(adapted, weights, list(theta.values()), damping=0.0)
+
+
+def double_backward(learner: MAMLTRPO, data: Experience) -> Product:
+    """Products with the Hessian of the mean KL."""
+    theta = parameters_of(learner.policy)
+    new = learner._adapted(theta, data)
+    kl = mean_kl(new, new.detach(), data.query).mean()
+    slope = parameters_to_vector(torch.autograd.grad(kl, list(theta.values()), create_graph=True))
+
+    def product(v: Tensor) -> Tensor:
+        products = torch.autograd.grad(slope @ v, list(theta.values()), retain_graph=True)
+        return parameters_to_vector(products)
+
+    return product
+
+
+def check_same(learner: MAMLTRPO, data: Experience) -> None:
+    """Raise unless both products agree in double precision."""
+    learner.policy.double()
+    exact = Experience([], [type(b)(*(value.double() for value in b)) for b in data.batches])
+    vector = parameters_to_vector(learner.policy.parameters()).detach()
+    mine, other = ours(learner, exact)(vector), double_backward(learner, exact)(vector)
+    difference = float((mine - other).norm() / other.norm())
+    if not difference < 1e-6:
+        raise AssertionError(f"the products differ by a relative {difference}")
+    learner.policy.float()
+
+
+def main() -> None:
+    """Break an iteration down, then compare the products."""
+    quick = harness.quick_asked(__doc__)
+    learner = make_trpo()
+    learner.update(learner.collect())
+    print_breakdown(learner, 3 if quick else 20)
+
+    full = learner.collect()
+    thinned = full.thin(learner.trpo.fisher_stride)
+    check_same(learner, thinned)
+    count = learner.trpo.cg_iterations
+    vector = torch.randn(
+        sum(p.numel() for p in learner.policy.parameters()),
+        generator=torch.Generator().manual_seed(0),
+    )
+
+    def solve(make: Callable[[MAMLTRPO, Experience], Product], data: Experience) -> harness.Measure:
+        # the graph and the products of one conjugate gradient, divided by the products
+        def work() -> None:
+            product = make(learner, data)
+            for _ in range(count):
+                product(vector)
+
+        measure = harness.milliseconds(work)
+        return lambda: measure() / count
+
+    rows = []
+    for name, data in {"fisher-product": full, "fisher-product-same-data": thinned}.items():
+        mine, other = harness.alternate(
+            solve(ours, thinned), solve(double_backward, data), pairs=3 if quick else 10
+        )
+        rows.append(
+            harness.Row(
+                name=name, against="double-backward", unit="milliseconds", ours=mine, theirs=other
+            )
+        )
+    harness.report(rows)
+
+
+if __name__ == "__main__":
+    main()

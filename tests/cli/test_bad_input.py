@@ -1,0 +1,182 @@
+"""Bad input: one line that names what is wrong and what would be right, exit status 2."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from metarl.cli import main
+
+ENV = "metarl/PointGoal-v0"
+SMALL = ["--meta-batch-size", "2", "--num-trajectories", "2", "--horizon", "5"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of two iterations, to be copied and damaged."""
+    output = tmp_path_factory.mktemp("runs")
+    arguments = ["--iterations", "2", "--checkpoint-every", "1", "--output", str(output), *SMALL]
+    assert main(["train", "maml-trpo", "--env", ENV, *arguments]) == 0
+    (folder,) = output.iterdir()
+    return folder
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def complaint(capsys, arguments):
+    """The one line of a command that must fail with status 2."""
+    capsys.readouterr()
+    status = main(arguments)
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if not line.startswith("metarl: skipped")]
+    assert status == 2
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("metarl: error: ")
+    assert "Traceback" not in captured.err
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["trian"], ["'trian'", "did you mean train?"]),
+        (["train", "maml-trop", "--env", ENV], ["'maml-trop'", "did you mean maml-trpo?"]),
+        (["train", "dqn", "--env", ENV], ["'dqn'", "maml-trpo", "maml-vpg"]),
+        (["train", "--env", ENV], ["maml-trpo", "maml-vpg"]),
+        (["train", "maml-trpo"], ["--env"]),
+        (
+            ["train", "maml-trpo", "--env", "metarl/PointGaol-v0"],
+            ["did you mean metarl/PointGoal-v0?"],
+        ),
+        (["train", "maml-trpo", "--env", "PointGoal-v0"], ["did you mean metarl/PointGoal-v0?"]),
+        (["train", "maml-trpo", "--env", "no_such_module:X-v0"], ["no_such_module"]),
+        (["train", "maml-trpo", "--env", "CartPole-v1"], ["CartPole-v1", "has no tasks"]),
+        (["train", "maml-trpo", "--env", ENV, "--env-kwargs", "{"], ["--env-kwargs", "not JSON"]),
+        (
+            ["train", "maml-trpo", "--env", ENV, "--env-kwargs", "[1]"],
+            ["--env-kwargs", "JSON object"],
+        ),
+        (["train", "maml-trpo", "--env", ENV, "--env-kwargs", '{"wind": 1}'], [ENV, "wind"]),
+        (["train", "maml-trpo", "--env", ENV, "--inner-lrr", "1"], ["--inner-lrr", "--inner-lr"]),
+        (["train", "maml-trpo", "--env", ENV, "--inner-lr", "fast"], ["--inner-lr", "'fast'"]),
+        (
+            ["train", "maml-trpo", "--env", ENV, "--inner-lr", "-1"],
+            ["--inner-lr", "at least 0", "-1"],
+        ),
+        (["train", "maml-trpo", "--env", ENV, "--max-kl", "0"], ["--max-kl", "above 0"]),
+        (["train", "maml-vpg", "--env", ENV, "--outer-lr", "0"], ["--outer-lr", "above 0"]),
+        (["train", "maml-trpo", "--env", ENV, "--horizon", "101"], ["--horizon 101", "100"]),
+        (["train", "maml-trpo", "--env", ENV, "--horizon", "0"], ["--horizon", "at least 1"]),
+        (["train", "maml-trpo", "--env", ENV, "--iterations", "0"], ["--iterations", "at least 1"]),
+        (["train", "maml-trpo", "--env", ENV, "--time-limit", "0"], ["--time-limit", "above 0"]),
+        (["train", "maml-trpo", "--env", ENV, "--seed", "-1"], ["--seed", "at least 0"]),
+        (["train", "maml-trpo", "--env", ENV, "--discount", "1.5"], ["--discount", "[0, 1]"]),
+        (["train", "maml-trpo", "--env", ENV, "--min-log-std", "1"], ["--initial-log-std"]),
+        (["train", "maml-trpo", "--env", ENV, "--device", "gpu"], ["--device", "'gpu'", "cuda"]),
+        (["resume", "/no/such/run"], ["/no/such/run", "not a run folder"]),
+        (["evaluate", "/no/such/run"], ["/no/such/run", "not a run folder"]),
+    ],
+)
+def test_one_line_and_status_two(arguments, parts, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = complaint(capsys, arguments)
+    for part in parts:
+        assert part in line
+    assert list(tmp_path.iterdir()) == []  # nothing was begun
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_cuda_without_cuda(capsys, tmp_path):
+    arguments = ["train", "maml-trpo", "--env", ENV, "--device", "cuda", "--output", str(tmp_path)]
+    assert "no CUDA" in complaint(capsys, arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "parts"),
+    [
+        ('{"goal": [0.3, 7.0]}', ["'goal'", "[0.3, 7.0]", "[-0.5, 0.5]"]),
+        ('{"goal": [0.3]}', ["'goal'", "(2,)"]),
+        ('{"target": [0.3, 0.1]}', ["['goal']", "['target']"]),
+        ('{"goal": ["north", "west"]}', ["'goal'", "not numeric"]),
+        ('{"goal": ', ["--task", "not JSON"]),
+    ],
+)
+def test_a_task_that_does_not_fit(task, parts, run, tmp_path, capsys):
+    output = tmp_path / "adapted"
+    line = complaint(capsys, ["adapt", str(run), "--task", task, "--output", str(output)])
+    for part in parts:
+        assert part in line
+    assert not output.exists()
+
+
+def test_output_that_is_a_file(run, tmp_path, capsys):
+    blocked = tmp_path / "file"
+    blocked.write_text("mine")
+    train = ["train", "maml-trpo", "--env", ENV, "--output", str(blocked)]
+    adapt = ["adapt", str(run), "--task", '{"goal": [0, 0]}', "--output", str(blocked)]
+    evaluate = ["evaluate", str(run), "--tasks", "2", "--json", str(blocked / "figures.json")]
+    for arguments in (train, adapt, evaluate):
+        assert str(blocked) in complaint(capsys, arguments)
+    assert blocked.read_text() == "mine"
+
+
+def test_a_truncated_checkpoint_is_named_and_the_one_before_it_used(run, capsys):
+    newest = run / "checkpoints" / "iteration_00000002.pt"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert main(["resume", str(run)]) == 0
+    assert "iteration_00000002.pt is damaged" in capsys.readouterr().err
+
+
+def test_no_usable_checkpoint(run, capsys):
+    for path in (run / "checkpoints").iterdir():
+        path.write_bytes(b"PK not a checkpoint")
+    line = complaint(capsys, ["resume", str(run)])
+    assert "iteration_00000002.pt" in line
+    assert "iteration_00000001.pt" in line
+
+
+def test_a_foreign_checkpoint(run, capsys):
+    for path in (run / "checkpoints").iterdir():
+        torch.save({"weights": torch.zeros(3)}, path)
+    assert "not written by metarl" in complaint(capsys, ["evaluate", str(run), "--tasks", "2"])
+
+
+def test_a_checkpoint_of_another_policy(run, capsys):
+    config = json.loads((run / "config.json").read_text())
+    config["policy"]["hidden_sizes"] = [8]
+    (run / "config.json").write_text(json.dumps(config))
+    assert "does not fit" in complaint(capsys, ["evaluate", str(run), "--tasks", "2"])
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"metarl": "0", "learner": "maml-trpo"}'])
+def test_a_damaged_config(content, run, capsys):
+    (run / "config.json").write_text(content)
+    assert "config.json" in complaint(capsys, ["resume", str(run)])
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["--tasks", "1"], "--tasks"),
+        (["--steps", "-1"], "--steps"),
+        (["--steps", "2", "--inner-lr", "0.1"], "--inner-lr"),
+        (["--trajectories", "0"], "--trajectories"),
+    ],
+)
+def test_evaluate_options(options, part, run, capsys):
+    assert part in complaint(capsys, ["evaluate", str(run), *options])
+
+
+def test_divergence_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, capsys):
+    """Infinite inner steps make every meta-gradient non-finite from the first iteration on."""
+    arguments = ["--inner-lr", "inf", "--iterations", "30", "--output", str(tmp_path), *SMALL]
+    status = main(["train", "maml-trpo", "--env", ENV, *arguments])
+    errors = capsys.readouterr().err
+    assert status == 2
+    assert "(10 in a row)" in errors
+    assert "--inner-lr" in errors.splitlines()[-1]
