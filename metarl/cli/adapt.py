@@ -28,8 +28,8 @@ class Adapt:
     """Folder for the adapted policy."""
     steps: int = 3
     """Adaptation steps."""
-    trajectories: int | None = None
-    """Trajectories a step; as in training by default."""
+    trajectories: int = 40
+    """Trajectories a step."""
     seed: int = 0
     """Draws the noise."""
     device: DeviceName | None = None
@@ -38,7 +38,7 @@ class Adapt:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"steps must be at least 1, got {self.steps}")
-        if self.trajectories is not None and self.trajectories < 1:
+        if self.trajectories < 1:
             raise ValueError(f"trajectories must be at least 1, got {self.trajectories}")
         if self.seed < 0:
             raise ValueError(f"seed must be at least 0, got {self.seed}")
@@ -48,8 +48,7 @@ def adapt(options: Adapt) -> int:
     """Run ``metarl adapt``."""
     task = parse_json("--task", options.task)
     run = load_run(options.run, options.device)
-    num_trajectories = options.trajectories or run.config.sampling.num_trajectories
-    sampler = make_sampler(run.config, num_tasks=1, num_trajectories=num_trajectories)
+    sampler = make_sampler(run.config, num_tasks=1, num_trajectories=options.trajectories)
     try:
         sampler.set_tasks([task])
     except ValueError as error:
@@ -77,7 +76,7 @@ def adapt(options: Adapt) -> int:
             "task": task,
             "steps": list(range(options.steps + 1)),
             "returns": returns,
-            "trajectories": num_trajectories,
+            "trajectories": options.trajectories,
         },
     )
     paths = planar_paths(sampler, experience)

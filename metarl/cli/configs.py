@@ -66,7 +66,7 @@ class SamplingConfig:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if not 0 <= self.discount <= 1:
             raise ValueError(f"discount must be within [0, 1], got {self.discount}")
-        if self.action_scale <= 0:
+        if not self.action_scale > 0:
             raise ValueError(f"action_scale must be above 0, got {self.action_scale}")
 
 

@@ -32,8 +32,8 @@ class Evaluate:
     """Held-out tasks."""
     steps: int = 3
     """Adaptation steps; more than in training are allowed."""
-    trajectories: int | None = None
-    """Trajectories a task and step; as in training by default."""
+    trajectories: int = 40
+    """Trajectories a task and step; 40 is what the MAML authors adapt on."""
     inner_lr: tuple[float, ...] = ()
     """Step sizes, one a step; by default the run's own, halved beyond the trained steps."""
     seed: int = 0
@@ -48,7 +48,7 @@ class Evaluate:
             raise ValueError(f"tasks must be at least 2 for an interval, got {self.tasks}")
         if self.steps < 0:
             raise ValueError(f"steps must be at least 0, got {self.steps}")
-        if self.trajectories is not None and self.trajectories < 1:
+        if self.trajectories < 1:
             raise ValueError(f"trajectories must be at least 1, got {self.trajectories}")
         if self.inner_lr and len(self.inner_lr) != self.steps:
             raise ValueError(
@@ -62,8 +62,9 @@ def evaluate(options: Evaluate) -> int:
     """Run ``metarl evaluate``."""
     console = Console(width=None if Console().is_terminal else 100)
     run = load_run(options.run, options.device)
-    num_trajectories = options.trajectories or run.config.sampling.num_trajectories
-    sampler = make_sampler(run.config, num_tasks=options.tasks, num_trajectories=num_trajectories)
+    sampler = make_sampler(
+        run.config, num_tasks=options.tasks, num_trajectories=options.trajectories
+    )
     rng = np.random.default_rng(options.seed)
     sampler.draw_tasks(rng, "held_out")
     step_sizes = list(options.inner_lr) or run.learner.config.step_sizes(options.steps)
@@ -78,7 +79,7 @@ def evaluate(options: Evaluate) -> int:
         **_figures(run, curve, options.seed),
         "held_out": bool(distribution.disjoint),
         "inner_lr": step_sizes,
-        "trajectories": num_trajectories,
+        "trajectories": options.trajectories,
         "iteration": run.checkpoint["iteration"],
         "hours": run.checkpoint["seconds"] / 3600,
     }

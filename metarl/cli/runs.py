@@ -136,9 +136,8 @@ def load_run(folder: Path, device: DeviceName | None = None) -> Run:
     if device is not None:
         config = replace(config, device=device)
     learner = make_learner(config)
-    parameter = next(learner.policy.parameters())
     try:
-        checkpoint, problems = load_newest(folder / "checkpoints", parameter.device)
+        checkpoint, problems = load_newest(folder / "checkpoints")
         learner.load_state_dict(checkpoint["learner"])
     except CheckpointError as error:
         raise UserError(str(error)) from error

@@ -74,7 +74,7 @@ def inner_step(
             materialize_grads=True,  # a parameter the loss does not use stays where it is
         )
     stepped = {
-        name: params[name] - _step_size(lr, name) * gradient
+        name: _descend(params[name], gradient, _step_size(lr, name))
         for name, gradient in zip(names, gradients, strict=True)
     }
     return {**params, **stepped}
@@ -143,3 +143,9 @@ def _leaf(value: Tensor) -> Tensor:
 
 def _step_size(lr: StepSize, name: str) -> float | Tensor:
     return lr[name] if isinstance(lr, Mapping) else lr
+
+
+def _descend(value: Tensor, gradient: Tensor, lr: float | Tensor) -> Tensor:
+    if isinstance(lr, Tensor):
+        return value - lr * gradient
+    return torch.sub(value, gradient, alpha=lr)  # one kernel: a tenth of a small model's step

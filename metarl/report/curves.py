@@ -1,12 +1,12 @@
-"""Adaptation curves: return after 0..K steps over held-out tasks, with intervals from rliable."""
+"""Adaptation curves: return after 0..K steps over held-out tasks, with bootstrap intervals."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from arch.bootstrap import IIDBootstrap
 from numpy.typing import NDArray
-from rliable import library, metrics
+from rliable import metrics
 
 RESAMPLES = 2000
 Array = NDArray[np.float64]
@@ -53,16 +53,11 @@ def adaptation_curve(values: Array, *, seed: int) -> AdaptationCurve:
 
 
 def _interval(aggregate: Callable[[Array], Any], values: Array, seed: int) -> tuple[Array, Array]:
-    # rliable's rows are independent runs; here each task is one
-    scores = {str(step): row[:, None] for step, row in enumerate(values)}
-    with warnings.catch_warnings():
-        # rliable hands its random_state on to arch under the old name
-        warnings.filterwarnings("ignore", "random_state is deprecated", FutureWarning)
-        points, intervals = library.get_interval_estimates(
-            scores,
-            lambda score: np.array([aggregate(score)]),
-            reps=RESAMPLES,
-            random_state=np.random.RandomState(seed),
-        )
-    point = np.array([points[key][0] for key in scores])
-    return point, np.array([intervals[key][:, 0] for key in scores])
+    # rliable's own get_interval_estimates ignores its random_state and draws from NumPy's global
+    # generator. Tasks are the only thing resampled here, so arch's plain bootstrap is the same.
+    points, intervals = [], []
+    for row in values:
+        bootstrap = IIDBootstrap(row[:, None], seed=np.random.default_rng(seed))
+        intervals.append(bootstrap.conf_int(aggregate, RESAMPLES, method="percentile")[:, 0])
+        points.append(aggregate(row[:, None]))
+    return np.array(points), np.array(intervals)

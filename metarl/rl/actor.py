@@ -1,7 +1,9 @@
 """A trained or adapted policy to use outside training: plain parameters, ``predict``, one file."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -105,11 +107,16 @@ def load_policy(path: str | Path, *, seed: int = 0) -> Actor:
         seed: of the action noise.
 
     Raises:
-        ValueError: if the file holds something else.
+        ValueError: if the file is damaged or holds something else.
     """
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    if Path(path).exists() and not is_zipfile(path):
+        raise ValueError(f"{path} is damaged or not a policy file of metarl")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, UnpicklingError) as error:
+        raise ValueError(f"{path} is damaged or not a policy file of metarl") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path} is not a policy file of metarl")
+        raise ValueError(f"{path} is damaged or not a policy file of metarl")
     spec = PolicySpec(**content["spec"])
     policy = spec.build()
     policy.load_state_dict(content["weights"])

@@ -38,7 +38,7 @@ class MAMLConfig:
     """Tasks differentiated at once; 0 for all. Small chunks stay in a CPU's cache."""
 
     def __post_init__(self) -> None:
-        if self.inner_lr < 0:
+        if not self.inner_lr >= 0:
             raise ValueError(f"inner_lr must be at least 0, got {self.inner_lr}")
         if self.num_inner_steps < 0:
             raise ValueError(f"num_inner_steps must be at least 0, got {self.num_inner_steps}")

@@ -33,16 +33,17 @@ class MAMLTRPOConfig(MAMLConfig):
     """Conjugate-gradient iterations for the direction."""
     cg_damping: float = 1e-5
     """Added to the diagonal of the Fisher matrix."""
-    fisher_stride: int = 5
-    """The Fisher matrix is estimated on every n-th step; the line search uses all of them."""
+    fisher_stride: int = 9
+    """The Fisher matrix is estimated on every n-th step; the line search uses all of them.
+    No divisor of ``num_trajectories``, so that the steps come from every trajectory."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.max_kl <= 0:
+        if not self.max_kl > 0:
             raise ValueError(f"max_kl must be above 0, got {self.max_kl}")
         if self.cg_iterations < 1:
             raise ValueError(f"cg_iterations must be at least 1, got {self.cg_iterations}")
-        if self.cg_damping < 0:
+        if not self.cg_damping >= 0:
             raise ValueError(f"cg_damping must be at least 0, got {self.cg_damping}")
         if self.fisher_stride < 1:
             raise ValueError(f"fisher_stride must be at least 1, got {self.fisher_stride}")

@@ -22,7 +22,7 @@ class MAMLVPGConfig(MAMLConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.outer_lr <= 0:
+        if not self.outer_lr > 0:
             raise ValueError(f"outer_lr must be above 0, got {self.outer_lr}")
 
 

@@ -5,11 +5,11 @@ name is a whole one. Reading skips a damaged file, says so, and takes the one be
 """
 
 import os
-import pickle
 import re
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import torch
 
@@ -46,26 +46,28 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(found, reverse=True)
 
 
-def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """Read one checkpoint; only tensors and plain data are ever unpickled.
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read one checkpoint onto the CPU; only tensors and plain data are ever unpickled.
 
     Raises:
         CheckpointError: if the file is damaged or not ours.
     """
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, OSError, BadZipFile, pickle.UnpicklingError) as error:
+        with ZipFile(path) as archive:  # torch's reader raises nearly anything when given garbage
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise CheckpointError(f"{path} is damaged: {damaged} fails its checksum")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (BadZipFile, OSError, RuntimeError, UnpicklingError) as error:
         raise CheckpointError(f"{path} is damaged or not a checkpoint") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} was not written by metarl")
-    if content["format_version"] != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path} has format {content['format_version']}, this version reads {FORMAT_VERSION}"
-        )
+    if (version := content.get("format_version")) != FORMAT_VERSION:
+        raise CheckpointError(f"{path} has format {version}, this version reads {FORMAT_VERSION}")
     return content
 
 
-def load_newest(folder: Path, device: torch.device) -> tuple[dict[str, Any], list[str]]:
+def load_newest(folder: Path) -> tuple[dict[str, Any], list[str]]:
     """The newest good checkpoint of a folder, and what was wrong with newer ones.
 
     Raises:
@@ -74,7 +76,7 @@ def load_newest(folder: Path, device: torch.device) -> tuple[dict[str, Any], lis
     problems: list[str] = []
     for path in list_checkpoints(folder):
         try:
-            return load_checkpoint(path, device), problems
+            return load_checkpoint(path), problems
         except CheckpointError as error:
             problems.append(str(error))
     reason = "; ".join(problems) or "there is none"

@@ -35,13 +35,17 @@ class Interruption:
 def stop_on_signals() -> Iterator[Interruption]:
     """Turn the first Ctrl-C or SIGTERM into a request that the loop reads between iterations.
 
-    A second Ctrl-C interrupts at once, as usual.
+    A second one does at once what it usually does.
     """
     interruption = Interruption()
 
     def request(number: int, frame: FrameType | None) -> None:
         interruption.requested = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        restore()
+
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
     previous = {
         number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)
@@ -49,5 +53,4 @@ def stop_on_signals() -> Iterator[Interruption]:
     try:
         yield interruption
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        restore()

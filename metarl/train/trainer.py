@@ -64,7 +64,7 @@ class Schedule:
         for name in ("iterations", "eval_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.time_limit is not None and self.time_limit <= 0:
+        if self.time_limit is not None and not self.time_limit > 0:
             raise ValueError(f"time_limit must be above 0, got {self.time_limit}")
 
     def evaluates(self, iteration: int) -> bool:

@@ -1,0 +1,77 @@
+"""Adaptation curves against numbers computed by hand."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from metarl.report import adaptation_curve
+
+
+def normal(num_tasks: int) -> Any:
+    return np.random.default_rng(0).normal(3.0, 1.0, (2, num_tasks))
+
+
+def test_mean_and_interquartile_mean() -> None:
+    """Golden, 8 tasks: the IQM drops 2 at either end.
+
+    1 2 3 4 5 6 7 100 has mean 16 and IQM (3 + 4 + 5 + 6) / 4 = 4.5; of ten times as much, ten times
+    as much. Order does not matter.
+    """
+    row = np.array([100.0, 4, 1, 3, 2, 7, 6, 5])
+    curve = adaptation_curve(np.stack([row, 10 * row[::-1]]), seed=0)
+    assert_allclose(curve.mean, [16.0, 160.0])
+    assert_allclose(curve.iqm, [4.5, 45.0])
+    assert_array_equal(curve.values[0], row)
+    assert curve.num_steps == 1
+
+
+@pytest.mark.parametrize(("point", "interval"), [("mean", "ci95"), ("iqm", "iqm_ci95")])
+def test_intervals_hold_their_point_and_shrink_with_more_tasks(point: str, interval: str) -> None:
+    """Four times the tasks: about half the width, here 16 times and a quarter."""
+    widths = []
+    for num_tasks in (20, 320):
+        curve = adaptation_curve(normal(num_tasks), seed=0)
+        low, high = getattr(curve, interval).T
+        assert (low < getattr(curve, point)).all()
+        assert (getattr(curve, point) < high).all()
+        widths.append(high - low)
+    assert_allclose(widths[1] / widths[0], 0.25, atol=0.12)
+
+
+def test_the_interval_of_the_mean_is_the_normal_one() -> None:
+    """Of many tasks: ± 1.96 standard errors, here 1 / sqrt(400)."""
+    curve = adaptation_curve(normal(400), seed=0)
+    half = (curve.ci95[:, 1] - curve.ci95[:, 0]) / 2
+    assert_allclose(half, 1.96 * normal(400).std(1) / 20, rtol=0.1)
+
+
+def test_equal_tasks_leave_no_doubt() -> None:
+    curve = adaptation_curve(np.full((3, 5), 2.5), seed=0)
+    assert_array_equal(curve.ci95, np.full((3, 2), 2.5))
+
+
+def test_the_seed_decides() -> None:
+    first, same, other = (adaptation_curve(normal(15), seed=seed) for seed in (1, 1, 2))
+    assert_array_equal(first.ci95, same.ci95)
+    assert_array_equal(first.iqm_ci95, same.iqm_ci95)
+    assert (first.ci95 != other.ci95).any()
+
+
+def test_the_global_generator_is_left_alone() -> None:
+    before = np.random.get_state()[1].copy()  # noqa: NPY002  # its state
+    adaptation_curve(normal(15), seed=1)
+    assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002  # must not move
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (5,), (2, 3, 4)])
+def test_other_shapes_are_named(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"need \[K \+ 1, num_tasks >= 2\] figures, got \("):
+        adaptation_curve(np.zeros(shape), seed=0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_non_finite_figures_are_an_error(bad: float) -> None:
+    with pytest.raises(ValueError, match="non-finite returns; a smaller inner_lr may help"):
+        adaptation_curve(np.array([[1.0, 2.0], [3.0, bad]]), seed=0)

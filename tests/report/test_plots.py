@@ -1,0 +1,54 @@
+"""Pictures are written, whatever there is to draw."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from metarl.report import Paths, adaptation_curve, draw_adaptation, draw_paths
+
+
+def make_paths(count: int) -> list[Paths]:
+    rng = np.random.default_rng(0)
+
+    def walk(length: int) -> np.ndarray:
+        return rng.normal(0.0, 0.1, (length, 2)).cumsum(0)
+
+    return [
+        Paths(rng.uniform(-0.5, 0.5, 2), [walk(9), walk(4)], [walk(6)], f"task {i}")
+        for i in range(count)
+    ]
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    """Width and height from the header."""
+    content = path.read_bytes()
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", content[16:24])
+    return width, height
+
+
+@pytest.mark.parametrize(("count", "columns"), [(0, 0), (1, 1), (2, 1), (6, 3), (8, 3)])
+def test_the_picture_widens_with_the_paths_to_six_of_them(
+    tmp_path: Path, count: int, columns: int
+) -> None:
+    """5.2 inches and 2.7 for each column of two tasks, at 130 dots an inch."""
+    curve = adaptation_curve(np.random.default_rng(0).normal(size=(3, 5)), seed=0)
+    path = tmp_path / "adaptation.png"
+    draw_adaptation(path, curve, title="runs/x", paths=make_paths(count) if count else None)
+    assert png_size(path) == pytest.approx((130 * (5.2 + 2.7 * columns), 130 * 5.4), abs=1)
+
+
+def test_a_curve_without_steps(tmp_path: Path) -> None:
+    path = tmp_path / "adaptation.png"
+    draw_adaptation(path, adaptation_curve(np.array([[1.0, 2.0]]), seed=0), title="K = 0")
+    assert min(png_size(path)) > 100
+
+
+def test_paths_of_one_task(tmp_path: Path) -> None:
+    (task,) = make_paths(1)
+    draw_paths(tmp_path / "with.png", task)
+    draw_paths(tmp_path / "without.png", task._replace(before=[], after=[]))
+    assert png_size(tmp_path / "with.png") == png_size(tmp_path / "without.png")
+    assert (tmp_path / "with.png").read_bytes() != (tmp_path / "without.png").read_bytes()

@@ -1,0 +1,53 @@
+"""Rollouts of random facts, and small learners on PointGoal."""
+
+from typing import Any
+
+import gymnasium as gym
+import torch
+
+import envs  # noqa: F401  # registers the ids
+from metarl.nn import GaussianPolicy
+from metarl.rl import MAMLTRPO, MAMLVPG, MAMLTRPOConfig, MAMLVPGConfig, Rollout, Sampler
+from metarl.rl.learner import MAMLLearner
+
+CONFIGS: dict[type[MAMLLearner], Any] = {MAMLTRPO: MAMLTRPOConfig, MAMLVPG: MAMLVPGConfig}
+
+
+def pad(value: torch.Tensor, mask: torch.Tensor, filler: float) -> torch.Tensor:
+    """``filler`` in the masked steps of ``[M, T, E, ...]``."""
+    return torch.where(mask.reshape(*mask.shape, *[1] * (value.ndim - 3)), value, filler)
+
+
+def make_rollout(lengths: list[list[int]], *, filler: float = 0.0, seed: int = 0) -> Rollout:
+    """Random facts: trajectory lengths ``[M][E]``, and what stands in the masked steps."""
+    generator = torch.Generator().manual_seed(seed)
+    ends = torch.tensor(lengths)
+    num_tasks, num_envs = ends.shape
+    horizon = int(ends.max())
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    shape = (num_tasks, horizon, num_envs)
+    mask = torch.arange(horizon)[:, None] < ends[:, None]
+    discounts = torch.full(shape, 0.9, dtype=torch.float64)
+    discounts[0, ends[0, 0] - 1, 0] = 0.0  # the very first trajectory terminates
+    return Rollout(
+        observations=pad(draw(*shape, 2), mask, filler),
+        actions=pad(draw(*shape, 3), mask, filler),
+        rewards=pad(draw(*shape), mask, filler),
+        discounts=pad(discounts, mask, filler),
+        mask=mask,
+        final_observations=draw(num_tasks, num_envs, 2),
+    )
+
+
+def make_learner(
+    kind: type[MAMLLearner] = MAMLTRPO, *, seed: int = 0, **config: Any
+) -> MAMLLearner:
+    """3 tasks of 2 trajectories of 10 steps, a policy with 8 hidden units."""
+    env: Any = gym.make_vec("metarl/PointGoal-v0", num_envs=6)
+    sampler = Sampler(env, num_tasks=3, horizon=10, discount=0.99, action_scale=10.0)
+    generator = torch.Generator().manual_seed(seed)
+    policy = GaussianPolicy(2, 2, hidden_sizes=(8,), generator=generator)
+    return kind(policy, sampler, CONFIGS[kind](**config), seed=seed)

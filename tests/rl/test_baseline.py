@@ -1,0 +1,77 @@
+"""The linear baseline: exact where it can be, blind to padding, task by task."""
+
+from math import nan
+
+import numpy as np
+import pytest
+import torch
+from rl_samples import make_rollout
+from torch.testing import assert_close
+
+from metarl.rl import Rollout
+from metarl.rl.baseline import RIDGE, features, fit_values
+
+LENGTHS = [[150, 90], [40, 130]]
+
+
+def returns_of(rollout: Rollout, filler: float = 0.0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(7)
+    returns = torch.randn(rollout.mask.shape, generator=generator, dtype=torch.float64)
+    return torch.where(rollout.mask, returns, filler)
+
+
+def test_features() -> None:
+    """Golden: 12 is clipped to 10, t/100 = 0.5."""
+    row = features(torch.tensor([12.0, -1.0]), torch.tensor(50))
+    assert row.tolist() == [10.0, -1.0, 100.0, 1.0, 0.5, 0.25, 0.125, 1.0]
+
+
+def linear_values(
+    rollout: Rollout, observations: torch.Tensor, times: torch.Tensor
+) -> torch.Tensor:
+    """A value function inside the features, another one for every task."""
+    coefficients = torch.linspace(-1, 1, 8, dtype=torch.float64) * torch.tensor([[1.0], [3.0]])
+    return torch.einsum("m...f,mf->m...", features(observations, times), coefficients)
+
+
+def test_recovers_what_is_linear_in_the_features() -> None:
+    """Up to the ridge of 1e-5; at ends the true successor's value comes from its observation."""
+    rollout = make_rollout(LENGTHS)
+    mask, lengths = rollout.mask, rollout.mask.sum(1)
+    times = torch.arange(mask.shape[1])[:, None].expand(mask.shape)
+    exact = linear_values(rollout, rollout.observations, times)
+    values = fit_values(rollout, exact)
+    assert_close(values.current[mask], exact[mask], rtol=0, atol=1e-4)
+
+    final = linear_values(rollout, rollout.final_observations, lengths)
+    last = values.following.gather(1, lengths[:, None] - 1)[:, 0]
+    assert_close(last, final, rtol=0, atol=1e-4)
+    inner = mask[:, 1:]  # steps with a successor in the rollout
+    assert_close(values.following[:, :-1][inner], values.current[:, 1:][inner])
+
+
+@pytest.mark.parametrize("filler", [nan, float("inf"), 1e30])
+def test_padding_changes_nothing(filler: float) -> None:
+    clean, dirty = make_rollout(LENGTHS), make_rollout(LENGTHS, filler=filler)
+    expected = fit_values(clean, returns_of(clean))
+    values = fit_values(dirty, returns_of(dirty, filler))
+    for value, reference in zip(values, expected, strict=True):
+        assert torch.equal(value, reference)
+
+
+def test_batched_fit_is_a_loop_over_tasks() -> None:
+    rollout = make_rollout(LENGTHS)
+    returns = returns_of(rollout)
+    current = fit_values(rollout, returns).current
+    times = torch.arange(rollout.mask.shape[1])[:, None].expand(rollout.mask.shape[1:])
+    for m, real in enumerate(rollout.mask):
+        x = features(rollout.observations[m], times)[real].numpy()
+        gram = x.T @ x + RIDGE * np.eye(x.shape[1])
+        expected = x @ np.linalg.solve(gram, x.T @ returns[m][real].numpy())
+        np.testing.assert_allclose(current[m][real].numpy(), expected, rtol=1e-8)
+
+
+def test_predictions_keep_the_dtype_of_the_returns() -> None:
+    rollout = make_rollout(LENGTHS)
+    values = fit_values(rollout, returns_of(rollout).float())
+    assert [value.dtype for value in values] == [torch.float32, torch.float32]

@@ -1,0 +1,45 @@
+"""Collection with adaptation in between."""
+
+import pytest
+import torch
+from rl_samples import make_learner
+
+from metarl.core import expand, inner_step, parameters_of
+from metarl.rl import MAMLVPG, Experience
+from metarl.rl.losses import reinforce_loss
+
+
+def test_each_rollout_follows_the_parameters_adapted_so_far() -> None:
+    """θ'' of two steps, redone from the stored batches, explains the query's actions."""
+    learner = make_learner(MAMLVPG, inner_lr=0.3, num_inner_steps=2)
+    experience = learner.collect()
+    params = expand(parameters_of(learner.policy), 3)
+    for batch in experience.supports:
+        params = inner_step(
+            lambda p, b: reinforce_loss(learner.policy, p, b), params, batch, lr=0.3
+        )
+    # replay the noise: three rollouts from the same generator
+    fresh = make_learner(MAMLVPG, inner_lr=0.3, num_inner_steps=2)
+    noise = [fresh.policy.noise((10, 3, 2), fresh._generator) for _ in range(3)][-1]
+    query = experience.rollouts[-1]
+    with torch.no_grad():
+        for t in range(query.mask.shape[1]):
+            expected = learner.policy.act(params, query.observations[:, t], noise[t])
+            real = query.mask[:, t]
+            torch.testing.assert_close(query.actions[:, t][real], expected[real])
+
+
+@pytest.mark.parametrize("num_inner_steps", [0, 1, 2])
+def test_one_rollout_more_than_inner_steps(num_inner_steps: int) -> None:
+    experience = make_learner(num_inner_steps=num_inner_steps).collect()
+    assert len(experience.supports) == num_inner_steps
+    assert experience.returns().shape == (num_inner_steps + 1, 3)
+    assert experience.num_steps() == sum(r.num_steps() for r in experience.rollouts)
+
+
+def test_parts_concatenate_to_the_whole() -> None:
+    whole = make_learner().collect()
+    joined = Experience.concatenate([whole.tasks(slice(0, 2)), whole.tasks(slice(2, 3))])
+    for batch, expected in zip(joined.batches, whole.batches, strict=True):
+        for value, reference in zip(batch, expected, strict=True):
+            assert torch.equal(value, reference)

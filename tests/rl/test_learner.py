@@ -1,0 +1,292 @@
+"""What MAML learners compute, keep and report."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rl_samples import make_learner
+from torch import Tensor
+from torch.distributions import Independent, Normal
+from torch.func import functional_call
+from torch.testing import assert_close
+
+from metarl.rl import MAMLTRPO, MAMLVPG, Experience, MAMLTRPOConfig, MAMLVPGConfig
+from metarl.rl.learner import MAMLLearner
+from metarl.rl.rollout import AdvantageBatch
+
+LEARNERS = pytest.mark.parametrize("kind", [MAMLTRPO, MAMLVPG])
+
+
+def in_double(learner: MAMLLearner) -> Experience:
+    """An experience of the learner, and the learner's policy, in double precision."""
+    batches = [AdvantageBatch(*(v.double() for v in b)) for b in learner.collect().batches]
+    learner.policy.double()
+    return Experience([], batches)
+
+
+def snapshot(learner: MAMLLearner) -> dict[str, Any]:
+    """The state as a checkpoint would keep it."""
+    buffer = io.BytesIO()
+    torch.save(learner.state_dict(), buffer)
+    buffer.seek(0)
+    state: dict[str, Any] = torch.load(buffer, weights_only=True)
+    return state
+
+
+def assert_same(ours: Any, theirs: Any) -> None:
+    """Equal bit for bit, through dicts, lists and tensors."""
+    assert type(ours) is type(theirs)
+    if isinstance(ours, dict):
+        assert ours.keys() == theirs.keys()
+        for key, value in ours.items():
+            assert_same(value, theirs[key])
+    elif isinstance(ours, Tensor):
+        assert torch.equal(ours, theirs)
+    else:
+        assert ours == theirs
+
+
+def train(learner: MAMLLearner, iterations: int) -> list[dict[str, float]]:
+    return [learner.update(learner.collect()) for _ in range(iterations)]
+
+
+@pytest.mark.parametrize("num_inner_steps", [1, 2])
+@pytest.mark.parametrize("task_chunk", [1, 2])
+def test_chunks_give_the_gradient_of_the_whole(task_chunk: int, num_inner_steps: int) -> None:
+    """Three tasks in chunks of 1 + 1 + 1 and of 2 + 1."""
+    whole = make_learner(num_inner_steps=num_inner_steps, task_chunk=0)
+    chunked = make_learner(num_inner_steps=num_inner_steps, task_chunk=task_chunk)
+    experience = in_double(whole)
+    chunked.policy.double()
+    expected = whole._meta_gradient(whole._chunks(experience))
+    meta = chunked._meta_gradient(chunked._chunks(experience))
+    assert len(expected.adapted) == 1
+    assert len(meta.adapted) == -(-3 // task_chunk)
+    assert_close(meta.gradient, expected.gradient)
+    assert meta.loss == pytest.approx(expected.loss)
+
+
+def one_task_loss(learner: MAMLLearner, experience: Experience, m: int) -> Tensor:
+    """Finn et al. 2017, algorithm 3, for one task and without a task axis."""
+    policy, lr = learner.policy, learner.config.inner_lr
+    theta = dict(policy.named_parameters())
+
+    def log_prob(params: dict[str, Tensor], batch: AdvantageBatch) -> Tensor:
+        layers = {k.removeprefix("mean."): v for k, v in params.items() if k.startswith("mean.")}
+        mean = functional_call(policy.mean, layers, (batch.observations[m],))
+        std = params["log_std"].exp().expand_as(mean)
+        return Independent(Normal(mean, std), 1).log_prob(batch.actions[m])
+
+    params = theta
+    for batch in experience.supports:
+        inner = -(log_prob(params, batch) * batch.advantages[m] * batch.weights[m]).sum()
+        gradients = torch.autograd.grad(
+            inner, list(params.values()), create_graph=not learner.config.first_order
+        )
+        params = {k: v - lr * g for (k, v), g in zip(params.items(), gradients, strict=True)}
+    new = log_prob(params, experience.query)
+    weighted = experience.query.advantages[m] * experience.query.weights[m]
+    return -((new - new.detach()).exp() * weighted).sum()
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+def test_meta_gradient_is_that_of_a_loop_over_tasks(first_order: bool) -> None:
+    learner = make_learner(num_inner_steps=2, first_order=first_order, task_chunk=2)
+    experience = in_double(learner)
+    loss = torch.stack([one_task_loss(learner, experience, m) for m in range(3)]).mean()
+    expected = torch.autograd.grad(loss, list(learner.policy.parameters()))
+    meta = learner._meta_gradient(learner._chunks(experience))
+    assert_close(meta.gradient, torch.cat([g.reshape(-1) for g in expected]))
+    assert meta.loss == pytest.approx(loss.item(), abs=1e-12)
+
+
+def test_second_order_terms_matter() -> None:
+    """A guard for the test above."""
+    learners = [make_learner(first_order=first_order) for first_order in (False, True)]
+    experience = learners[0].collect()
+    gradients = [x._meta_gradient(x._chunks(experience)).gradient for x in learners]
+    assert (gradients[0] - gradients[1]).norm() > 0.01 * gradients[0].norm()
+
+
+def test_trpo_candidate_at_the_old_parameters() -> None:
+    """Loss of the meta-gradient, KL 0."""
+    learner = make_learner(num_inner_steps=2)
+    assert isinstance(learner, MAMLTRPO)
+    chunks = learner._chunks(learner.collect())
+    meta = learner._meta_gradient(chunks)
+    vector = torch.cat([p.detach().reshape(-1) for p in learner.policy.parameters()])
+    candidate = learner._candidate(vector, chunks, meta)
+    assert candidate == pytest.approx((meta.loss, 0.0), abs=1e-6)
+
+
+def test_trpo_steps_lower_the_loss_within_the_trust_region() -> None:
+    learner = make_learner(max_kl=0.02)
+    before = torch.cat([p.detach().reshape(-1).clone() for p in learner.policy.parameters()])
+    metrics = learner.update(learner.collect())
+    after = torch.cat([p.detach().reshape(-1) for p in learner.policy.parameters()])
+    assert metrics["meta/accepted"] == 1.0
+    assert metrics["meta/improvement"] > 0
+    assert 0 < metrics["meta/kl"] <= 0.02
+    assert not torch.equal(before, after)
+
+
+def test_vpg_step_is_adams_along_the_meta_gradient() -> None:
+    """Adam's first step is β times the sign of the gradient, up to its epsilon."""
+    learner = make_learner(MAMLVPG, outer_lr=0.01)
+    experience = learner.collect()
+    gradient = learner._meta_gradient(learner._chunks(experience)).gradient
+    before = torch.cat([p.detach().reshape(-1).clone() for p in learner.policy.parameters()])
+    learner.update(experience)
+    after = torch.cat([p.detach().reshape(-1) for p in learner.policy.parameters()])
+    large = gradient.abs() > 1e-4
+    assert large.sum() > 20
+    assert_close((after - before)[large], -0.01 * gradient[large].sign(), rtol=1e-2, atol=1e-7)
+
+
+def poisoned(experience: Experience, index: int) -> Experience:
+    batches = list(experience.batches)
+    batches[index] = batches[index]._replace(advantages=batches[index].advantages * float("nan"))
+    return experience._replace(batches=batches)
+
+
+@LEARNERS
+@pytest.mark.parametrize("index", [0, -1], ids=["support", "query"])
+def test_non_finite_gradients_skip_the_update(kind: type[MAMLLearner], index: int) -> None:
+    learner = make_learner(kind)
+    good = train(learner, 1)[0]
+    experience = poisoned(learner.collect(), index)
+    before = snapshot(learner)
+    metrics = learner.update(experience)
+    assert_same(snapshot(learner), before)
+    assert metrics["meta/skipped"] == 1.0
+    assert good["meta/skipped"] == 0.0
+    assert metrics.keys() == good.keys()
+
+
+@LEARNERS
+def test_non_finite_rewards_of_the_environment_skip_the_update(
+    kind: type[MAMLLearner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way: collection with NaN rewards, then the update."""
+    learner = make_learner(kind)
+    step = learner.sampler.env.step
+
+    def broken(actions: Any) -> Any:
+        observations, rewards, *rest = step(actions)
+        return observations, rewards * np.nan, *rest
+
+    monkeypatch.setattr(learner.sampler.env, "step", broken)
+    before = snapshot(learner)["policy"]
+    assert learner.update(learner.collect())["meta/skipped"] == 1.0
+    assert_same(snapshot(learner)["policy"], before)
+
+
+def test_a_diverged_policy_skips_the_update() -> None:
+    """NaN parameters: NaN actions and observations, which the baseline has to survive."""
+    learner = make_learner()
+    with torch.no_grad():
+        learner.policy.log_std.fill_(float("nan"))
+    assert learner.update(learner.collect())["meta/skipped"] == 1.0
+
+
+@LEARNERS
+def test_resumed_training_is_the_uninterrupted_one(kind: type[MAMLLearner]) -> None:
+    """Two iterations, save, two more: the same numbers bit for bit."""
+    config = {"num_inner_steps": 2, "inner_lr": 0.1}
+    learner, fresh = make_learner(kind, seed=1, **config), make_learner(kind, seed=1, **config)
+    train(learner, 2)
+    fresh.load_state_dict(snapshot(learner))
+    assert_same(train(fresh, 2), train(learner, 2))
+    assert_same(snapshot(fresh), snapshot(learner))
+    assert fresh.evaluate() == learner.evaluate()
+
+
+@LEARNERS
+def test_training_depends_on_the_seed_alone(kind: type[MAMLLearner]) -> None:
+    first, same, other = (train(make_learner(kind, seed=s), 2) for s in (3, 3, 4))
+    assert first == same
+    assert first != other
+
+
+def test_a_trust_region_learner_takes_no_optimiser_state() -> None:
+    state = snapshot(make_learner(MAMLVPG))
+    with pytest.raises(ValueError, match="no optimiser state, but some was given"):
+        make_learner(MAMLTRPO).load_state_dict(state)
+
+
+@LEARNERS
+def test_evaluation_changes_nothing_and_repeats(kind: type[MAMLLearner]) -> None:
+    learner, other = make_learner(kind), make_learner(kind)
+    train(learner, 1), train(other, 1)
+    before = snapshot(learner)
+    first = learner.evaluate()
+    assert_same(snapshot(learner), before)
+    assert learner.evaluate() == first
+    assert train(learner, 1) == train(other, 1)  # nor is anything outside the state moved
+
+
+def test_training_draws_train_tasks_and_evaluation_held_out_ones() -> None:
+    learner = make_learner()
+    splits: list[str] = []
+    draw = learner.sampler.draw_tasks
+
+    def spy(rng: np.random.Generator, split: Any) -> None:
+        splits.append(split)
+        draw(rng, split)
+
+    learner.sampler.draw_tasks = spy  # type: ignore[method-assign]  # a spy on one instance
+    learner.collect()
+    learner.evaluate()
+    assert splits == ["train", "held_out"]
+
+
+@LEARNERS
+def test_metrics(kind: type[MAMLLearner]) -> None:
+    learner = make_learner(kind)
+    experience = learner.collect()
+    metrics = learner.update(experience)
+    returns = experience.returns().mean(1)
+    assert metrics["rollout/return_pre"] == pytest.approx(returns[0].item())
+    assert metrics["rollout/return_post"] == pytest.approx(returns[1].item())
+    assert metrics["adapt/gain"] == pytest.approx((returns[1] - returns[0]).item())
+    assert metrics["rollout/steps"] == experience.num_steps() == learner.env_steps
+    assert set(kind.step_metrics) <= set(metrics)
+    learner.update(learner.collect())
+    assert learner.env_steps > metrics["rollout/env_steps"]
+    evaluation = learner.evaluate()
+    gain = evaluation["eval/return_post"] - evaluation["eval/return_pre"]
+    assert evaluation["eval/adaptation_gain"] == pytest.approx(gain, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("num_inner_steps", "expected"),
+    [(0, [0.4, 0.2, 0.2]), (1, [0.4, 0.2, 0.2]), (2, [0.4, 0.4, 0.2]), (3, [0.4, 0.4, 0.4])],
+)
+def test_step_sizes_halve_beyond_the_trained_steps(
+    num_inner_steps: int, expected: list[float]
+) -> None:
+    config = MAMLTRPOConfig(inner_lr=0.4, num_inner_steps=num_inner_steps)
+    assert config.step_sizes(3) == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "name", "value"),
+    [
+        (MAMLTRPOConfig, "inner_lr", -0.1),
+        (MAMLTRPOConfig, "num_inner_steps", -1),
+        (MAMLTRPOConfig, "gae_lambda", 1.5),
+        (MAMLTRPOConfig, "gae_lambda", -0.5),
+        (MAMLTRPOConfig, "task_chunk", -2),
+        (MAMLTRPOConfig, "max_kl", 0.0),
+        (MAMLTRPOConfig, "cg_iterations", 0),
+        (MAMLTRPOConfig, "cg_damping", -1.0),
+        (MAMLTRPOConfig, "fisher_stride", 0),
+        (MAMLVPGConfig, "outer_lr", 0.0),
+        (MAMLVPGConfig, "inner_lr", -0.1),
+    ],
+)
+def test_wrong_numbers_are_named(config: type[Any], name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"^{name} must be .*, got {value}$"):
+        config(**{name: value})

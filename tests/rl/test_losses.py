@@ -1,0 +1,128 @@
+"""Policy-gradient losses against hand-computed numbers and torch's distributions."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Independent, Normal, kl_divergence
+from torch.testing import assert_close
+
+from metarl.core import expand, parameters_of
+from metarl.nn import Gaussian, GaussianPolicy
+from metarl.rl import AdvantageBatch
+from metarl.rl.losses import mean_kl, reinforce_loss, surrogate_loss
+
+
+def draw(seed: int, *shape: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+@pytest.fixture
+def batch() -> AdvantageBatch:
+    """3 tasks, 5 steps, the last of which is padding."""
+    weights = draw(3, 3, 5).square()
+    weights[:, -1] = 0.0
+    return AdvantageBatch(draw(0, 3, 5, 2), draw(1, 3, 5, 2), draw(2, 3, 5), weights)
+
+
+@pytest.fixture
+def policy() -> GaussianPolicy:
+    generator = torch.Generator().manual_seed(0)
+    return GaussianPolicy(2, 2, hidden_sizes=(4,), generator=generator).double()
+
+
+def test_reinforce_gradient_of_one_linear_gaussian() -> None:
+    """Golden: mean μ = w·s + b with w = 2, b = 0, log σ = 0; steps (s, a, A, weight):
+
+    (1, 3, 1, ½) has a - μ = 1, (-1, -2, -4, ½) has a - μ = 0. With z = a - μ:
+    dL/dw = -Σ weight A z s = -½; dL/db = -Σ weight A z = -½;
+    dL/dlog σ = -Σ weight A (z² - 1) = -(½·1·0 + ½·(-4)·(-1)) = -2.
+    """
+    policy = GaussianPolicy(1, 1, hidden_sizes=()).double()
+    with torch.no_grad():
+        policy.get_parameter("mean.layers.0.weight").fill_(2.0)
+    batch = AdvantageBatch(
+        observations=torch.tensor([[[1.0], [-1.0]]], dtype=torch.float64),
+        actions=torch.tensor([[[3.0], [-2.0]]], dtype=torch.float64),
+        advantages=torch.tensor([[1.0, -4.0]], dtype=torch.float64),
+        weights=torch.tensor([[0.5, 0.5]], dtype=torch.float64),
+    )
+    reinforce_loss(policy, expand(parameters_of(policy), 1), batch).sum().backward()
+    gradients = {name: p.grad.item() for name, p in policy.named_parameters() if p.grad is not None}
+    assert gradients == pytest.approx(
+        {"mean.layers.0.weight": -0.5, "mean.layers.0.bias": -0.5, "log_std": -2.0}
+    )
+
+
+def test_surrogate_at_the_old_policy_is_the_mean_advantage(
+    policy: GaussianPolicy, batch: AdvantageBatch
+) -> None:
+    new = policy.distribution(expand(parameters_of(policy), 3), batch.observations)
+    loss = surrogate_loss(new, new.detach(), batch)
+    assert_close(loss, -(batch.weights * batch.advantages).sum(1))
+
+
+def test_surrogate_gradient_at_the_old_policy_is_the_policy_gradient(
+    policy: GaussianPolicy, batch: AdvantageBatch
+) -> None:
+    params = expand(parameters_of(policy), 3)
+    new = policy.distribution(params, batch.observations)
+    parameters = list(policy.parameters())
+    surrogate = torch.autograd.grad(surrogate_loss(new, new.detach(), batch).sum(), parameters)
+    reinforce = torch.autograd.grad(reinforce_loss(policy, params, batch).sum(), parameters)
+    for ours, expected in zip(surrogate, reinforce, strict=True):
+        assert_close(ours, expected)
+        assert expected.abs().max() > 1e-3
+
+
+def test_surrogate_ratio(batch: AdvantageBatch) -> None:
+    """Away from the old policy: the ratio of torch's densities."""
+    new, old = (
+        Gaussian(draw(4, 3, 5, 2), draw(5, 3, 1, 2)),
+        Gaussian(draw(6, 3, 5, 2), draw(7, 3, 1, 2)),
+    )
+    densities = [
+        Independent(Normal(mean, log_std.expand_as(mean).exp()), 1).log_prob(batch.actions).exp()
+        for mean, log_std in (new, old)
+    ]
+    expected = -(densities[0] / densities[1] * batch.advantages * batch.weights).sum(1)
+    assert_close(surrogate_loss(new, old, batch), expected)
+
+
+def test_mean_kl_is_torchs_from_the_old_policy(batch: AdvantageBatch) -> None:
+    new, old = (
+        Gaussian(draw(4, 3, 5, 2), draw(5, 3, 1, 2)),
+        Gaussian(draw(6, 3, 5, 2), draw(7, 3, 1, 2)),
+    )
+    reference = kl_divergence(
+        *(Independent(Normal(g.mean, g.log_std.expand_as(g.mean).exp()), 1) for g in (old, new))
+    )
+    assert_close(mean_kl(new, old, batch), (reference * batch.weights).sum(1))
+    assert mean_kl(old, old, batch).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_steps_of_weight_zero_do_not_count(policy: GaussianPolicy, batch: AdvantageBatch) -> None:
+    params = expand(parameters_of(policy), 3)
+    changed = AdvantageBatch(*(value.clone() for value in batch))
+    for value in changed[:3]:
+        value[:, -1] += 3.0
+    new = policy.distribution(params, batch.observations)
+    moved = policy.distribution(params, changed.observations)
+    old = Gaussian(new.mean.detach() + 0.1, new.log_std.detach() - 0.2)
+    assert torch.equal(
+        reinforce_loss(policy, params, changed), reinforce_loss(policy, params, batch)
+    )
+    assert torch.equal(surrogate_loss(moved, old, changed), surrogate_loss(new, old, batch))
+    assert torch.equal(mean_kl(moved, old, changed), mean_kl(new, old, batch))
+
+
+def test_losses_are_linear_in_the_weights(policy: GaussianPolicy, batch: AdvantageBatch) -> None:
+    doubled = batch._replace(weights=2 * batch.weights)
+    params = expand(parameters_of(policy), 3)
+    new, old = (
+        policy.distribution(params, batch.observations),
+        Gaussian(draw(6, 3, 5, 2), draw(7, 3, 1, 2)),
+    )
+    assert_close(reinforce_loss(policy, params, doubled), 2 * reinforce_loss(policy, params, batch))
+    assert_close(surrogate_loss(new, old, doubled), 2 * surrogate_loss(new, old, batch))
+    assert_close(mean_kl(new, old, doubled), 2 * mean_kl(new, old, batch))
