@@ -1,4 +1,4 @@
-"""The demo: meta-train 2-D navigation for 100 seconds, then watch it adapt to goals it never saw."""
+"""The demo: meta-train 2-D navigation for 100 seconds, then adapt to goals never seen."""
 
 import sys
 from pathlib import Path

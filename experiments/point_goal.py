@@ -2,8 +2,8 @@
 
     python experiments/point_goal.py [--output runs/point_goal] [--iterations 500]
 
-Evaluated as the authors do: 40 tasks, 40 trajectories a step, the trained step size first and half of it
-after. Writes experiments/results.json and the table of experiments/README.md.
+Evaluated as the authors do: 40 tasks, 40 trajectories a step, the trained step size first and half
+of it after. Writes experiments/results.json and the table of experiments/README.md.
 """
 
 import sys
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from results import collect, save
 
 from metarl.cli import main
-from results import collect, save
 
 ENV = "metarl/PointGoal-v0"
 SEEDS = [0, 1, 2]

@@ -1,7 +1,7 @@
 """Results of experiments: collected from evaluation.json files into results.json and the table.
 
-``experiments/results.json`` and the table in ``experiments/README.md`` are written here and never by
-hand.
+``experiments/results.json`` and the table in ``experiments/README.md`` are written here and never
+by hand.
 """
 
 import json

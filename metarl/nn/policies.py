@@ -15,6 +15,10 @@ from torch import Tensor, nn
 from metarl.nn.mlp import MLP, Activation
 from metarl.types import Params
 
+# of the last layer's initial weights: an untrained policy explores around 0 instead of drifting
+# off, which is a local optimum of MAML (one inner step then only learns to come back)
+OUTPUT_SCALE = 0.01
+
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -88,6 +92,8 @@ class GaussianPolicy(nn.Module):
             raise ValueError(f"initial_log_std {initial_log_std} is below its floor {min_log_std}")
         sizes = [observation_size, *hidden_sizes, action_size]
         self.mean = MLP(sizes, activation, generator)
+        with torch.no_grad():
+            self.mean.layers[-1].weight.mul_(OUTPUT_SCALE)
         self.log_std = nn.Parameter(torch.full((action_size,), float(initial_log_std)))
         self.min_log_std = min_log_std
 
