@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from metarl.types import Params
 
@@ -27,16 +28,34 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": _tanh, "relu": tor
 def linear_tasks(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Every task's own linear layer.
 
-    Inputs ``[M, B, in]``, weights ``[M, out, in]`` and biases ``[M, out]`` to ``[M, B, out]``.
+    Inputs ``[M, B, in]``, weights ``[M, in, out]`` and biases ``[M, out]`` to ``[M, B, out]``.
     """
-    return torch.baddbmm(bias[:, None, :], x, weight.mT)
+    return torch.baddbmm(bias[:, None, :], x, weight)
+
+
+class Layer(nn.Module):
+    """A linear layer's parameters, the weight stored as ``[in, out]``.
+
+    That is the transpose of ``nn.Linear``: task-batched products, their gradients and the gradients
+    of those are then all contiguous, which saves a quarter of a small model's meta-gradient.
+    """
+
+    def __init__(self, fan_in: int, fan_out: int, generator: torch.Generator | None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(fan_in, fan_out))
+        self.bias = nn.Parameter(torch.zeros(fan_out))
+        nn.init.xavier_uniform_(self.weight, generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs ``[..., in]`` to outputs ``[..., out]``."""
+        return functional.linear(x, self.weight.T, self.bias)
 
 
 class MLP(nn.Module):
     """Linear layers with an activation between them, none after the last.
 
     Initialised as the MAML family does: Glorot-uniform weights, zero biases, drawn from
-    ``generator``. Parameters are named ``layers.0.weight``, ``layers.0.bias``, ...
+    ``generator``. Parameters are named ``layers.0.weight`` (``[in, out]``), ``layers.0.bias``, ...
 
     Args:
         sizes: widths from input to output, at least two.
@@ -58,13 +77,9 @@ class MLP(nn.Module):
         if len(sizes) < 2 or min(sizes) < 1:
             raise ValueError(f"sizes needs an input and an output width >= 1, got {list(sizes)}")
         self.activation = activation
-        self.layers = nn.ModuleList()
-        for fan_in, fan_out in pairwise(sizes):
-            # on the meta device first: nn.Linear would draw from the global generator
-            layer = nn.Linear(fan_in, fan_out, device="meta").to_empty(device="cpu")
-            nn.init.xavier_uniform_(layer.weight, generator=generator)
-            nn.init.zeros_(layer.bias)
-            self.layers.append(layer)
+        self.layers = nn.ModuleList(
+            Layer(fan_in, fan_out, generator) for fan_in, fan_out in pairwise(sizes)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs ``[..., in]`` to outputs ``[..., out]`` with the module's own parameters."""

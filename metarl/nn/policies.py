@@ -93,7 +93,7 @@ class GaussianPolicy(nn.Module):
         sizes = [observation_size, *hidden_sizes, action_size]
         self.mean = MLP(sizes, activation, generator)
         with torch.no_grad():
-            self.mean.layers[-1].weight.mul_(OUTPUT_SCALE)
+            dict(self.mean.named_parameters())[f"layers.{len(sizes) - 2}.weight"].mul_(OUTPUT_SCALE)
         self.log_std = nn.Parameter(torch.full((action_size,), float(initial_log_std)))
         self.min_log_std = min_log_std
 
