@@ -32,7 +32,7 @@ class MAMLConfig:
     """Gradient steps of adaptation in training, each on fresh trajectories."""
     first_order: bool = False
     """Drop second derivatives (first-order MAML)."""
-    gae_lambda: float = 1.0
+    gae_lambda: float = 0.95
     """λ of generalised advantage estimation, in [0, 1]."""
     task_chunk: int = 4
     """Tasks differentiated at once; 0 for all. Small chunks stay in a CPU's cache."""
