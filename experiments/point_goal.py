@@ -1,6 +1,6 @@
 """2-D navigation of the MAML paper at full budget: three seeds, and the control without adaptation.
 
-    python experiments/point_goal.py [--output runs/point_goal] [--iterations 500]
+    python experiments/point_goal.py [--output runs/point_goal] [--iterations 300]
 
 Evaluated as the authors do: 40 tasks, 40 trajectories a step, the trained step size first and half
 of it after. Writes experiments/results.json and the table of experiments/README.md.
@@ -33,7 +33,7 @@ class Options:
 
     output: Path = Path("runs/point_goal")
     """Where the run folders go; a finished run there is not repeated."""
-    iterations: int = 500
+    iterations: int = 300
     """Meta-iterations a run."""
 
 

@@ -82,7 +82,9 @@ def _draw_paths(axes: Axes, task: Paths, reach: float, *, labelled: bool) -> Non
             label = name if index == 0 else None
             axes.plot(*way.T, color=colour, linewidth=0.9, alpha=0.8, label=label)
     axes.plot(*task.goal, "*", color=GOAL, markersize=11, label="goal")
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    ticks = [-round(reach / 1.5, 1), 0.0, round(reach / 1.5, 1)]
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=ticks, yticks=ticks)
+    axes.set_aspect("equal")
     axes.set_title(task.title, fontsize=9)
     axes.tick_params(labelsize=7)
     if labelled:

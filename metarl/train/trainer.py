@@ -51,7 +51,7 @@ class Learner(Protocol[ExperienceT]):
 class Schedule:
     """When a run evaluates, saves and ends."""
 
-    iterations: int = 500
+    iterations: int = 300
     """Meta-iterations in all, those of earlier sessions included."""
     time_limit: float | None = None
     """Seconds of training in this session; then a checkpoint is written and the run ends."""
