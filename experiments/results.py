@@ -53,8 +53,8 @@ def collect(
 
 
 def commit() -> str:
-    """The commit that produced the results; raises if the tree is not clean."""
-    run = ["git", "-C", str(FOLDER)]
+    """The commit that produced the results, with -dirty if metarl or envs differ from it."""
+    run = ["git", "-C", str(FOLDER.parent)]
     dirty = subprocess.run(
         [*run, "status", "--porcelain", "metarl", "envs"],
         capture_output=True,

@@ -120,7 +120,7 @@ def _one_line(box: str) -> str:
     ]
     message = " ".join(kept)
     return re.sub(
-        r"^Error parsing [\w.-]+: ([a-z_]+) ",
+        r"^Error parsing (?!--)[\w.-]+: ([a-z_]+) ",
         lambda found: f"--{found[1].replace('_', '-')} ",
         message,
     )

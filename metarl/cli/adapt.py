@@ -9,7 +9,7 @@ from rich.console import Console
 
 from metarl.cli.errors import UserError
 from metarl.cli.evaluate import adapt_from, planar_paths, write_json
-from metarl.cli.runs import load_run, make_policy, make_sampler, parse_json, policy_spec
+from metarl.cli.runs import MAX_SEED, load_run, make_policy, make_sampler, parse_json, policy_spec
 from metarl.core import select
 from metarl.report import draw_paths
 from metarl.rl import Actor
@@ -40,8 +40,8 @@ class Adapt:
             raise ValueError(f"steps must be at least 1, got {self.steps}")
         if self.trajectories < 1:
             raise ValueError(f"trajectories must be at least 1, got {self.trajectories}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0, got {self.seed}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ValueError(f"seed must be within [0, {MAX_SEED}], got {self.seed}")
 
 
 def adapt(options: Adapt) -> int:
@@ -82,7 +82,7 @@ def adapt(options: Adapt) -> int:
     paths = planar_paths(sampler, experience)
     if paths is not None:
         draw_paths(options.output / "adaptation.png", paths[0])
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, markup=False)
     console.print(f"return before adaptation: {returns[0]:.2f}")
     console.print(f"return after {options.steps} steps: {returns[-1]:.2f}")
     console.print(f"adapted policy: {options.output / 'policy.pt'}")

@@ -4,13 +4,14 @@
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import metarl
 from metarl.cli.errors import UserError, nearest
-from metarl.nn.mlp import Activation
+from metarl.nn.mlp import ACTIVATIONS, Activation
 from metarl.rl import MAMLTRPO, MAMLVPG, MAMLConfig, MAMLTRPOConfig, MAMLVPGConfig
 from metarl.rl.learner import MAMLLearner
 from metarl.train import DeviceName, Schedule
@@ -37,10 +38,10 @@ class PolicyConfig:
     def __post_init__(self) -> None:
         if not self.hidden_sizes or min(self.hidden_sizes) < 1:
             raise ValueError(f"hidden_sizes must be widths of at least 1, got {self.hidden_sizes}")
-        if self.initial_log_std < self.min_log_std:
+        if not -math.inf < self.min_log_std <= self.initial_log_std < math.inf:
             raise ValueError(
-                f"initial_log_std must be at least min_log_std, "
-                f"got {self.initial_log_std} < {self.min_log_std}"
+                f"initial_log_std must be finite and at least min_log_std, "
+                f"got {self.initial_log_std} and {self.min_log_std}"
             )
 
 
@@ -66,8 +67,8 @@ class SamplingConfig:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if not 0 <= self.discount <= 1:
             raise ValueError(f"discount must be within [0, 1], got {self.discount}")
-        if not self.action_scale > 0:
-            raise ValueError(f"action_scale must be above 0, got {self.action_scale}")
+        if not 0 < self.action_scale < math.inf:
+            raise ValueError(f"action_scale must be finite and above 0, got {self.action_scale}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +119,21 @@ def read_config(folder: Path) -> RunConfig:
         }
         for name, kind in nested.items():
             content[name] = _build(kind, content[name])
-        return RunConfig(**content)
+        config = RunConfig(**content)
+        _check_kinds(config)
+        return config
     except (json.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a config of this version of metarl: {error}") from error
+
+
+def _check_kinds(config: RunConfig) -> None:
+    """Raise :class:`ValueError` for top-level entries that JSON allows and a run does not."""
+    if type(config.seed) is not int or type(config.threads) is not int:
+        raise ValueError("seed and threads must be integers")
+    if config.device not in get_args(DeviceName):
+        raise ValueError(f"device must be one of {get_args(DeviceName)}, got {config.device!r}")
+    if config.policy.activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}")
 
 
 def _build(kind: type[Any], values: dict[str, Any]) -> Any:

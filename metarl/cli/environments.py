@@ -5,6 +5,7 @@ The only module that knows :mod:`envs`, and only to register its ids.
 
 import importlib
 import json
+import sys
 from typing import Any
 
 import gymnasium as gym
@@ -14,6 +15,8 @@ from rich.table import Table
 import envs
 from metarl.cli.errors import UserError, nearest
 from metarl.rl.sampler import TaskEnvs
+
+_REGISTERED_BY_GYMNASIUM = gym.registry.keys() - envs.FAMILIES.keys()
 
 
 def make_task_env(env_id: str, num_envs: int, kwargs: dict[str, Any]) -> TaskEnvs:
@@ -47,16 +50,23 @@ def check_id(env_id: str) -> None:
     module, _, name = env_id.rpartition(":")
     try:
         if module:
-            importlib.import_module(module)
+            _import(module)
         gym.spec(name)
-    except ModuleNotFoundError as error:
+    except (ImportError, SyntaxError, TypeError, ValueError) as error:
         raise UserError(f"--env {env_id}: {error}") from error
     except gym.error.Error as error:
-        families = [known for known in gym.registry if known.startswith("metarl/")]
+        families = gym.registry.keys() - _REGISTERED_BY_GYMNASIUM
         # people forget the namespace more often than they misspell
         by_tail = {known.split("/")[-1]: known for known in families}
         hint = nearest(by_tail.get(name, name), families)
         raise UserError(f"--env {env_id} is not a registered environment; {hint}") from error
+
+
+def _import(module: str) -> None:
+    """Import the user's module; like ``python -m``, also from the current folder."""
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    importlib.import_module(module)
 
 
 def horizon_of(env: TaskEnvs, requested: int | None) -> int:

@@ -1,6 +1,7 @@
 """``metarl evaluate``: the adaptation curve of a run on held-out tasks."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from metarl.cli.errors import UserError
-from metarl.cli.runs import Run, load_run, make_sampler
+from metarl.cli.runs import MAX_SEED, Run, load_run, make_sampler
 from metarl.core import expand, parameters_of
 from metarl.report import AdaptationCurve, Paths, adaptation_curve, draw_adaptation
 from metarl.rl import Experience, Sampler, collect_experience
@@ -54,8 +56,10 @@ class Evaluate:
             raise ValueError(
                 f"inner_lr needs one step size a step ({self.steps}), got {len(self.inner_lr)}"
             )
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0, got {self.seed}")
+        if not all(0 <= step_size < math.inf for step_size in self.inner_lr):
+            raise ValueError(f"inner_lr must be finite and at least 0, got {self.inner_lr}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ValueError(f"seed must be within [0, {MAX_SEED}], got {self.seed}")
 
 
 def evaluate(options: Evaluate) -> int:
@@ -91,7 +95,7 @@ def evaluate(options: Evaluate) -> int:
     title = f"{run.config.learner} on {run.config.env}: {options.tasks} {kind}"
     draw_adaptation(picture, curve, title=title, paths=planar_paths(sampler, experience))
     print_curve(console, curve, title)
-    console.print(f"picture: {picture}", soft_wrap=True)
+    console.print(f"picture: {picture}", soft_wrap=True, markup=False)
     return 0
 
 
@@ -121,7 +125,7 @@ def write_json(path: Path, figures: dict[str, Any]) -> None:
 
 def print_curve(console: Console, curve: AdaptationCurve, title: str) -> None:
     """The adaptation table."""
-    table = Table(title=title)
+    table = Table(title=Text(title))
     for column in ("steps", "mean return", "95 % interval", "IQM", "95 % interval of IQM"):
         table.add_column(column, justify="right")
     rows = zip(curve.mean, curve.ci95, curve.iqm, curve.iqm_ci95, strict=True)

@@ -18,6 +18,8 @@ from metarl.rl import MAMLLearner, Sampler
 from metarl.rl.actor import PolicySpec
 from metarl.train import CheckpointError, DeviceName, load_newest, resolve_device
 
+MAX_SEED = 2**63 - 1  # what a torch generator takes
+
 
 class Run(NamedTuple):
     """A run folder's learner at its newest good checkpoint."""
@@ -141,11 +143,23 @@ def load_run(folder: Path, device: DeviceName | None = None) -> Run:
         learner.load_state_dict(checkpoint["learner"])
     except CheckpointError as error:
         raise UserError(str(error)) from error
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(
             f"the checkpoint of {folder} does not fit its config.json: {str(error).splitlines()[0]}"
         ) from error
+    _check_same_run(json.loads(checkpoint["config"]), config, folder)
     return Run(folder, config, learner, checkpoint, problems)
+
+
+def _check_same_run(kept: dict[str, Any], config: RunConfig, folder: Path) -> None:
+    """Raise a :class:`UserError` if ``config.json`` was changed in what decides the run."""
+    now = json.loads(config.to_json())
+    for name in ("learner", "env", "env_kwargs", "seed", "algorithm", "policy", "sampling"):
+        if kept[name] != now[name]:
+            raise UserError(
+                f"{folder / 'config.json'} says {name} {json.dumps(now[name])}, but its checkpoint "
+                f"was trained with {json.dumps(kept[name])}"
+            )
 
 
 def parse_json(option: str, text: str) -> dict[str, Any]:

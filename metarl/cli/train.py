@@ -13,7 +13,7 @@ import metarl
 from metarl.cli.configs import LEARNERS, PolicyConfig, RunConfig, SamplingConfig
 from metarl.cli.errors import UserError
 from metarl.cli.evaluate import Evaluate, evaluate
-from metarl.cli.runs import create_folder, load_run, make_learner, parse_json
+from metarl.cli.runs import MAX_SEED, create_folder, load_run, make_learner, parse_json
 from metarl.rl import MAMLConfig, MAMLTRPOConfig, MAMLVPGConfig
 from metarl.train import DeviceName, Ending, Schedule, Trainer
 from metarl.types import Metrics
@@ -46,8 +46,8 @@ class Train:
     schedule: Schedule = field(default_factory=Schedule)
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0, got {self.seed}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ValueError(f"seed must be within [0, {MAX_SEED}], got {self.seed}")
         if self.threads < 1:
             raise ValueError(f"threads must be at least 1, got {self.threads}")
 
@@ -74,11 +74,17 @@ class Resume:
     run: tyro.conf.Positional[Path]
     """The run folder."""
     iterations: int | None = None
-    """Train to this many iterations instead of the run's own."""
+    """Train to this many iterations in this session, instead of the run's own number."""
     time_limit: float | None = None
     """Seconds of training in this session."""
     device: DeviceName | None = None
     """Another device than the run's."""
+
+    def __post_init__(self) -> None:
+        if self.iterations is not None and self.iterations < 1:
+            raise ValueError(f"iterations must be at least 1, got {self.iterations}")
+        if self.time_limit is not None and not self.time_limit > 0:
+            raise ValueError(f"time_limit must be above 0, got {self.time_limit}")
 
 
 def train(options: Train) -> int:
@@ -95,11 +101,9 @@ def resume(options: Resume) -> int:
     run = load_run(options.run, options.device)
     for problem in run.problems:
         _say(f"skipped: {problem}")
-    schedule = replace(
-        run.config.schedule,
-        iterations=options.iterations or run.config.schedule.iterations,
-        time_limit=options.time_limit,
-    )
+    schedule = replace(run.config.schedule, time_limit=options.time_limit)
+    if options.iterations is not None:
+        schedule = replace(schedule, iterations=options.iterations)
     config = replace(run.config, schedule=schedule)
     trainer = _trainer(run.learner, run.folder, config)
     trainer.load(run.checkpoint)

@@ -147,12 +147,18 @@ def _isolated(params: Params, names: Collection[str]) -> Params:
     Leaves and expanded leaves are that already. A parameter may also be computed from another, like
     a proto-MAML head from the encoder; then views cut the partial derivative out of the total one.
     """
-    if all(_is_leaf_or_expanded_leaf(value) for value in params.values()):
+    distinct = len({id(_source(value)) for value in params.values()}) == len(params)
+    if distinct and all(_is_leaf_or_expanded_leaf(value) for value in params.values()):
         views = {name: params[name] for name in names}
     else:
         views = {name: params[name].view_as(params[name]) for name in names}
     constants = [name for name in names if not params[name].requires_grad]
     return {**views, **_detached(params, constants)}
+
+
+def _source(value: Tensor) -> object:
+    """What an expanded leaf is a view of; else the tensor itself. Tied parameters share it."""
+    return value if value._base is None else value._base
 
 
 def _is_leaf_or_expanded_leaf(value: Tensor) -> bool:

@@ -1,5 +1,6 @@
 """``maml-trpo``: MAML with a trust-region outer step (Finn et al. 2017, section 5.3)."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -35,7 +36,7 @@ class MAMLTRPOConfig(MAMLConfig):
     """Added to the diagonal of the Fisher matrix."""
     fisher_stride: int = 9
     """The Fisher matrix is estimated on every n-th step; the line search uses all of them.
-    No divisor of ``num_trajectories``, so that the steps come from every trajectory."""
+    Raised to the next number coprime to the trajectories a task, so that all of them count."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,7 +94,10 @@ class MAMLTRPO(MAMLLearner):
 
     def _fisher(self, chunks: list[Experience]) -> Product:
         """Fisher matrix of the adapted policies, on a part of the steps of all tasks at once."""
-        thinned = Experience.concatenate([chunk.thin(self.trpo.fisher_stride) for chunk in chunks])
+        stride = self.trpo.fisher_stride
+        while math.gcd(stride, self.sampler.num_trajectories) > 1:
+            stride += 1
+        thinned = Experience.concatenate([chunk.thin(stride) for chunk in chunks])
         theta = parameters_of(self.policy)
         weights = thinned.query.weights / self._num_tasks(chunks)
         return fisher_product(

@@ -82,6 +82,9 @@ class Sampler:
             raise ValueError(f"{env.num_envs} environments do not divide into {num_tasks} tasks")
         if env.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP:
             raise ValueError("SAME_STEP autoreset hides last observations; use NEXT_STEP")
+        observation_space = env.single_observation_space
+        if not isinstance(observation_space, spaces.Box) or len(observation_space.shape) != 1:
+            raise ValueError(f"need a Box observation space of one axis, got {observation_space}")
         self.env = env
         self.num_tasks = num_tasks
         self.num_trajectories = env.num_envs // num_tasks

@@ -1,9 +1,8 @@
 """The training loop: schedule, metrics, checkpoints, interruption. It knows no algorithm.
 
-Iterations are counted from 1. After each, the metrics are written; a checkpoint follows on
-schedule, at the end, when the time is up and when the run is interrupted. The learner's whole state
-is in
-the checkpoint, so the iterations after it come out the same whoever runs them.
+Iterations are counted from 1. After each, the metrics are written. Checkpoints are written before
+the first, on schedule, at the end, when the time is up and when the run is interrupted. The
+learner's whole state is in them, so the iterations after one come out the same whoever runs them.
 """
 
 import time
@@ -144,7 +143,9 @@ class Trainer(Generic[ExperienceT]):
         ):
             started, before = time.perf_counter(), self.seconds
             ending = None
-            saved = self.iteration if self.iteration else -1
+            if self.iteration == 0:
+                self.save()  # a run killed before its first scheduled checkpoint starts from here
+            saved = self.iteration
             while ending is None:
                 if self.iteration < self.schedule.iterations:
                     metrics = self._iterate()

@@ -62,7 +62,8 @@ def _read(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="") as file:
         # a row cut short by a kill lacks its last columns
-        return [row for row in csv.DictReader(file) if None not in row.values()]
+        rows = [row for row in csv.DictReader(file) if None not in row.values()]
+    return [row for row in rows if (row.get("iteration") or "").isdigit()]
 
 
 def _replace(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:

@@ -9,6 +9,7 @@ import torch
 from metarl.cli import main
 
 ENV = "metarl/PointGoal-v0"
+NEWER = "iteration_00000009.pt"
 SMALL = ["--meta-batch-size", "2", "--num-trajectories", "2", "--horizon", "5"]
 
 
@@ -73,10 +74,15 @@ def complaint(capsys, arguments):
         (["train", "maml-trpo", "--env", ENV, "--horizon", "0"], ["--horizon", "at least 1"]),
         (["train", "maml-trpo", "--env", ENV, "--iterations", "0"], ["--iterations", "at least 1"]),
         (["train", "maml-trpo", "--env", ENV, "--time-limit", "0"], ["--time-limit", "above 0"]),
-        (["train", "maml-trpo", "--env", ENV, "--seed", "-1"], ["--seed", "at least 0"]),
+        (["train", "maml-trpo", "--env", ENV, "--seed", "-1"], ["--seed", "within [0, "]),
         (["train", "maml-trpo", "--env", ENV, "--discount", "1.5"], ["--discount", "[0, 1]"]),
         (["train", "maml-trpo", "--env", ENV, "--min-log-std", "1"], ["--initial-log-std"]),
         (["train", "maml-trpo", "--env", ENV, "--device", "gpu"], ["--device", "'gpu'", "cuda"]),
+        (["train", "maml-trpo", "--env", ENV, "--seed", "x"], ["--seed", "'x'"]),
+        (["train", "maml-trpo", "--env", ENV, "--initial-log-std", "nan"], ["--initial-log-std"]),
+        (["train", "maml-trpo", "--env", ENV, "--action-scale", "inf"], ["--action-scale"]),
+        (["train", "maml-trpo", "--env", ENV, "--seed", "9" * 20], ["--seed", "within"]),
+        (["train", "maml-trpo", "--env", ".up:X-v0"], [".up:X-v0"]),
         (["resume", "/no/such/run"], ["/no/such/run", "not a run folder"]),
         (["evaluate", "/no/such/run"], ["/no/such/run", "not a run folder"]),
     ],
@@ -153,6 +159,48 @@ def test_a_checkpoint_of_another_policy(run, capsys):
     assert "does not fit" in complaint(capsys, ["evaluate", str(run), "--tasks", "2"])
 
 
+def test_a_checkpoint_of_another_run(run, capsys):
+    config = json.loads((run / "config.json").read_text())
+    config["sampling"]["discount"] = 0.5
+    (run / "config.json").write_text(json.dumps(config))
+    assert "was trained with" in complaint(capsys, ["resume", str(run)])
+
+
+def test_a_checkpoint_of_another_learner(run, tmp_path, capsys):
+    arguments = ["--iterations", "1", "--output", str(tmp_path / "vpg"), *SMALL]
+    assert main(["train", "maml-vpg", "--env", ENV, *arguments]) == 0
+    (other,) = (tmp_path / "vpg").iterdir()
+    shutil.copy(other / "checkpoints" / "iteration_00000001.pt", run / "checkpoints" / NEWER)
+    assert "does not fit" in complaint(capsys, ["resume", str(run)])
+
+
+def test_a_damaged_metrics_file_is_no_obstacle(run):
+    (run / "metrics.csv").write_text("iteration,a\nfoo,1\n")
+    assert main(["resume", str(run), "--iterations", "3"]) == 0
+    assert len((run / "metrics.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"), [("seed", "a"), ("threads", "a"), ("device", "tpu"), ("learner", "dqn")]
+)
+def test_a_config_with_a_wrong_entry(entry, value, run, capsys):
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, entry: value}))
+    assert entry in complaint(capsys, ["evaluate", str(run), "--tasks", "2"])
+
+
+@pytest.mark.parametrize("options", [["--iterations", "-1"], ["--time-limit", "0"]])
+def test_resume_options(options, run, capsys):
+    assert options[0] in complaint(capsys, ["resume", str(run), *options])
+
+
+def test_paths_with_markup_are_printed_as_they_are(tmp_path, capsys):
+    output = tmp_path / "[/b][red]run"
+    arguments = ["--iterations", "1", "--output", str(output), *SMALL]
+    assert main(["train", "maml-trpo", "--env", ENV, *arguments]) == 0
+    assert f"picture: {output}" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"metarl": "0", "learner": "maml-trpo"}'])
 def test_a_damaged_config(content, run, capsys):
     (run / "config.json").write_text(content)
@@ -166,6 +214,8 @@ def test_a_damaged_config(content, run, capsys):
         (["--steps", "-1"], "--steps"),
         (["--steps", "2", "--inner-lr", "0.1"], "--inner-lr"),
         (["--trajectories", "0"], "--trajectories"),
+        (["--steps", "1", "--inner-lr", "-1"], "--inner-lr"),
+        (["--seed", "9" * 20], "--seed"),
     ],
 )
 def test_evaluate_options(options, part, run, capsys):

@@ -85,6 +85,15 @@ def test_killed_at_a_random_iteration(learner, uninterrupted, tmp_path):
     assert_same(folder, uninterrupted)
 
 
+def test_killed_before_the_first_scheduled_checkpoint(learner, uninterrupted, tmp_path):
+    process = start(learner, tmp_path)
+    folder = wait_for_iteration(tmp_path, 2)
+    process.kill()
+    process.wait()
+    assert main(["resume", str(folder)]) == 0
+    assert_same(folder, uninterrupted)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ended_by_a_signal(number, learner, uninterrupted, tmp_path):
     process = start(learner, tmp_path)
