@@ -32,7 +32,7 @@ class PolicyConfig:
     """Between the layers."""
     initial_log_std: float = 0.0
     """Starting log standard deviation of the actions."""
-    min_log_std: float = -0.7
+    min_log_std: float = -0.5
     """Floor of the log standard deviation. Inner steps grow with 1/σ, so it also bounds them."""
 
     def __post_init__(self) -> None:
