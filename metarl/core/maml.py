@@ -67,15 +67,17 @@ def inner_step(
             raise ValueError(
                 f"losses must be one a task, ({num_tasks},), got {tuple(losses.shape)}"
             )
-        gradients = torch.autograd.grad(
-            losses.sum(),
+        gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
+            losses,
             list(leaves.values()),
+            torch.ones_like(losses),  # the gradient of the sum: every task's own
             create_graph=differentiable and not first_order,
-            materialize_grads=True,  # a parameter the loss does not use stays where it is
+            allow_unused=True,
         )
     stepped = {
         name: _descend(params[name], gradient, _step_size(lr, name))
         for name, gradient in zip(names, gradients, strict=True)
+        if gradient is not None  # a parameter the loss does not use stays where it is
     }
     return {**params, **stepped}
 
@@ -144,34 +146,18 @@ def _detached(params: Params, names: Collection[str]) -> Params:
 def _isolated(params: Params, names: Collection[str]) -> Params:
     """The named parameters as variables that no gradient reaches through one another.
 
-    Leaves and expanded leaves are that already. A parameter may also be computed from another, like
-    a proto-MAML head from the encoder; then views cut the partial derivative out of the total one.
+    Different leaves, and views of different leaves, are that already. A parameter may also be
+    computed from another, like a proto-MAML head from the encoder, or tied to it; then views cut
+    the partial derivative out of the total one.
     """
-    distinct = len({id(_source(value)) for value in params.values()}) == len(params)
-    if distinct and all(_is_leaf_or_expanded_leaf(value) for value in params.values()):
+    sources = [value if value._base is None else value._base for value in params.values()]
+    distinct = len({id(source) for source in sources}) == len(sources)
+    if distinct and all(source.grad_fn is None for source in sources):
         views = {name: params[name] for name in names}
     else:
         views = {name: params[name].view_as(params[name]) for name in names}
     constants = [name for name in names if not params[name].requires_grad]
     return {**views, **_detached(params, constants)}
-
-
-def _source(value: Tensor) -> object:
-    """What an expanded leaf is a view of; else the tensor itself. Tied parameters share it."""
-    return value if value._base is None else value._base
-
-
-def _is_leaf_or_expanded_leaf(value: Tensor) -> bool:
-    node = value.grad_fn
-    if node is None:
-        return True
-    (source, _), *others = node.next_functions
-    return (
-        node.name() == "ExpandBackward0"
-        and not others
-        and source is not None
-        and source.name() == "torch::autograd::AccumulateGrad"
-    )
 
 
 def _step_size(lr: StepSize, name: str) -> float | Tensor:

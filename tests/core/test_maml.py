@@ -297,3 +297,19 @@ def assert_equal(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -
     assert list(actual) == list(expected)
     for name, value in expected.items():
         torch.testing.assert_close(actual[name], value, rtol=0, atol=0, msg=name)
+
+
+def test_tied_parameters_take_their_partial_derivatives() -> None:
+    """L = sum(a b) with a and b the same tensor: a steps along b, not along 2 b."""
+    weight = torch.arange(1.0, 4.0, dtype=torch.float64, requires_grad=True)
+    tied = weight.expand(2, 3)
+    params = {"a": tied, "b": tied}
+
+    def loss(params: Params, _: None) -> Tensor:
+        return (params["a"] * params["b"]).sum(-1)
+
+    stepped = inner_step(loss, params, None, lr=0.1)["a"]
+    with torch.no_grad():
+        plain = inner_step(loss, params, None, lr=0.1)["a"]
+    torch.testing.assert_close(stepped, 0.9 * tied)
+    torch.testing.assert_close(plain, 0.9 * tied)

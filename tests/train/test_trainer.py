@@ -89,7 +89,7 @@ def test_saves_every_nth_and_at_the_end(make_trainer: MakeTrainer, tmp_path: Pat
     trainer = make_trainer(FakeLearner(), iterations=5, checkpoint_every=2)
     # the watcher runs before the checkpoint of its own iteration
     trainer.run(lambda iteration, metrics: seen.append(saved(tmp_path / "checkpoints")))
-    assert seen == [[], [], [2], [2], [2, 4]]
+    assert seen == [[0], [0], [0, 2], [0, 2], [0, 2, 4]]
     assert saved(tmp_path / "checkpoints") == [2, 4, 5]
 
 
@@ -117,7 +117,7 @@ def test_the_time_limit_ends_with_a_checkpoint(make_trainer: MakeTrainer, tmp_pa
     trainer = make_trainer(FakeLearner(slow), iterations=1000, checkpoint_every=500, time_limit=0.1)
     assert trainer.run(quiet) is Ending.TIME_LIMIT
     assert 1 <= trainer.iteration <= 5
-    assert saved(tmp_path / "checkpoints") == [trainer.iteration]
+    assert saved(tmp_path / "checkpoints") == [0, trainer.iteration]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -132,7 +132,7 @@ def test_a_signal_ends_the_run_after_the_iteration(
     handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
     trainer = make_trainer(FakeLearner(interrupt), iterations=9)
     assert trainer.run(quiet) is Ending.INTERRUPTED
-    assert saved(tmp_path / "checkpoints") == [3]
+    assert saved(tmp_path / "checkpoints") == [0, 3]
     assert len(read_rows(tmp_path)) == 3
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == handlers
 
