@@ -1,4 +1,4 @@
-"""The demo: meta-train 2-D navigation for 100 seconds, then adapt to goals never seen."""
+"""The demo: meta-train 2-D navigation for at most 100 s, then adapt to goals never seen."""
 
 import sys
 from pathlib import Path

@@ -42,10 +42,6 @@ class Gaussian(NamedTuple):
         log_ratio = self.log_std - old.log_std
         return (log_ratio + 0.5 * (variance_ratio + shift - 1.0)).sum(-1)
 
-    def entropy(self) -> Tensor:
-        """Differential entropy in nats, ``[...]``."""
-        return (self.log_std + 0.5 + HALF_LOG_TWO_PI).sum(-1)
-
     def fisher_product(self, tangent: "Gaussian") -> "Gaussian":
         """Fisher information of (mean, log_std) times a tangent of the same shapes.
 

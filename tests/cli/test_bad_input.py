@@ -63,7 +63,10 @@ def complaint(capsys, arguments):
         ),
         (["train", "maml-trpo", "--env", ENV, "--env-kwargs", '{"wind": 1}'], [ENV, "wind"]),
         (["train", "maml-trpo", "--env", ENV, "--inner-lrr", "1"], ["--inner-lrr", "--inner-lr"]),
-        (["train", "maml-trpo", "--env", ENV, "--inner-lr", "fast"], ["--inner-lr", "'fast'"]),
+        (
+            ["train", "maml-trpo", "--env", ENV, "--inner-lr", "fast"],
+            ["parsing --inner-lr:", "'fast'"],
+        ),
         (
             ["train", "maml-trpo", "--env", ENV, "--inner-lr", "-1"],
             ["--inner-lr", "at least 0", "-1"],
@@ -78,7 +81,7 @@ def complaint(capsys, arguments):
         (["train", "maml-trpo", "--env", ENV, "--discount", "1.5"], ["--discount", "[0, 1]"]),
         (["train", "maml-trpo", "--env", ENV, "--min-log-std", "1"], ["--initial-log-std"]),
         (["train", "maml-trpo", "--env", ENV, "--device", "gpu"], ["--device", "'gpu'", "cuda"]),
-        (["train", "maml-trpo", "--env", ENV, "--seed", "x"], ["--seed", "'x'"]),
+        (["train", "maml-trpo", "--env", ENV, "--seed", "x"], ["parsing --seed:", "'x'"]),
         (["train", "maml-trpo", "--env", ENV, "--initial-log-std", "nan"], ["--initial-log-std"]),
         (["train", "maml-trpo", "--env", ENV, "--action-scale", "inf"], ["--action-scale"]),
         (["train", "maml-trpo", "--env", ENV, "--seed", "9" * 20], ["--seed", "within"]),

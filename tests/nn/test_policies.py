@@ -29,11 +29,6 @@ def test_log_prob(gaussian: Gaussian) -> None:
     torch.testing.assert_close(gaussian.log_prob(actions), reference(gaussian).log_prob(actions))
 
 
-def test_entropy(gaussian: Gaussian) -> None:
-    expected = reference(gaussian).entropy()
-    torch.testing.assert_close(gaussian.entropy().expand_as(expected), expected)
-
-
 def test_kl_is_from_the_old_distribution(gaussian: Gaussian) -> None:
     old = Gaussian(draw(3, 4, 5, 3), draw(4, 4, 1, 3))
     expected = kl_divergence(reference(old), reference(gaussian))
