@@ -1,0 +1,1 @@
+"""Data sets: every loader gives a :class:`metarl.fewshot.Dataset`."""

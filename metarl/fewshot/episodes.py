@@ -1,0 +1,46 @@
+"""N-way K-shot episodes, and what draws them."""
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Episodes(NamedTuple):
+    """A batch of M episodes of one shape. Labels are shuffled anew for every episode."""
+
+    support_x: Tensor
+    """``[M, S, *shape]``."""
+    support_y: Tensor
+    """Classes in ``[0, N)``, ``[M, S]`` int64; for regression targets ``[M, S, D]`` float32."""
+    query_x: Tensor
+    """``[M, Q, *shape]``; no example is in both support and query."""
+    query_y: Tensor
+    """``[M, Q]``, or ``[M, Q, D]``."""
+    num_ways: int
+    """N; 0 for regression."""
+
+    @property
+    def num_episodes(self) -> int:
+        """M."""
+        return self.support_x.shape[0]
+
+    def chunks(self, size: int) -> "list[Episodes]":
+        """The same episodes, at most ``size`` in a batch; 0 for all in one."""
+        size = size or self.num_episodes
+        tensors = self[:4]
+        pieces = zip(*(tensor.split(size) for tensor in tensors), strict=True)
+        return [Episodes(*piece, self.num_ways) for piece in pieces]
+
+    def to(self, device: torch.device) -> "Episodes":
+        """The same episodes on ``device``."""
+        return Episodes(*(tensor.to(device) for tensor in self[:4]), self.num_ways)
+
+
+class EpisodeSampler(Protocol):
+    """Draws episodes. It holds no state: the generator is the caller's, and lives on the CPU, so
+    that the same episodes come out on every device."""
+
+    def sample(self, num_episodes: int, generator: torch.Generator) -> list[Episodes]:
+        """Draw episodes, in as few batches as their shapes allow."""
+        ...

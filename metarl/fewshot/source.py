@@ -1,0 +1,134 @@
+"""What episodes are drawn from: examples by class, and a data set's three splits of them.
+
+Every data set of :mod:`metarl.fewshot.data` is a :class:`Dataset` of :class:`Source` objects, and
+every sampler of :mod:`metarl.fewshot.samplers` draws from a :class:`Source`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+Split = Literal["train", "validation", "test"]
+
+
+class ClassGroups(NamedTuple):
+    """How the classes of a source hang together, for the samplers of Meta-Dataset.
+
+    ``bilevel``: superclasses (Omniglot's alphabets), of which some classes are drawn.
+    ``graph``: eligible nodes of a class graph (ImageNet's), each with all its leaves.
+    """
+
+    rule: Literal["bilevel", "graph"]
+    members: tuple[tuple[int, ...], ...]
+    """Class indices of every group."""
+
+
+class Source(Protocol):
+    """Examples of one split, by class. Classes and the examples of each count from 0."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages, such as ``glyphs test``."""
+        ...
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """One a class."""
+        ...
+
+    @property
+    def counts(self) -> Tensor:
+        """Examples of every class, ``[C]`` int64 on the CPU."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example: ``(channels, height, width)``, ``(features,)`` or ``(channels, time)``."""
+        ...
+
+    @property
+    def groups(self) -> ClassGroups | None:
+        """Structure of the classes, where there is one."""
+        ...
+
+    def take(self, classes: Tensor, examples: Tensor) -> Tensor:
+        """The examples of these indices, two int64 tensors of one shape, to ``[..., *shape]``.
+
+        Images are uint8 in [0, 255], everything else float32; on the source's device.
+        """
+        ...
+
+
+class ArraySource:
+    """A source in memory, or on a device.
+
+    Args:
+        name: see :attr:`Source.name`.
+        examples: ``[total, *shape]``, those of a class next to one another in order of class;
+            uint8 images or float32.
+        counts: examples of every class, ``[C]``.
+        class_names: one a class.
+        groups: structure of the classes, where there is one.
+
+    >>> source = ArraySource("toy", torch.tensor([[1.0], [2.0], [3.0]]), [1, 2], ["a", "b"])
+    >>> source.take(torch.tensor([1, 0]), torch.tensor([1, 0])).tolist()
+    [[3.0], [1.0]]
+    """
+
+    def __init__(
+        self,
+        name: str,
+        examples: Tensor,
+        counts: Sequence[int],
+        class_names: Sequence[str],
+        groups: ClassGroups | None = None,
+    ) -> None:
+        if len(counts) != len(class_names):
+            raise ValueError(f"{name}: {len(counts)} counts for {len(class_names)} class names")
+        if sum(counts) != len(examples):
+            raise ValueError(f"{name}: counts add up to {sum(counts)}, not {len(examples)}")
+        if examples.dtype not in (torch.uint8, torch.float32):
+            raise ValueError(f"{name}: examples must be uint8 or float32, got {examples.dtype}")
+        self.name = name
+        self.examples = examples
+        self.counts = torch.tensor(counts, dtype=torch.int64)
+        self.class_names = tuple(class_names)
+        self.groups = groups
+        self._starts = torch.cumsum(self.counts, 0) - self.counts
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example."""
+        return tuple(self.examples.shape[1:])
+
+    def take(self, classes: Tensor, examples: Tensor) -> Tensor:
+        """See :meth:`Source.take`."""
+        index = (self._starts[classes] + examples).flatten().to(self.examples.device)
+        return self.examples.index_select(0, index).unflatten(0, classes.shape)
+
+    def to(self, device: torch.device) -> "ArraySource":
+        """The same source with its examples on ``device``."""
+        examples = self.examples.to(device)
+        return ArraySource(self.name, examples, self.counts.tolist(), self.class_names, self.groups)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set whose classes are split in three."""
+
+    name: str
+    train: Source
+    validation: Source
+    test: Source
+
+    def split(self, name: Split) -> Source:
+        """The source of a split."""
+        sources: dict[str, Source] = {
+            "train": self.train,
+            "validation": self.validation,
+            "test": self.test,
+        }
+        return sources[name]
