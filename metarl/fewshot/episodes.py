@@ -1,5 +1,7 @@
 """N-way K-shot episodes, and what draws them."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
@@ -28,18 +30,33 @@ class Episodes(NamedTuple):
     def chunks(self, size: int) -> "list[Episodes]":
         """The same episodes, at most ``size`` in a batch; 0 for all in one."""
         size = size or self.num_episodes
-        tensors = self[:4]
-        pieces = zip(*(tensor.split(size) for tensor in tensors), strict=True)
-        return [Episodes(*piece, self.num_ways) for piece in pieces]
+        starts = range(0, self.num_episodes, size)
+        return [self._each(partial(_slice, start=a, stop=a + size)) for a in starts]
 
     def to(self, device: torch.device) -> "Episodes":
         """The same episodes on ``device``."""
-        return Episodes(*(tensor.to(device) for tensor in self[:4]), self.num_ways)
+        return self._each(lambda tensor: tensor.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Episodes":
+        return Episodes(
+            change(self.support_x),
+            change(self.support_y),
+            change(self.query_x),
+            change(self.query_y),
+            self.num_ways,
+        )
+
+
+def _slice(tensor: Tensor, start: int, stop: int) -> Tensor:
+    return tensor[start:stop]
 
 
 class EpisodeSampler(Protocol):
-    """Draws episodes. It holds no state: the generator is the caller's, and lives on the CPU, so
-    that the same episodes come out on every device."""
+    """Draws episodes.
+
+    It holds no state: the generator is the caller's, and lives on the CPU, so that the same
+    episodes come out on every device.
+    """
 
     def sample(self, num_episodes: int, generator: torch.Generator) -> list[Episodes]:
         """Draw episodes, in as few batches as their shapes allow."""

@@ -46,7 +46,7 @@ class Source(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one example: ``(channels, height, width)``, ``(features,)`` or ``(channels, time)``."""
+        """Of one example: ``(channels, height, width)``, ``(features,)``, ``(channels, time)``."""
         ...
 
     @property
@@ -107,7 +107,7 @@ class ArraySource:
     def take(self, classes: Tensor, examples: Tensor) -> Tensor:
         """See :meth:`Source.take`."""
         index = (self._starts[classes] + examples).flatten().to(self.examples.device)
-        return self.examples.index_select(0, index).unflatten(0, classes.shape)
+        return self.examples.index_select(0, index).reshape(*classes.shape, *self.shape)
 
     def to(self, device: torch.device) -> "ArraySource":
         """The same source with its examples on ``device``."""
