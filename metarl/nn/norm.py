@@ -1,0 +1,174 @@
+"""Batch normalisation with named sources of its statistics, and pooling that goes before it.
+
+Channels may be *grouped by task*: ``[B, M * C, H, W]`` holds M tasks of C channels, so that every
+task has statistics of its own. Statistics come from the first ``num_reference`` examples of the
+batch: all of them (transductive: predictions of a query set depend on one another), or a support
+set put in front of the queries (inductive). Gradients flow through the statistics.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+EPSILON = 1e-5  # added to the variance, as in torch's own batch normalisation
+MOMENTUM = 0.1  # of the running moments, also torch's
+
+
+class Moments(NamedTuple):
+    """Mean and biased variance of every channel, ``[C]`` each."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+class BatchNorm(nn.Module):
+    """Scale, shift and running moments of a batch normalisation, ``[C]`` each.
+
+    It holds them only; networks normalise with the functions of this module.
+    """
+
+    running_mean: Tensor
+    running_variance: Tensor
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(num_channels))
+        self.bias = nn.Parameter(torch.zeros(num_channels))
+        self.register_buffer("running_mean", torch.zeros(num_channels))
+        self.register_buffer("running_variance", torch.ones(num_channels))
+
+    def running(self) -> Moments:
+        """The running moments."""
+        return Moments(self.running_mean, self.running_variance)
+
+    def track(self, stats: Moments, num_values: int) -> None:
+        """Move the running moments towards those of a batch with ``num_values`` a channel."""
+        unbiased = stats.variance.detach() * (num_values / max(num_values - 1, 1))
+        self.running_mean.lerp_(stats.mean.detach(), MOMENTUM)
+        self.running_variance.lerp_(unbiased, MOMENTUM)
+
+
+def pooled_moments(x: Tensor, num_reference: int | None = None) -> tuple[Tensor, Moments]:
+    """2x2 max-pooling of ``x``, and the moments of ``x`` itself.
+
+    Max-pooling commutes with a normalisation whose scale is positive and with ReLU, so a block
+    convolution-norm-ReLU-pool may pool first and normalise a quarter of the values. Forward and
+    backward each touch the large activation as rarely as can be; this is what makes the blocks
+    of :class:`metarl.nn.Conv4` fast on a CPU.
+
+    Args:
+        x: ``[B, C, H, W]``, fastest in channels-last memory.
+        num_reference: examples at the front that the moments are taken over; all by default.
+
+    Returns:
+        Pooled ``[B, C, H // 2, W // 2]`` and the moments.
+    """
+    count = x.shape[0] if num_reference is None else num_reference
+    pooled, mean, variance = _PooledMoments.apply(x, count)  # type: ignore[no-untyped-call]
+    return pooled, Moments(mean, variance)
+
+
+def moments(x: Tensor, num_reference: int | None = None) -> Moments:
+    """Mean and biased variance of every channel over ``x[:num_reference]``, ``[B, C, H, W]``."""
+    reference = x[:num_reference]
+    mean = _mean_over_positions(reference)
+    variance = _mean_over_positions((reference - _column(mean)).square())
+    return Moments(mean, variance)
+
+
+def normalise(x: Tensor, stats: Moments, scale: Tensor, shift: Tensor) -> Tensor:
+    """``scale (x - mean) / sqrt(variance + ε) + shift`` by channel of ``[B, C, H, W]``."""
+    factor = scale * torch.rsqrt(stats.variance + EPSILON)
+    return torch.addcmul(_column(shift - stats.mean * factor), x, _column(factor))
+
+
+def _column(by_channel: Tensor) -> Tensor:
+    return by_channel[:, None, None]
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _mean_over_positions(x: Tensor) -> Tensor:
+    """Mean over batch and space; a product with ones is the fastest sum over channels-last rows."""
+    rows = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+    return (rows.new_ones(1, rows.shape[0]) @ rows)[0] / rows.shape[0]
+
+
+def _raw_moments(x: Tensor) -> Moments:
+    if x.device.type == "cpu":  # one pass where the plain functions take three
+        return Moments(*torch.ops.aten.batch_norm_update_stats(x, None, None, 0.0))
+    return moments(x)
+
+
+class _PooledMoments(Function):
+    """x -> max-pool(x), mean(x), variance(x); differentiable twice."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        pooled, index = functional.max_pool2d(x, 2, return_indices=True)
+        mean, variance = _raw_moments(x[:count])
+        ctx.save_for_backward(x, index, mean)
+        ctx.count = count
+        return pooled, mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, pooled: Tensor, mean: Tensor, variance: Tensor) -> Any:
+        x, index, centre = ctx.saved_tensors
+        gradient = _PooledMomentsGradient.apply(  # type: ignore[no-untyped-call]pooled, mean, variance, x, index, centre, ctx.count)
+        return gradient, None
+
+
+class _PooledMomentsGradient(Function):
+    """Gradient with respect to x: pooled ones where they came from, moments' ones spread.
+
+    dx = scatter(dp) + dμ / n + 2 dσ² (x - μ) / n, the latter two for the reference examples.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        pooled: Tensor,
+        mean: Tensor,
+        variance: Tensor,
+        x: Tensor,
+        index: Tensor,
+        centre: Tensor,
+        count: int,
+    ) -> Tensor:
+        num_values = x[:count].numel() // x.shape[1]
+        ctx.save_for_backward(variance, x, index, centre)
+        ctx.count, ctx.num_values = count, num_values
+        gradient = torch.ops.aten.max_pool2d_with_indices_backward(
+            _channels_last(pooled), x, [2, 2], [2, 2], [0, 0], [1, 1], False, index
+        )
+        slope = variance * (2 / num_values)
+        offset = mean / num_values - slope * centre
+        gradient[:count].addcmul_(x[:count], _column(slope)).add_(_column(offset))
+        return gradient  # type: ignore[no-any-return]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, tangent: Tensor) -> Any:
+        variance, x, index, centre = ctx.saved_tensors
+        tangent = _channels_last(tangent)
+        reference = tangent[: ctx.count]
+        mean = _mean_over_positions(reference)
+        to_variance = 2 * (_mean_over_positions(reference * x[: ctx.count]) - mean * centre)
+        slope = variance * (2 / ctx.num_values)
+        to_x = torch.zeros_like(x)
+        torch.addcmul(_column(-slope * mean), reference, _column(slope), out=to_x[: ctx.count])
+        return _gather(tangent, index), mean, to_variance, to_x, None, None, None
+
+
+def _gather(x: Tensor, index: Tensor) -> Tensor:
+    """The values of ``x`` at the positions that max-pooling chose."""
+    batch, channels, height, width = index.shape
+    flat = x.permute(0, 2, 3, 1).reshape(batch, -1, channels)
+    chosen = index.permute(0, 2, 3, 1).reshape(batch, -1, channels)
+    return flat.gather(1, chosen).view(batch, height, width, channels).permute(0, 3, 1, 2)
