@@ -120,7 +120,8 @@ class _PooledMoments(Function):
     @staticmethod
     def backward(ctx: Any, pooled: Tensor, mean: Tensor, variance: Tensor) -> Any:
         x, index, centre = ctx.saved_tensors
-        gradient = _PooledMomentsGradient.apply(  # type: ignore[no-untyped-call]pooled, mean, variance, x, index, centre, ctx.count)
+        derivatives = (pooled, mean, variance)
+        gradient = _PooledMomentsGradient.apply(*derivatives, x, index, centre, ctx.count)  # type: ignore[no-untyped-call]
         return gradient, None
 
 
