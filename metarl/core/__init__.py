@@ -1,6 +1,6 @@
 """The shared core: tensors in, tensors out; no environment, data set, optimiser or logger."""
 
-from metarl.core.maml import adapt, inner_step, meta_loss
+from metarl.core.maml import adapt, adaptation_path, inner_step, meta_loss
 from metarl.core.modules import MAML, AdaptedModel, ProtoNet
 from metarl.core.params import expand, lift, num_tasks_of, parameters_of, select
 from metarl.core.prototypes import (
@@ -16,6 +16,7 @@ __all__ = [
     "AdaptedModel",
     "ProtoNet",
     "adapt",
+    "adaptation_path",
     "expand",
     "inner_step",
     "lift",

@@ -4,8 +4,9 @@ Everything is batch-first over tasks: parameters, batches and losses lead with t
 Tasks are independent, so the gradient of the sum of the task losses with respect to the
 task-batched parameters is every task's own gradient: the inner loop is one ``autograd.grad``.
 
-:func:`adapt` folds :func:`inner_step`; :func:`meta_loss` is ``outer_loss`` after :func:`adapt`.
-This is the only inner loop of the package: training, evaluation and trust regions all use it.
+:func:`adaptation_path` folds :func:`inner_step`, :func:`adapt` is its end, :func:`meta_loss` is
+``outer_loss`` after :func:`adapt`. This is the only inner loop of the package: training,
+evaluation and trust regions all use it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -82,7 +83,7 @@ def inner_step(
     return {**params, **stepped}
 
 
-def adapt(
+def adaptation_path(
     loss_fn: LossFn[BatchT],
     params: Params,
     supports: Sequence[BatchT],
@@ -90,8 +91,8 @@ def adapt(
     lr: StepSize | Sequence[StepSize],
     first_order: bool = False,
     mask: Collection[str] | None = None,
-) -> Params:
-    """Fold :func:`inner_step` over ``supports``, one step each; no supports, no change.
+) -> list[Params]:
+    """Parameters before the first inner step and after each, one set more than ``supports``.
 
     Args:
         loss_fn: as in :func:`inner_step`.
@@ -104,9 +105,29 @@ def adapt(
     sizes = list(lr) if isinstance(lr, Sequence) else [lr] * len(supports)
     if len(sizes) != len(supports):
         raise ValueError(f"lr has {len(sizes)} step sizes for {len(supports)} inner steps")
+    path = [params]
     for support, size in zip(supports, sizes, strict=True):
-        params = inner_step(loss_fn, params, support, lr=size, first_order=first_order, mask=mask)
-    return params
+        path.append(
+            inner_step(loss_fn, path[-1], support, lr=size, first_order=first_order, mask=mask)
+        )
+    return path
+
+
+def adapt(
+    loss_fn: LossFn[BatchT],
+    params: Params,
+    supports: Sequence[BatchT],
+    *,
+    lr: StepSize | Sequence[StepSize],
+    first_order: bool = False,
+    mask: Collection[str] | None = None,
+) -> Params:
+    """Fold :func:`inner_step` over ``supports``, one step each; no supports, no change.
+
+    The arguments are those of :func:`adaptation_path`.
+    """
+    path = adaptation_path(loss_fn, params, supports, lr=lr, first_order=first_order, mask=mask)
+    return path[-1]
 
 
 def meta_loss(

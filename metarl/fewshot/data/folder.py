@@ -1,0 +1,167 @@
+"""Folders of images, a folder a class, to a data set.
+
+:func:`load_folder` takes the layouts that :func:`metarl.fewshot.data.folder_layouts.split_files`
+lists. :func:`read_class_folder` and :func:`read_query_folder` read one folder, for adaptation.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metarl.fewshot.data.class_splits import FRACTIONS, LEAST, Partition
+from metarl.fewshot.data.folder_layouts import (
+    ClassFiles,
+    class_files,
+    need_folder,
+    split_files,
+    subfolders,
+)
+from metarl.fewshot.data.image_files import (
+    Channels,
+    ImageShape,
+    common_shape,
+    list_images,
+    read_images,
+)
+from metarl.fewshot.source import ArraySource, Dataset
+
+
+class LoadedFolder(NamedTuple):
+    """A data set, and what did not make it."""
+
+    dataset: Dataset
+    skipped: tuple[Path, ...]
+    """Files that could not be read."""
+    left_out: tuple[str, ...]
+    """Classes with fewer images than were asked for."""
+
+
+class FolderImages(NamedTuple):
+    """The images of one folder."""
+
+    images: Tensor
+    """``[n, C, H, W]`` uint8, those of a class next to one another in order of class."""
+    paths: tuple[Path, ...]
+    """One an image."""
+    labels: tuple[str, ...]
+    """Class of every image; empty for a folder that has no classes."""
+    skipped: tuple[Path, ...]
+    """Files that could not be read."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One a class."""
+        return tuple(dict.fromkeys(self.labels))
+
+    @property
+    def counts(self) -> list[int]:
+        """Images of every class."""
+        return list(Counter(self.labels).values())
+
+    def by_class(self) -> dict[str, Tensor]:
+        """``[n, C, H, W]`` of every class."""
+        return dict(zip(self.class_names, torch.split(self.images, self.counts), strict=True))
+
+
+def load_folder(
+    root: Path,
+    *,
+    image_size: int | None = None,
+    channels: Channels | None = None,
+    seed: int = 0,
+    skip_bad: bool = False,
+    min_examples: int = LEAST,
+    fractions: tuple[float, float, float] = FRACTIONS,
+) -> LoadedFolder:
+    """Load a folder of a layout that :func:`split_files` knows.
+
+    Args:
+        root: the folder.
+        image_size: height and width to stretch to; without, all images must have one size.
+        channels: 1 or 3; without, 1 if all images are grayscale and 3 otherwise.
+        seed: of the cut of the classes, where the folder does not say which split they are in.
+        skip_bad: leave out files that cannot be read, instead of raising.
+        min_examples: classes with fewer images are left out, after the cut: it decides neither
+            which split a class is in nor which classes are together.
+        fractions: of the classes for train, validation and test in a cut by seed.
+
+    Raises:
+        ValueError: the folder has none of the layouts, a split or a class is empty, a class is in
+            two splits, sizes differ, or a file cannot be read.
+    """
+    files = split_files(root, seed=seed, fractions=fractions)
+    left_out = [c for part in files for c, paths in part.items() if len(paths) < min_examples]
+    files = Partition(*(_without(part, left_out) for part in files))
+    for split, part in zip(Partition._fields, files, strict=True):
+        if not part:
+            raise ValueError(f"{root}: no class of {split} has {min_examples} images or more")
+    every = [path for part in files for paths in part.values() for path in paths]
+    shape = common_shape(every, image_size=image_size, channels=channels, skip_bad=skip_bad)
+    read = [_read(part, shape, skip_bad=skip_bad, least=min_examples) for part in files]
+    name = root.resolve().name
+    sources = (
+        ArraySource(f"{name} {split}", part.images, part.counts, part.class_names)
+        for split, part in zip(Partition._fields, read, strict=True)
+    )
+    skipped = tuple(path for part in read for path in part.skipped)
+    return LoadedFolder(Dataset(name, *sources), skipped, tuple(left_out))
+
+
+def read_class_folder(
+    path: Path,
+    *,
+    image_size: int | None = None,
+    channels: Channels | None = None,
+    skip_bad: bool = False,
+) -> FolderImages:
+    """Read ``path/<class>/*``; the arguments are those of :func:`load_folder`."""
+    files = class_files(path)
+    every = [file for paths in files.values() for file in paths]
+    shape = common_shape(every, image_size=image_size, channels=channels, skip_bad=skip_bad)
+    return _read(files, shape, skip_bad=skip_bad, least=1)
+
+
+def read_query_folder(
+    path: Path,
+    *,
+    image_size: int | None = None,
+    channels: Channels | None = None,
+    skip_bad: bool = False,
+) -> FolderImages:
+    """Read ``path/*``, whose images have no class, or ``path/<class>/*``.
+
+    Raises:
+        ValueError: there are both or neither, or as for :func:`load_folder`.
+    """
+    need_folder(path)
+    files = list_images(path)
+    if not files and not subfolders(path):
+        raise ValueError(f"{path}: no images in it")
+    if not files:
+        return read_class_folder(path, image_size=image_size, channels=channels, skip_bad=skip_bad)
+    for folder in subfolders(path):
+        if list_images(folder):
+            raise ValueError(
+                f"{path}: images both in it and in {folder.name}/; give one or the other"
+            )
+    shape = common_shape(files, image_size=image_size, channels=channels, skip_bad=skip_bad)
+    images, paths, skipped = read_images(files, shape, skip_bad=skip_bad)
+    return FolderImages(images, paths, (), skipped)
+
+
+def _read(files: ClassFiles, shape: ImageShape, *, skip_bad: bool, least: int) -> FolderImages:
+    classes = {path: name for name, paths in files.items() for path in paths}
+    images, paths, skipped = read_images(list(classes), shape, skip_bad=skip_bad)
+    labels = tuple(classes[path] for path in paths)
+    counts = Counter(labels)
+    for name in files:
+        if counts[name] < least:
+            raise ValueError(f"class {name}: {counts[name]} images can be read, {least} are needed")
+    return FolderImages(images, paths, labels, skipped)
+
+
+def _without(files: ClassFiles, names: list[str]) -> ClassFiles:
+    return {name: paths for name, paths in files.items() if name not in names}

@@ -1,0 +1,259 @@
+"""What every few-shot learner shares: episodes in, classifiers out; outer step, state.
+
+A learner says how a support set becomes a *fitted* classifier (tensors by name, leading with M)
+and how that gives class scores of queries. Training, evaluation, ``metarl adapt`` and the saved
+classifier all use these two functions.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from metarl.fewshot.episodes import Episodes, EpisodeSampler
+from metarl.types import Metrics
+
+NormMode = Literal["transductive", "inductive"]
+Precision = Literal["float32", "bf16"]
+Fitted = dict[str, Tensor]
+"""A classifier of each task, as tensors ``[M, ...]`` by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewShotConfig:
+    """What every few-shot learner has to know."""
+
+    norm: NormMode = "inductive"
+    """Batch statistics of a query set: its own (transductive: predictions depend on one another)
+    or not (inductive). Every result prints it."""
+    meta_batch_size: int = 1
+    """Episodes of a meta-iteration."""
+    task_chunk: int = 1
+    """Episodes differentiated at once; 0 for all. On a CPU convolutions want 1."""
+    lr: float = 1e-3
+    """Step size of the outer optimiser (Adam)."""
+    lr_decay: Literal["cosine", "none"] = "cosine"
+    """Whether the step size falls to 0 over the iterations."""
+    weight_decay: float = 0.0
+    """L2 penalty of the outer optimiser."""
+    precision: Precision = "float32"
+    """bf16 runs the networks under autocast; parameters stay float32."""
+
+    def __post_init__(self) -> None:
+        if self.meta_batch_size < 1:
+            raise ValueError(f"meta_batch_size must be at least 1, got {self.meta_batch_size}")
+        if self.task_chunk < 0:
+            raise ValueError(f"task_chunk must be at least 0, got {self.task_chunk}")
+        for name in ("lr", "weight_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be finite and at least 0, got {getattr(self, name)}")
+
+
+class Tasks(NamedTuple):
+    """Where a learner's episodes come from."""
+
+    train: EpisodeSampler
+    validation: EpisodeSampler
+    num_validation: int
+    """Episodes of one evaluation during training."""
+
+
+class FewShotLearner(ABC):
+    """Sampling, outer step, evaluation and state of a few-shot learner.
+
+    Args:
+        network: what is trained; its device is the learner's.
+        tasks: samplers of train and validation episodes.
+        config: numbers of the algorithm.
+        iterations: over which the outer step size decays.
+        seed: of the episodes.
+    """
+
+    num_steps: int = 0
+    """Adaptation steps that an evaluation shows after step 0."""
+
+    def __init__(
+        self, network: nn.Module, tasks: Tasks, config: FewShotConfig, *, iterations: int, seed: int
+    ) -> None:
+        self.network = network
+        self.tasks = tasks
+        self.config = config
+        self.iterations = iterations
+        self.iteration = 0
+        self._seed = seed
+        self._generator = generator_of(seed, 0)
+        self.optimiser = torch.optim.Adam(
+            self.parameters(), lr=config.lr, weight_decay=config.weight_decay
+        )
+
+    @abstractmethod
+    def losses(self, episodes: Episodes) -> tuple[Tensor, Tensor]:
+        """Training loss of every episode ``[M]``, and the outputs of the queries behind it."""
+
+    @abstractmethod
+    def fit(
+        self, support_x: Tensor, support_y: Tensor, num_ways: int, num_steps: int
+    ) -> list[Fitted]:
+        """Classifiers of every task after 0 to ``num_steps`` steps; of learners without, one."""
+
+    @abstractmethod
+    def scores(self, fitted: Fitted, x: Tensor) -> Tensor:
+        """Class scores ``[M, Q, N]`` (or regression outputs) of queries ``[M, Q, *shape]``."""
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """What the outer optimiser trains."""
+        return self.network.parameters()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lives."""
+        return next(iter(self.network.parameters())).device
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Examples as the network takes them: on its device, images as numbers in [0, 1]."""
+        x = x.to(self.device, non_blocking=True)
+        return x.float() / 255 if x.dtype == torch.uint8 else x
+
+    def autocast(self) -> torch.autocast:
+        """The context in which networks run."""
+        enabled = self.config.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+    def collect(self) -> list[Episodes]:
+        """Draw the meta-batch."""
+        return self.tasks.train.sample(self.config.meta_batch_size, self._generator)
+
+    def update(self, batches: Sequence[Episodes]) -> Metrics:
+        """One outer step. A non-finite meta-gradient changes nothing: ``meta/skipped`` is 1."""
+        self.network.train()
+        self.optimiser.zero_grad()
+        loss, figure = self._accumulate(batches)
+        return self._step() | {"meta/loss": loss, "train/score": figure}
+
+    def _accumulate(self, batches: Sequence[Episodes]) -> tuple[float, float]:
+        """Add up the gradient of the mean loss; the loss and the mean score."""
+        total = sum(batch.num_episodes for batch in batches)
+        losses, figures = [], []
+        for batch in batches:
+            for chunk in batch.chunks(self.config.task_chunk):
+                chunk = self.prepared(chunk)
+                with self.autocast():
+                    loss, outputs = self.losses(chunk)
+                (loss.sum() / total).backward()  # type: ignore[no-untyped-call]
+                losses.append(loss.detach())
+                figures.append(score(outputs.detach(), chunk))
+        return float(torch.cat(losses).mean()), float(torch.cat(figures).mean())
+
+    def _step(self) -> Metrics:
+        """Let the optimiser step on what has been added up."""
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        skipped = not bool(torch.isfinite(norm))
+        self._set_lr()
+        if not skipped:
+            self.optimiser.step()
+        self.iteration += 1
+        return {
+            "meta/skipped": float(skipped),
+            "meta/gradient_norm": float(norm),
+            "meta/lr": self.optimiser.param_groups[0]["lr"],
+        }
+
+    def _set_lr(self) -> None:
+        if self.config.lr_decay == "cosine":
+            progress = min(self.iteration / self.iterations, 1.0)
+            factor = (1 + math.cos(math.pi * progress)) / 2
+        else:
+            factor = 1.0
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.lr * factor
+
+    def prepared(self, episodes: Episodes) -> Episodes:
+        """Episodes on the network's device, inputs as the network takes them."""
+        moved = episodes.to(self.device)
+        return moved._replace(
+            support_x=self.inputs(moved.support_x), query_x=self.inputs(moved.query_x)
+        )
+
+    def evaluate(self) -> Metrics:
+        """Score on validation episodes, the same ones every time."""
+        figures = self.evaluate_on(
+            self.tasks.validation,
+            self.tasks.num_validation,
+            num_steps=self.num_steps,
+            generator=generator_of(self._seed, 1),
+        ).mean(1)
+        metrics = {"eval/score": float(figures[-1])}
+        if len(figures) > 1:
+            metrics |= {
+                "eval/score_pre": float(figures[0]),
+                "eval/adaptation_gain": float(figures[-1] - figures[0]),
+            }
+        return metrics
+
+    def evaluate_on(
+        self,
+        sampler: EpisodeSampler,
+        num_episodes: int,
+        *,
+        num_steps: int,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Score of every episode after 0 to ``num_steps`` steps, ``[K + 1, episodes]``.
+
+        Accuracy in [0, 1], or the mean squared error of a regression.
+        """
+        self.network.eval()
+        figures = []
+        for batch in sampler.sample(num_episodes, generator):
+            for chunk in batch.chunks(self.config.task_chunk):
+                figures.append(self._curve(self.prepared(chunk), num_steps))
+        return torch.cat(figures, 1)
+
+    def _curve(self, episodes: Episodes, num_steps: int) -> Tensor:
+        with torch.no_grad(), self.autocast():
+            path = self.fit(episodes.support_x, episodes.support_y, episodes.num_ways, num_steps)
+            outputs = [self.scores(fitted, episodes.query_x) for fitted in path]
+        return torch.stack([score(one, episodes) for one in outputs]).cpu()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides what happens next."""
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self._generator.get_state(),
+            "iteration": self.iteration,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self._generator.set_state(state["generator"])
+        self.iteration = state["iteration"]
+
+
+def generator_of(seed: int, stream: int) -> torch.Generator:
+    """One of the independent CPU generators of a seed."""
+    state = np.random.SeedSequence((seed, stream)).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+def task_losses(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross entropy of every task, or mean squared error where targets are floats; ``[M]``."""
+    if targets.is_floating_point():
+        return (outputs.float() - targets).square().flatten(1).mean(1)
+    return functional.cross_entropy(outputs.float().mT, targets, reduction="none").mean(1)
+
+
+def score(outputs: Tensor, episodes: Episodes) -> Tensor:
+    """Accuracy of every episode, or mean squared error of a regression, ``[M]``."""
+    if episodes.num_ways == 0:
+        return task_losses(outputs, episodes.query_y)
+    return (outputs.argmax(-1) == episodes.query_y).float().mean(1)

@@ -1,0 +1,120 @@
+"""Metric learners: an encoder that is not adapted, and a rule that compares embeddings.
+
+ProtoNet compares with class means, Matching Networks with every support example.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from metarl.core import expand, parameters_of, prototype_logits, prototypes
+from metarl.fewshot.episodes import Episodes
+from metarl.fewshot.learner import FewShotConfig, FewShotLearner, Fitted, task_losses
+from metarl.nn import Backbone
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtoNetConfig(FewShotConfig):
+    """Prototypical networks (Snell et al. 2017): nearest class mean, squared distance."""
+
+    norm: Literal["transductive", "inductive"] = "inductive"
+    """Statistics at test: of the episode, support and query together (transductive), or running
+    ones of training (inductive, as in the authors' code)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchingConfig(FewShotConfig):
+    """Matching networks (Vinyals et al. 2016), without full context embeddings."""
+
+    norm: Literal["transductive", "inductive"] = "inductive"
+    """Statistics at test: of the episode, or running ones of training."""
+    scale: float = 10.0
+    """Cosine similarities times this go into the softmax; the paper has 1, which learns slowly."""
+
+
+class MetricLearner(FewShotLearner):
+    """What ProtoNet and Matching Networks share: one encoder for all tasks, called once."""
+
+    network: nn.Module
+    backbone: Backbone
+
+    def losses(self, episodes: Episodes) -> tuple[Tensor, Tensor]:
+        """Query loss of every episode; support and query are normalised together."""
+        both = torch.cat([episodes.support_x, episodes.query_x], 1)
+        embeddings = self._embed_by_mode(both)
+        count = episodes.support_x.shape[1]
+        support, query = embeddings[:, :count], embeddings[:, count:]
+        fitted = self.summarise(support, episodes.support_y, episodes.num_ways)
+        outputs = self.compare(fitted, query)
+        return task_losses(outputs, episodes.query_y), outputs
+
+    @abstractmethod
+    def summarise(self, embeddings: Tensor, labels: Tensor, num_ways: int) -> Fitted:
+        """Support embeddings ``[M, S, D]`` and labels to what queries are compared with."""
+
+    @abstractmethod
+    def compare(self, fitted: Fitted, embeddings: Tensor) -> Tensor:
+        """Class scores ``[M, Q, N]`` of query embeddings ``[M, Q, D]``."""
+
+    def fit(
+        self, support_x: Tensor, support_y: Tensor, num_ways: int, num_steps: int
+    ) -> list[Fitted]:
+        """The support set's summary; in transductive mode the support set itself."""
+        if self.config.norm == "transductive":
+            ways = torch.full((len(support_x),), num_ways, device=support_x.device)
+            return [{"support_x": support_x, "support_y": support_y, "num_ways": ways}]
+        return [self.summarise(self._embed_by_mode(support_x), support_y, num_ways)]
+
+    def scores(self, fitted: Fitted, x: Tensor) -> Tensor:
+        """Class scores of queries."""
+        if self.config.norm == "inductive":
+            return self.compare(fitted, self._embed_by_mode(x))
+        count = fitted["support_x"].shape[1]
+        both = torch.cat([fitted["support_x"], x], 1)
+        shared = expand(parameters_of(self.network), len(both))
+        embeddings = self.network.forward_tasks(shared, both)  # type: ignore[operator]
+        summary = self.summarise(
+            embeddings[:, :count], fitted["support_y"], int(fitted["num_ways"][0])
+        )
+        return self.compare(summary, embeddings[:, count:])
+
+    def _embed_by_mode(self, x: Tensor) -> Tensor:
+        """``[M, B, *shape]`` to embeddings ``[M, B, D]``, normalised by the module's mode."""
+        embeddings: Tensor = self.network(x.flatten(0, 1))
+        return embeddings.float().reshape(*x.shape[:2], -1)
+
+
+class ProtoNetClassifier(MetricLearner):
+    """Classifies by the nearest class mean of the support embeddings."""
+
+    def summarise(self, embeddings: Tensor, labels: Tensor, num_ways: int) -> Fitted:
+        """Class means, ``[M, N, D]``."""
+        return {"prototypes": prototypes(embeddings, labels, num_ways)}
+
+    def compare(self, fitted: Fitted, embeddings: Tensor) -> Tensor:
+        """Negative squared distances."""
+        return prototype_logits(embeddings, fitted["prototypes"])
+
+
+class MatchingClassifier(MetricLearner):
+    """Classifies by attention over the support set: P(c | x) = Σ_i a(x, x_i) [y_i = c].
+
+    a is the softmax of scaled cosine similarities  (Vinyals et al. 2016, equations 1 and 2).
+    """
+
+    config: MatchingConfig
+
+    def summarise(self, embeddings: Tensor, labels: Tensor, num_ways: int) -> Fitted:
+        """Unit-length support embeddings ``[M, S, D]`` and one-hot labels ``[M, S, N]``."""
+        onehot = functional.one_hot(labels, num_ways).to(embeddings.dtype)
+        return {"embeddings": functional.normalize(embeddings, dim=-1), "onehot": onehot}
+
+    def compare(self, fitted: Fitted, embeddings: Tensor) -> Tensor:
+        """Log probabilities of the classes."""
+        cosine = functional.normalize(embeddings, dim=-1) @ fitted["embeddings"].mT
+        attention = torch.softmax(self.config.scale * cosine, -1)
+        return (attention @ fitted["onehot"]).clamp_min(1e-12).log()

@@ -1,0 +1,68 @@
+"""A backbone and the start of a linear head: the network that gradient learners adapt."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from metarl.nn import Backbone
+from metarl.types import Params
+
+HeadKind = Literal["shared", "free"]
+
+
+class HeadedNetwork(nn.Module):
+    """Features and a linear layer on them.
+
+    Every class starts with a row of its own (``free``, as Finn et al. 2017), so that the number of
+    ways is fixed; or all with one meta-learned row (``shared``: Ye and Chao 2022, section 5), so
+    that the order of the classes cannot matter and any number of ways works.
+
+    Args:
+        backbone: to features.
+        num_outputs: N of a ``free`` head; 1 for regression.
+        head: how a task's head starts.
+        generator: source of the initial head.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_outputs: int,
+        head: HeadKind,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        rows = num_outputs if head == "free" else 1
+        self.head_weight = nn.Parameter(torch.empty(rows, backbone.num_features))
+        self.head_bias = nn.Parameter(torch.zeros(rows))
+        nn.init.xavier_uniform_(self.head_weight, generator=generator)
+
+    def start(self, num_tasks: int, num_outputs: int) -> Params:
+        """Task-batched parameters before adaptation; the head is ``[M, N, D]`` and ``[M, N]``."""
+        rows = self.head_weight.shape[0]
+        if self.head == "free" and rows != num_outputs:
+            raise ValueError(
+                f"a free head has {rows} ways and cannot be used with {num_outputs}; "
+                "train with --head shared"
+            )
+        params: Params = dict(self.named_parameters())
+        params["head_weight"] = self.head_weight.expand(num_outputs, -1)
+        params["head_bias"] = self.head_bias.expand(num_outputs)
+        return {name: value.expand(num_tasks, *value.shape) for name, value in params.items()}
+
+    def features(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
+        """``[M, B, *shape]`` to ``[M, B, D]``."""
+        own = {
+            name.removeprefix("backbone."): value
+            for name, value in params.items()
+            if name.startswith("backbone.")
+        }
+        return self.backbone.forward_tasks(own, x, num_reference)
+
+    def outputs(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
+        """``[M, B, *shape]`` to ``[M, B, N]``."""
+        features = self.features(params, x, num_reference)
+        return torch.baddbmm(params["head_bias"][:, None], features, params["head_weight"].mT)

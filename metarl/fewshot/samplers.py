@@ -1,0 +1,200 @@
+"""Samplers of episodes whose ways, shots and queries are fixed, and of the sinusoid regression.
+
+:class:`FixedSampler` draws all the episodes of a meta-batch at once: first classes, then examples
+of them, then one gather through :meth:`Source.take`. Both draws are :func:`draw_distinct`.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from metarl.fewshot.episodes import Episodes
+from metarl.fewshot.source import Source
+
+_SORT_UP_TO = 4
+"""Rows are sorted as a whole up to this many times what is drawn of them; beyond, a draw is
+repeated too rarely (each with probability below a quarter) for that to pay."""
+
+
+def draw_distinct(sizes: Tensor, num_drawn: int, generator: torch.Generator) -> Tensor:
+    """Draw distinct integers below ``sizes``, all ordered choices being equally likely.
+
+    Memory does not grow with sizes: ten of 100,000 take as much as ten of 100.
+
+    Args:
+        sizes: ``[R]`` int64 on the CPU. Where one is less than ``num_drawn``, what comes after
+            the first ``sizes[r]`` of that row means nothing.
+        num_drawn: how many a row.
+        generator: of the CPU.
+
+    Returns:
+        ``[R, num_drawn]`` int64, row r without repetition in ``[0, sizes[r])``.
+
+    >>> draw_distinct(torch.tensor([3, 10**6]), 3, torch.Generator().manual_seed(0)).shape
+    torch.Size([2, 3])
+    """
+    small = sizes <= _SORT_UP_TO * num_drawn
+    if bool(small.all()):
+        return _draw_by_sorting(sizes, num_drawn, generator)
+    if not bool(small.any()):
+        return _draw_by_redrawing(sizes, num_drawn, generator)
+    drawn = sizes.new_empty(len(sizes), num_drawn)
+    drawn[small] = _draw_by_sorting(sizes[small], num_drawn, generator)
+    drawn[~small] = _draw_by_redrawing(sizes[~small], num_drawn, generator)
+    return drawn
+
+
+def _draw_by_sorting(sizes: Tensor, num_drawn: int, generator: torch.Generator) -> Tensor:
+    if not len(sizes):
+        return sizes.new_empty(0, num_drawn)
+    width = max(int(sizes.max()), num_drawn)
+    keys = torch.rand(len(sizes), width, generator=generator)
+    keys.masked_fill_(torch.arange(width) >= sizes[:, None], 2.0)
+    return keys.argsort(1)[:, :num_drawn]
+
+
+def _draw_by_redrawing(sizes: Tensor, num_drawn: int, generator: torch.Generator) -> Tensor:
+    """Draw with replacement, then draw anew what repeats something to the left of it.
+
+    Exact: the rule does not look at what the numbers are, only at which are equal, so that no
+    ordered choice can come out more often than another.
+    """
+    sizes = sizes[:, None].expand(-1, num_drawn)
+    drawn = _draw_below(sizes, generator)
+    repeated = _repeats(drawn)
+    while bool(repeated.any()):
+        drawn[repeated] = _draw_below(sizes[repeated], generator)
+        repeated = _repeats(drawn)
+    return drawn
+
+
+def _draw_below(sizes: Tensor, generator: torch.Generator) -> Tensor:
+    # Doubles, since the 24 bits of a float would favour some of 100,000 numbers by 1 %.
+    return (torch.rand(sizes.shape, generator=generator, dtype=torch.float64) * sizes).long()
+
+
+def _repeats(drawn: Tensor) -> Tensor:
+    """Which entries equal one to the left of them in their row."""
+    ordered, order = drawn.sort(dim=1, stable=True)
+    repeats = torch.zeros_like(drawn, dtype=torch.bool)
+    return repeats.scatter_(1, order[:, 1:], ordered[:, 1:] == ordered[:, :-1])
+
+
+class FixedSampler:
+    """Draws episodes of N ways, K shots and as many queries a class.
+
+    Classes are drawn without replacement in random order, which makes the labels random; examples
+    without replacement within a class. Support and query come class by class: label 0 first.
+
+    Args:
+        source: where the examples are.
+        num_ways: N.
+        num_shots: K, support examples a class.
+        num_queries: query examples a class.
+    """
+
+    def __init__(self, source: Source, *, num_ways: int, num_shots: int, num_queries: int) -> None:
+        check_positive(num_ways=num_ways, num_shots=num_shots, num_queries=num_queries)
+        check_counts(
+            source, num_ways, num_shots + num_queries, f"{num_shots} shots + {num_queries} queries"
+        )
+        self.source = source
+        self.num_ways = num_ways
+        self.num_shots = num_shots
+        self.num_queries = num_queries
+
+    def sample(self, num_episodes: int, generator: torch.Generator) -> list[Episodes]:
+        """Draw episodes, all in one batch."""
+        ways, shots, queries = self.num_ways, self.num_shots, self.num_queries
+        counts = self.source.counts
+        classes = draw_distinct(
+            torch.full((num_episodes,), len(counts)), ways, generator
+        ).flatten()  # [M * N]
+        examples = draw_distinct(counts[classes], shots + queries, generator)  # [M * N, K + Q]
+        # All supports, then all queries: one gather, whose two parts need no copy.
+        x = self.source.take(
+            torch.cat([classes.repeat_interleave(shots), classes.repeat_interleave(queries)]),
+            torch.cat([examples[:, :shots].flatten(), examples[:, shots:].flatten()]),
+        )
+        num_support = num_episodes * ways * shots
+        labels = torch.arange(ways, device=x.device)
+        return [
+            Episodes(
+                x[:num_support].reshape(num_episodes, ways * shots, *x.shape[1:]),
+                labels.repeat_interleave(shots).repeat(num_episodes, 1),
+                x[num_support:].reshape(num_episodes, ways * queries, *x.shape[1:]),
+                labels.repeat_interleave(queries).repeat(num_episodes, 1),
+                ways,
+            )
+        ]
+
+
+class SinusoidSampler:
+    """Draws the sinusoid regression of Finn et al. 2017, section 5.1.
+
+    y = A sin(x − φ) with A ~ U[0.1, 5], φ ~ U[0, π] one an episode and x ~ U[−5, 5]; support and
+    query are draws of the same kind.
+
+    Args:
+        num_shots: support points, the paper's K.
+        num_queries: query points.
+    """
+
+    amplitudes = (0.1, 5.0)
+    phases = (0.0, math.pi)
+    inputs = (-5.0, 5.0)
+
+    def __init__(self, num_shots: int, num_queries: int) -> None:
+        check_positive(num_shots=num_shots, num_queries=num_queries)
+        self.num_shots = num_shots
+        self.num_queries = num_queries
+
+    def sample(self, num_episodes: int, generator: torch.Generator) -> list[Episodes]:
+        """Draw episodes, all in one batch: x and y are ``[M, K, 1]``, ``num_ways`` is 0."""
+        num_points = self.num_shots + self.num_queries
+        amplitude = _uniform(self.amplitudes, (num_episodes, 1, 1), generator)
+        phase = _uniform(self.phases, (num_episodes, 1, 1), generator)
+        x = _uniform(self.inputs, (num_episodes, num_points, 1), generator)
+        y = amplitude * torch.sin(x - phase)
+        k = self.num_shots
+        return [Episodes(x[:, :k], y[:, :k], x[:, k:], y[:, k:], num_ways=0)]
+
+
+def _uniform(
+    bounds: tuple[float, float], shape: Sequence[int], generator: torch.Generator
+) -> Tensor:
+    low, high = bounds
+    return low + (high - low) * torch.rand(tuple(shape), generator=generator)
+
+
+def check_positive(**numbers: int) -> None:
+    """Raise unless all numbers are at least 1."""
+    for name, number in numbers.items():
+        if number < 1:
+            raise ValueError(f"{name} must be at least 1, got {number}")
+
+
+def check_counts(
+    source: Source, num_ways: int, needed: int, what: str, ways_name: str = "num_ways"
+) -> None:
+    """Raise unless the source has enough classes, each with enough examples.
+
+    Args:
+        source: where the examples are.
+        num_ways: classes needed.
+        needed: examples needed of each class.
+        what: which these are, such as ``5 shots + 15 queries``.
+        ways_name: what the caller calls ``num_ways``.
+    """
+    counts = source.counts
+    if len(counts) < num_ways:
+        raise ValueError(f"{source.name}: has {len(counts)} classes, but {ways_name} is {num_ways}")
+    too_few = torch.nonzero(counts < needed).flatten()
+    if len(too_few):
+        index = int(too_few[0])
+        raise ValueError(
+            f"{source.name}: class '{source.class_names[index]}' has {int(counts[index])} examples,"
+            f" but {what} need {needed}"
+        )

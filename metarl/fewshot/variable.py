@@ -1,0 +1,248 @@
+"""Episodes of variable way and shot, and of several sources, as Meta-Dataset draws them.
+
+Triantafillou et al. 2020, section 3.2. :func:`draw_plan` decides what an episode consists of, from
+the numbers of images alone; :class:`VariableSampler` then draws that many images and fetches them.
+:class:`MultiSourceSampler` draws the source first.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metarl.fewshot.episodes import Episodes, EpisodeSampler
+from metarl.fewshot.samplers import check_counts, draw_distinct
+from metarl.fewshot.source import ClassGroups, Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariableConfig:
+    """The constants of section 3.2; the defaults are Meta-Dataset's."""
+
+    min_ways: int = 5
+    """Fewest classes of an episode."""
+    max_ways: int = 50
+    """Most classes of an episode."""
+    max_queries: int = 10
+    """Most query images a class."""
+    max_support: int = 500
+    """Most support images of an episode."""
+    max_support_per_class: int = 100
+    """Most that a class adds to the size of the support set; it may get more of that set."""
+    min_log_weight: float = math.log(0.5)
+    """Least of the logarithms α of the class weights."""
+    max_log_weight: float = math.log(2.0)
+    """Greatest of the logarithms α of the class weights."""
+
+    def __post_init__(self) -> None:
+        for name in ("min_ways", "max_queries", "max_support_per_class"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        bounds = [
+            ("max_ways", "min_ways"),
+            ("max_support", "max_ways"),
+            ("max_log_weight", "min_log_weight"),
+        ]
+        for upper, lower in bounds:
+            if getattr(self, upper) < getattr(self, lower):
+                raise ValueError(
+                    f"{upper} must be at least {lower} = {getattr(self, lower)}, "
+                    f"got {getattr(self, upper)}"
+                )
+
+
+class EpisodePlan(NamedTuple):
+    """What an episode consists of, before any image is chosen."""
+
+    classes: Tensor
+    """``[N]`` int64, all different; in order of label."""
+    shots: Tensor
+    """Support images of each class, K_c: ``[N]`` int64."""
+    num_queries: int
+    """Query images of every class, q."""
+
+
+def draw_plan(
+    counts: Tensor,
+    groups: ClassGroups | None,
+    config: VariableConfig,
+    generator: torch.Generator,
+) -> EpisodePlan:
+    """Draw classes C, then queries, support size and shots by the functions below.
+
+    One β ~ U(0, 1] an episode and one α_c ~ U[min_log_weight, max_log_weight) a class.
+
+    Args:
+        counts: |Im(c)|, images of every class of the source, ``[C]`` int64, each at least 2.
+        groups: structure of the classes, see :func:`draw_classes`.
+        config: constants.
+        generator: of the CPU.
+
+    >>> counts = torch.full((60,), 20)
+    >>> plan = draw_plan(counts, None, VariableConfig(), torch.Generator().manual_seed(0))
+    >>> plan.num_queries, len(plan.classes) == len(plan.shots)
+    (10, True)
+    """
+    classes = draw_classes(len(counts), groups, config, generator)
+    images = counts[classes]
+    random = torch.rand(1 + len(classes), generator=generator, dtype=torch.float64)
+    beta = 1.0 - float(random[0])
+    alpha = config.min_log_weight + random[1:] * (config.max_log_weight - config.min_log_weight)
+    queries = num_queries(images, config)
+    size = support_size(images, queries, beta, config)
+    return EpisodePlan(classes, shots_per_class(images, queries, size, alpha), queries)
+
+
+def draw_classes(
+    num_classes: int,
+    groups: ClassGroups | None,
+    config: VariableConfig,
+    generator: torch.Generator,
+) -> Tensor:
+    """Draw the classes of an episode, all different and in random order.
+
+    Without groups, N ~ U{min_ways .. min(max_ways, C)} of all C classes. ``bilevel``: the same
+    within one group, every group being equally likely. ``graph``: one node, every node being
+    equally likely, with all its leaves, or ``max_ways`` of them if there are more. No group may be
+    smaller than ``min_ways``.
+
+    Returns:
+        ``[N]`` int64.
+    """
+    if groups is None:
+        ways = _draw_ways(num_classes, config, generator)
+        return torch.randperm(num_classes, generator=generator)[:ways]
+    members = groups.members[_below(len(groups.members), generator)]
+    if groups.rule == "bilevel":
+        ways = _draw_ways(len(members), config, generator)
+    else:
+        ways = min(len(members), config.max_ways)
+    return torch.tensor(members)[torch.randperm(len(members), generator=generator)[:ways]]
+
+
+def num_queries(images: Tensor, config: VariableConfig) -> int:
+    """Queries a class: q = min{max_queries, min_c ⌊0.5·|Im(c)|⌋}.
+
+    >>> num_queries(torch.tensor([30, 15]), VariableConfig())
+    7
+    """
+    return min(config.max_queries, int(images.min()) // 2)
+
+
+def support_size(images: Tensor, queries: int, beta: float, config: VariableConfig) -> int:
+    """|S| = min{max_support, Σ_c ⌈β·min{max_support_per_class, |Im(c)| − q}⌉}.
+
+    >>> support_size(torch.tensor([30, 15]), 7, 0.5, VariableConfig())  # ⌈11.5⌉ + ⌈4⌉
+    16
+    """
+    contributions = (images - queries).clamp(max=config.max_support_per_class)
+    return min(config.max_support, int((beta * contributions.double()).ceil().sum()))
+
+
+def shots_per_class(images: Tensor, queries: int, size: int, alpha: Tensor) -> Tensor:
+    """K_c = min{⌊R_c·(|S| − N)⌋ + 1, |Im(c)| − q}, R_c = e^α_c |Im(c)| / Σ_c' e^α_c' |Im(c')|.
+
+    The shots add up to at most |S|: rounding down and the cap lose some.
+
+    >>> shots_per_class(torch.tensor([30, 15]), 7, 16, torch.zeros(2))  # ⌊28/3⌋ + 1, ⌊14/3⌋ + 1
+    tensor([10,  5])
+    """
+    weights = alpha.exp() * images
+    proportions = weights / weights.sum()
+    wanted = (proportions * (size - len(images))).long() + 1
+    return torch.minimum(wanted, images - queries)
+
+
+def _draw_ways(num_classes: int, config: VariableConfig, generator: torch.Generator) -> int:
+    most = min(config.max_ways, num_classes)
+    return config.min_ways + _below(most - config.min_ways + 1, generator)
+
+
+def _below(number: int, generator: torch.Generator) -> int:
+    return int(torch.randint(number, (1,), generator=generator))
+
+
+class VariableSampler:
+    """Draws episodes of variable way and shot from one source; each is a batch of its own.
+
+    Support and query come class by class, label 0 first; labels are random.
+
+    Args:
+        source: where the examples are; its groups say how classes are drawn. Groups of fewer than
+            ``min_ways`` classes are not.
+        config: the constants.
+    """
+
+    def __init__(self, source: Source, config: VariableConfig = VariableConfig()) -> None:
+        check_counts(source, config.min_ways, 2, "1 shot + 1 query", ways_name="min_ways")
+        self.source = source
+        self.groups = _eligible_groups(source, config)
+        self.config = config
+
+    def sample(self, num_episodes: int, generator: torch.Generator) -> list[Episodes]:
+        """Draw episodes, one a batch."""
+        return [self._sample_one(generator) for _ in range(num_episodes)]
+
+    def _sample_one(self, generator: torch.Generator) -> Episodes:
+        plan = draw_plan(self.source.counts, self.groups, self.config, generator)
+        return _fetch(self.source, plan, generator)
+
+
+class MultiSourceSampler:
+    """Draws the source of every episode anew, all being equally likely.
+
+    Args:
+        samplers: one a source.
+    """
+
+    def __init__(self, samplers: Sequence[EpisodeSampler]) -> None:
+        if not samplers:
+            raise ValueError("samplers must be at least one, got none")
+        self.samplers = tuple(samplers)
+
+    def sample(self, num_episodes: int, generator: torch.Generator) -> list[Episodes]:
+        """Draw episodes, one a batch."""
+        episodes: list[Episodes] = []
+        for _ in range(num_episodes):
+            sampler = self.samplers[_below(len(self.samplers), generator)]
+            episodes += sampler.sample(1, generator)
+        return episodes
+
+
+def _fetch(source: Source, plan: EpisodePlan, generator: torch.Generator) -> Episodes:
+    classes, shots, queries = plan
+    width = int(shots.max()) + queries
+    drawn = draw_distinct(source.counts[classes], width, generator)
+    place = torch.arange(width)
+    is_support = place < shots[:, None]
+    is_query = ~is_support & (place < shots[:, None] + queries)
+    labels = torch.arange(len(classes))
+    support_y, query_y = labels.repeat_interleave(shots), labels.repeat_interleave(queries)
+    x = source.take(
+        classes[torch.cat([support_y, query_y])],
+        torch.cat([drawn[is_support], drawn[is_query]]),
+    )
+    num_support = len(support_y)
+    return Episodes(
+        x[None, :num_support],
+        support_y[None].to(x.device),
+        x[None, num_support:],
+        query_y[None].to(x.device),
+        len(classes),
+    )
+
+
+def _eligible_groups(source: Source, config: VariableConfig) -> ClassGroups | None:
+    if source.groups is None:
+        return None
+    rule, members = source.groups
+    eligible = tuple(group for group in members if len(group) >= config.min_ways)
+    if not eligible:
+        raise ValueError(
+            f"{source.name}: none of its {len(members)} groups has {config.min_ways} classes, "
+            f"the least that min_ways allows"
+        )
+    return ClassGroups(rule, eligible)

@@ -1,0 +1,90 @@
+"""Feature extractors of few-shot learners: their interface, and any other module as one."""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from metarl.core.params import lift
+from metarl.nn.mlp import MLP
+from metarl.types import Params
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """A module from inputs to features that also runs with task-batched parameters."""
+
+    num_features: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Inputs ``[B, *shape]`` to features ``[B, D]``, by the module's mode."""
+        ...
+
+    def forward_tasks(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
+        """Inputs ``[M, B, *shape]`` to features ``[M, B, D]``.
+
+        Batch statistics come from the first ``num_reference`` examples of a task, by default all.
+        """
+        ...
+
+
+class FeatureMLP(nn.Module):
+    """Inputs flattened, then linear layers with ReLU after each; no batch normalisation.
+
+    Args:
+        shape: of one example.
+        hidden_sizes: widths; the last is the number of features.
+        generator: source of the initial weights.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        hidden_sizes: Sequence[int],
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.mlp = MLP([math.prod(shape), *hidden_sizes], "relu", generator)
+        self.num_features = hidden_sizes[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, *shape]`` to ``[B, D]``."""
+        return torch.relu(self.mlp(x.flatten(1)))
+
+    def forward_tasks(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
+        """``[M, B, *shape]`` to ``[M, B, D]``; there are no statistics to refer to."""
+        own = {name.removeprefix("mlp."): value for name, value in params.items()}
+        return torch.relu(self.mlp.forward_tasks(own, x.flatten(2)))
+
+
+class LiftedBackbone(nn.Module):
+    """Any module as a backbone; features are its flattened outputs.
+
+    Its own batch normalisation, if it has any, follows the module's mode: batches in training mode,
+    running statistics in evaluation mode; ``num_reference`` changes nothing.
+
+    Args:
+        module: one tensor in, one tensor out.
+        shape: of one example, to find the number of features.
+    """
+
+    def __init__(self, module: nn.Module, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.module = module
+        self._lifted = lift(module)
+        training = module.training
+        with torch.no_grad():
+            self.num_features = module.eval()(torch.zeros(1, *shape)).numel()
+        module.train(training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, *shape]`` to ``[B, D]``."""
+        features: Tensor = self.module(x)
+        return features.flatten(1)
+
+    def forward_tasks(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
+        """``[M, B, *shape]`` to ``[M, B, D]``."""
+        own = {name.removeprefix("module."): value for name, value in params.items()}
+        return self._lifted(own, x).flatten(2)
