@@ -8,7 +8,7 @@ import contextlib
 import io
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -20,7 +20,12 @@ from metarl.cli.configs import LEARNERS
 from metarl.cli.environments import print_families
 from metarl.cli.errors import UserError, nearest
 from metarl.cli.evaluate import Evaluate, evaluate
+from metarl.cli.fewshot import FewShot, fewshot, resume_fewshot
+from metarl.cli.fewshot_adapt import adapt_fewshot
+from metarl.cli.fewshot_configs import is_fewshot
+from metarl.cli.fewshot_evaluate import evaluate_fewshot
 from metarl.cli.train import Resume, Train, resume, train
+from metarl.fewshot.build import FEWSHOT_LEARNERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +35,14 @@ class Envs:
 
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[FewShot, tyro.conf.subcommand("fewshot")]
     | Annotated[Resume, tyro.conf.subcommand("resume")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Adapt, tyro.conf.subcommand("adapt")]
     | Annotated[Envs, tyro.conf.subcommand("envs")]
 )
 
-COMMANDS = ("train", "resume", "evaluate", "adapt", "envs")
+COMMANDS = ("train", "fewshot", "resume", "evaluate", "adapt", "envs")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,13 +65,17 @@ def _run(command: Any) -> int:
     if isinstance(command, Envs):
         print_families(Console(width=None if Console().is_terminal else 140))
         return 0
-    actions: dict[type[Any], Any] = {
-        Train: train,
-        Resume: resume,
-        Evaluate: evaluate,
-        Adapt: adapt,
+    starts: dict[type[Any], Any] = {Train: train, FewShot: fewshot}
+    on_runs: dict[type[Any], tuple[Any, Any]] = {
+        Resume: (resume, resume_fewshot),
+        Evaluate: (evaluate, evaluate_fewshot),
+        Adapt: (adapt, adapt_fewshot),
     }
-    status: int = actions[type(command)](command)
+    if type(command) in starts:
+        action = starts[type(command)]
+    else:
+        action = on_runs[type(command)][is_fewshot(command.run)]
+    status: int = action(command)
     return status
 
 
@@ -97,9 +107,11 @@ def _check_names(given: list[str]) -> None:
         return
     if given[0] not in COMMANDS:
         raise UserError(f"unknown command {given[0]!r}; {nearest(given[0], COMMANDS)}")
-    learner = given[1] if given[0] == "train" and len(given) > 1 else "-"
-    if not learner.startswith("-") and learner not in LEARNERS:
-        raise UserError(f"unknown learner {learner!r}; {nearest(learner, LEARNERS)}")
+    learners: dict[str, Collection[str]] = {"train": LEARNERS, "fewshot": FEWSHOT_LEARNERS}
+    known = learners.get(given[0])
+    learner = given[1] if known and len(given) > 1 else "-"
+    if known and not learner.startswith("-") and learner not in known:
+        raise UserError(f"unknown learner {learner!r}; {nearest(learner, known)}")
 
 
 def _one_line(box: str) -> str:

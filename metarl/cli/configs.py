@@ -98,8 +98,8 @@ def learner_classes(name: str) -> tuple[type[MAMLConfig], type[MAMLLearner]]:
     return LEARNERS[name]
 
 
-def read_config(folder: Path) -> RunConfig:
-    """The config of a run folder.
+def config_content(folder: Path) -> dict[str, Any]:
+    """What the ``config.json`` of a run folder holds.
 
     Raises:
         UserError: if the folder is not a run folder or its config is damaged.
@@ -109,6 +109,21 @@ def read_config(folder: Path) -> RunConfig:
         raise UserError(f"{folder} is not a run folder: it holds no config.json")
     try:
         content = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is not a config of this version of metarl: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is not a config of this version of metarl: it holds no object")
+    return content
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The config of a run folder.
+
+    Raises:
+        UserError: if the folder is not a run folder or its config is damaged.
+    """
+    content = config_content(folder)
+    try:
         content.pop("metarl")
         algorithm, _ = learner_classes(content["learner"])
         nested = {
@@ -118,25 +133,27 @@ def read_config(folder: Path) -> RunConfig:
             "schedule": Schedule,
         }
         for name, kind in nested.items():
-            content[name] = _build(kind, content[name])
+            content[name] = build(kind, content[name])
         config = RunConfig(**content)
-        _check_kinds(config)
+        check_common(config.seed, config.threads, config.device)
+        if config.policy.activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}")
         return config
-    except (json.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is not a config of this version of metarl: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{folder / 'config.json'} is not a config of this version of metarl: {error}"
+        ) from error
 
 
-def _check_kinds(config: RunConfig) -> None:
+def check_common(seed: Any, threads: Any, device: Any) -> None:
     """Raise :class:`ValueError` for top-level entries that JSON allows and a run does not."""
-    if type(config.seed) is not int or type(config.threads) is not int:
+    if type(seed) is not int or type(threads) is not int:
         raise ValueError("seed and threads must be integers")
-    if config.device not in get_args(DeviceName):
-        raise ValueError(f"device must be one of {get_args(DeviceName)}, got {config.device!r}")
-    if config.policy.activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}")
+    if device not in get_args(DeviceName):
+        raise ValueError(f"device must be one of {get_args(DeviceName)}, got {device!r}")
 
 
-def _build(kind: type[Any], values: dict[str, Any]) -> Any:
+def build(kind: type[Any], values: dict[str, Any]) -> Any:
     """A config dataclass from JSON, whose lists stand for tuples."""
     unknown = set(values) - {entry.name for entry in fields(kind)}
     if unknown:

@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from metarl.train import DeviceName
 from metarl.types import Params
 
 NUM_PATHS = 3  # trajectories drawn of a task
+NUM_TASKS = 40
+NUM_STEPS = 3
+NUM_TRAJECTORIES = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +33,18 @@ class Evaluate:
 
     run: tyro.conf.Positional[Path]
     """The run folder."""
-    tasks: int = 40
-    """Held-out tasks."""
-    steps: int = 3
-    """Adaptation steps; more than in training are allowed."""
-    trajectories: int = 40
-    """Trajectories a task and step; 40 is what the MAML authors adapt on."""
+    tasks: int | None = None
+    """Held-out tasks; 40, and 600 episodes of a few-shot run, by default."""
+    steps: int | None = None
+    """Adaptation steps; more than in training are allowed. 3, and a few-shot run's own."""
+    trajectories: int | None = None
+    """Trajectories a task and step, 40 by default: what the MAML authors adapt on."""
+    num_ways: Annotated[int | None, tyro.conf.arg(aliases=["--ways"])] = None
+    """Few-shot: ways of the test episodes, the run's own by default."""
+    num_shots: Annotated[int | None, tyro.conf.arg(aliases=["--shots"])] = None
+    """Few-shot: shots of the test episodes."""
+    num_queries: Annotated[int | None, tyro.conf.arg(aliases=["--queries"])] = None
+    """Few-shot: queries a class of the test episodes."""
     inner_lr: tuple[float, ...] = ()
     """Step sizes, one a step; by default the run's own, halved beyond the trained steps."""
     seed: int = 0
@@ -46,15 +55,16 @@ class Evaluate:
     """Another device than the run's."""
 
     def __post_init__(self) -> None:
-        if self.tasks < 2:
+        if self.tasks is not None and self.tasks < 2:
             raise ValueError(f"tasks must be at least 2 for an interval, got {self.tasks}")
-        if self.steps < 0:
+        if self.steps is not None and self.steps < 0:
             raise ValueError(f"steps must be at least 0, got {self.steps}")
-        if self.trajectories < 1:
+        if self.trajectories is not None and self.trajectories < 1:
             raise ValueError(f"trajectories must be at least 1, got {self.trajectories}")
-        if self.inner_lr and len(self.inner_lr) != self.steps:
+        steps = NUM_STEPS if self.steps is None else self.steps
+        if self.inner_lr and len(self.inner_lr) != steps:
             raise ValueError(
-                f"inner_lr needs one step size a step ({self.steps}), got {len(self.inner_lr)}"
+                f"inner_lr needs one step size a step ({steps}), got {len(self.inner_lr)}"
             )
         if not all(0 <= step_size < math.inf for step_size in self.inner_lr):
             raise ValueError(f"inner_lr must be finite and at least 0, got {self.inner_lr}")
@@ -63,15 +73,18 @@ class Evaluate:
 
 
 def evaluate(options: Evaluate) -> int:
-    """Run ``metarl evaluate``."""
+    """Run ``metarl evaluate`` for a policy."""
+    if any((options.num_ways, options.num_shots, options.num_queries)):
+        raise UserError("--num-ways, --num-shots and --num-queries are for few-shot runs")
+    num_tasks = options.tasks or NUM_TASKS
+    num_trajectories = options.trajectories or NUM_TRAJECTORIES
+    num_steps = NUM_STEPS if options.steps is None else options.steps
     console = Console(width=None if Console().is_terminal else 100)
     run = load_run(options.run, options.device)
-    sampler = make_sampler(
-        run.config, num_tasks=options.tasks, num_trajectories=options.trajectories
-    )
+    sampler = make_sampler(run.config, num_tasks=num_tasks, num_trajectories=num_trajectories)
     rng = np.random.default_rng(options.seed)
     sampler.draw_tasks(rng, "held_out")
-    step_sizes = list(options.inner_lr) or run.learner.config.step_sizes(options.steps)
+    step_sizes = list(options.inner_lr) or run.learner.config.step_sizes(num_steps)
     experience, _ = adapt_from(run, sampler, step_sizes, rng, options.seed)
     try:
         curve = adaptation_curve(experience.returns().cpu().double().numpy(), seed=options.seed)
@@ -83,7 +96,7 @@ def evaluate(options: Evaluate) -> int:
         **_figures(run, curve, options.seed),
         "held_out": bool(distribution.disjoint),
         "inner_lr": step_sizes,
-        "trajectories": options.trajectories,
+        "trajectories": num_trajectories,
         "iteration": run.checkpoint["iteration"],
         "hours": run.checkpoint["seconds"] / 3600,
     }
@@ -92,7 +105,7 @@ def evaluate(options: Evaluate) -> int:
     if options.json is not None:
         write_json(options.json, figures)
     kind = "held-out tasks" if distribution.disjoint else "tasks (this family holds none out)"
-    title = f"{run.config.learner} on {run.config.env}: {options.tasks} {kind}"
+    title = f"{run.config.learner} on {run.config.env}: {num_tasks} {kind}"
     draw_adaptation(picture, curve, title=title, paths=planar_paths(sampler, experience))
     print_curve(console, curve, title)
     console.print(f"picture: {picture}", soft_wrap=True, markup=False)

@@ -33,19 +33,21 @@ class Run(NamedTuple):
     """Newer checkpoints that were damaged."""
 
 
-def create_folder(output: Path, config: RunConfig) -> Path:
+def create_folder(output: Path, stem: str, config: str) -> Path:
     """A new run folder with its ``config.json``.
+
+    Args:
+        output: the folder in which it is made.
+        stem: the start of its name; the time follows.
+        config: content of ``config.json``.
 
     Raises:
         UserError: if it cannot be written.
     """
-    env_name = config.env.split("/")[-1].split(":")[-1]
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    stem = f"{config.learner}_{env_name}_seed{config.seed}_{stamp}"
     try:
         output.mkdir(parents=True, exist_ok=True)
-        folder = _first_free(output, stem)
-        (folder / "config.json").write_text(config.to_json())
+        folder = _first_free(output, f"{stem}_{time.strftime('%Y%m%d-%H%M%S')}")
+        (folder / "config.json").write_text(config)
     except OSError as error:
         raise UserError(f"--output {output} cannot be written: {error.strerror}") from error
     return folder

@@ -1,27 +1,25 @@
 """``metarl train`` and ``metarl resume``."""
 
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-import metarl
 from metarl.cli.configs import LEARNERS, PolicyConfig, RunConfig, SamplingConfig
-from metarl.cli.errors import UserError
 from metarl.cli.evaluate import Evaluate, evaluate
 from metarl.cli.runs import MAX_SEED, create_folder, load_run, make_learner, parse_json
+from metarl.cli.session import make_trainer, run_session, say
 from metarl.rl import MAMLConfig, MAMLTRPOConfig, MAMLVPGConfig
-from metarl.train import DeviceName, Ending, Schedule, Trainer
+from metarl.train import DeviceName, Schedule, Trainer
 from metarl.types import Metrics
 
 LearnerChoice = (
     Annotated[MAMLTRPOConfig, tyro.conf.subcommand("maml-trpo")]
     | Annotated[MAMLVPGConfig, tyro.conf.subcommand("maml-vpg")]
 )
+
+ScheduleT = TypeVar("ScheduleT", bound=Schedule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,101 +84,52 @@ class Resume:
         if self.time_limit is not None and not self.time_limit > 0:
             raise ValueError(f"time_limit must be above 0, got {self.time_limit}")
 
+    def changed(self, schedule: ScheduleT) -> ScheduleT:
+        """A run's schedule as this session changes it."""
+        iterations = schedule.iterations if self.iterations is None else self.iterations
+        return replace(schedule, iterations=iterations, time_limit=self.time_limit)
+
 
 def train(options: Train) -> int:
     """Run ``metarl train``."""
     config = options.run_config()
     learner = make_learner(config)
-    folder = create_folder(options.output, config)
-    trainer = _trainer(learner, folder, config)
-    return _run(trainer, config)
+    name = config.env.split("/")[-1].split(":")[-1]
+    stem = f"{config.learner}_{name}_seed{config.seed}"
+    folder = create_folder(options.output, stem, config.to_json())
+    return _run(make_trainer(learner, folder, config.schedule, config.to_json()))
 
 
 def resume(options: Resume) -> int:
-    """Run ``metarl resume``."""
+    """Run ``metarl resume`` for a policy."""
     run = load_run(options.run, options.device)
     for problem in run.problems:
-        _say(f"skipped: {problem}")
-    schedule = replace(run.config.schedule, time_limit=options.time_limit)
-    if options.iterations is not None:
-        schedule = replace(schedule, iterations=options.iterations)
-    config = replace(run.config, schedule=schedule)
-    trainer = _trainer(run.learner, run.folder, config)
+        say(f"skipped: {problem}")
+    config = replace(run.config, schedule=options.changed(run.config.schedule))
+    trainer = make_trainer(run.learner, run.folder, config.schedule, config.to_json())
     trainer.load(run.checkpoint)
-    return _run(trainer, config)
+    return _run(trainer)
 
 
 def _name_of(config: MAMLConfig) -> str:
     return next(name for name, (kind, _) in LEARNERS.items() if type(config) is kind)
 
 
-def _say(line: str) -> None:
-    sys.stderr.write(f"metarl: {line}\n")
-
-
-def _trainer(learner: Any, folder: Path, config: RunConfig) -> Trainer[Any]:
-    return Trainer(
-        learner,
-        folder,
-        config.schedule,
-        description={"metarl": metarl.__version__, "config": config.to_json()},
-        warn=_say,
+def _run(trainer: Trainer[Any]) -> int:
+    return run_session(
+        trainer,
+        headline=_headline,
+        report=_report,
+        evaluate=lambda: evaluate(Evaluate(run=trainer.folder)),
     )
 
 
-def _run(trainer: Trainer[Any], config: RunConfig) -> int:
-    """Train, then evaluate what there is; the exit status."""
-    folder = trainer.folder
-    sys.stdout.write(f"{folder}\n")
-    sys.stdout.flush()
-    with _Display(trainer, config.schedule.iterations) as display:
-        ending = trainer.run(display)
-    _say(
-        f"{ending.value} after {trainer.iteration} iterations, {trainer.seconds:.0f} s of training"
-    )
-    if ending is Ending.DIVERGED:
-        raise UserError(
-            "ten updates in a row had non-finite meta-gradients, so training stopped; the last "
-            f"good checkpoint is kept in {folder / 'checkpoints'}; try a smaller --inner-lr"
-        )
-    if ending is not Ending.INTERRUPTED:
-        evaluate(Evaluate(run=folder))
-    sys.stdout.write(f"{folder}\n")
-    return 130 if ending is Ending.INTERRUPTED else 0
+def _headline(metrics: Metrics) -> str:
+    return f"return {metrics['rollout/return_pre']:.1f} -> {metrics['rollout/return_post']:.1f}"
 
 
-class _Display:
-    """A progress bar on a terminal, a line now and then elsewhere; on stderr."""
-
-    def __init__(self, trainer: Trainer[Any], iterations: int) -> None:
-        console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._plain = not console.is_terminal
-        self._task = self._bar.add_task("", total=iterations, completed=trainer.iteration)
-
-    def __call__(self, iteration: int, metrics: Metrics) -> None:
-        before, after = metrics["rollout/return_pre"], metrics["rollout/return_post"]
-        self._bar.update(
-            self._task,
-            completed=iteration,
-            description=f"return {before:.1f} -> {after:.1f}",
-        )
-        if self._plain and "eval/return_post" in metrics:
-            _say(
-                f"iteration {iteration}: held-out return {metrics['eval/return_pre']:.2f} -> "
-                f"{metrics['eval/return_post']:.2f} ({metrics['time/seconds']:.0f} s)"
-            )
-
-    def __enter__(self) -> "_Display":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
+def _report(metrics: Metrics) -> str:
+    if "eval/return_post" not in metrics:
+        return ""
+    before, after = metrics["eval/return_pre"], metrics["eval/return_post"]
+    return f"held-out return {before:.2f} -> {after:.2f}"

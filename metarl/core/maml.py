@@ -59,8 +59,15 @@ def inner_step(
         raise ValueError(f"mask names unknown parameters {unknown}; there are {sorted(params)}")
     if not names:
         return dict(params)
+    if torch.compiler.is_compiling():  # compiled code nests torch.func.grad, and only that
+        gradients_by_name = _compilable_gradients(loss_fn, params, names, support)
+        if first_order:
+            gradients_by_name = {k: g.detach() for k, g in gradients_by_name.items()}
+        return params | {
+            name: _descend(params[name], gradient, _step_size(lr, name))
+            for name, gradient in gradients_by_name.items()
+        }
     differentiable = torch.is_grad_enabled()
-
     with torch.enable_grad():
         leaves = _isolated(params, names) if differentiable else _detached(params, names)
         losses = loss_fn({**params, **leaves}, support)
@@ -157,6 +164,18 @@ def meta_loss(
     """
     adapted = adapt(inner_loss, params, supports, lr=lr, first_order=first_order, mask=mask)
     return outer_loss(adapted, query)
+
+
+def _compilable_gradients(
+    loss_fn: LossFn[BatchT], params: Params, names: Collection[str], support: BatchT
+) -> Params:
+    """Every task's own gradient, through ``torch.func.grad`` of the sum of the losses."""
+
+    def total(leaves: Params) -> Tensor:
+        return loss_fn({**params, **leaves}, support).sum()
+
+    gradients: Params = torch.func.grad(total)({name: params[name] for name in names})
+    return gradients
 
 
 def _detached(params: Params, names: Collection[str]) -> Params:

@@ -88,7 +88,7 @@ class FewShotLearner(ABC):
         self.iteration = 0
         self._seed = seed
         self._generator = generator_of(seed, 0)
-        self.optimiser = torch.optim.Adam(
+        self.optimiser: torch.optim.Optimizer = torch.optim.Adam(
             self.parameters(), lr=config.lr, weight_decay=config.weight_decay
         )
 
@@ -124,6 +124,10 @@ class FewShotLearner(ABC):
         """The context in which networks run."""
         enabled = self.config.precision == "bf16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+    def full_precision(self) -> torch.autocast:
+        """The context, within that one, for what loses by bf16: distances, fits of heads."""
+        return torch.autocast(self.device.type, enabled=False)
 
     def collect(self) -> list[Episodes]:
         """Draw the meta-batch."""

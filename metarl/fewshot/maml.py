@@ -1,125 +1,27 @@
 """MAML and its relatives: a network whose parameters adapt by gradient steps on the support set.
 
-One learner, :class:`MAMLClassifier`; the relatives are settings of its config.
+One learner, :class:`MAMLClassifier`; the relatives are settings of its config, see
+:mod:`metarl.fewshot.maml_configs`.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from metarl.core import adaptation_path, proto_maml_head, prototypes
 from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.learner import FewShotConfig, FewShotLearner, Fitted, Tasks, task_losses
+from metarl.fewshot.learner import FewShotLearner, Fitted, Tasks, score, task_losses
+from metarl.fewshot.maml_configs import MAMLClassifierConfig
 from metarl.fewshot.network import HeadedNetwork
+from metarl.nn import FeatureMLP
 from metarl.types import Params, StepSize
 
 HEAD = ("head_weight", "head_bias")
-
-
-@dataclass(frozen=True, kw_only=True)
-class MAMLClassifierConfig(FewShotConfig):
-    """MAML (Finn et al. 2017): all parameters adapt, second order.
-
-    The inner loss is the mean over the support set. The authors' code divides the sum by K only,
-    so their inner step sizes count N times: 0.4 (Omniglot 5-way) is 2.0 here, 0.1 (20-way) is
-    2.0, and 0.01 (mini-ImageNet) is 0.05.
-    """
-
-    norm: Literal["transductive", "inductive"] = "transductive"
-    """Statistics of the query set: its own (transductive, as in the paper), or the support set's
-    under the same parameters (inductive)."""
-    meta_batch_size: int = 4
-    """Episodes of a meta-iteration."""
-    inner_lr: float = 0.4
-    """Step size α of adaptation, for the mean loss; where it is learned, its start."""
-    num_inner_steps: int = 5
-    """Gradient steps of adaptation in training."""
-    num_test_steps: int = 10
-    """Gradient steps at test."""
-    first_order: bool = False
-    """Drop second derivatives."""
-    adapted: Literal["all", "head"] = "all"
-    """What adapts: every parameter, or the head only (ANIL)."""
-    learned_lr: Literal["none", "parameter", "step"] = "none"
-    """Learn α: for every number (Meta-SGD), or for every step and tensor (MAML++)."""
-    multi_step_iterations: int = 0
-    """Iterations over which the outer loss moves from all steps to the last one (MAML++)."""
-    head: Literal["shared", "free", "prototypes"] = "shared"
-    """How the head starts: one learned row for all classes (any number of ways, needs at least two
-    steps for the backbone to adapt), a row each (Finn et al. 2017), or from class prototypes."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.inner_lr >= 0:
-            raise ValueError(f"inner_lr must be at least 0, got {self.inner_lr}")
-        for name in ("num_inner_steps", "num_test_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.multi_step_iterations < 0:
-            raise ValueError(
-                f"multi_step_iterations must be at least 0, got {self.multi_step_iterations}"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class FOMAMLConfig(MAMLClassifierConfig):
-    """First-order MAML (Finn et al. 2017): inner gradients are treated as constants."""
-
-    first_order: bool = True
-    """Drop second derivatives."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ANILConfig(MAMLClassifierConfig):
-    """ANIL (Raghu et al. 2020): only the head adapts; the backbone is meta-learned."""
-
-    adapted: Literal["all", "head"] = "head"
-    """What adapts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetaSGDConfig(MAMLClassifierConfig):
-    """Meta-SGD (Li et al. 2017): a learned step size for every single parameter, one step.
-
-    One step of a shared head would leave the backbone alone, so every class has a row of its own.
-    """
-
-    learned_lr: Literal["none", "parameter", "step"] = "parameter"
-    """Learn α for every number."""
-    num_inner_steps: int = 1
-    """Gradient steps of adaptation in training."""
-    num_test_steps: int = 1
-    """Gradient steps at test."""
-    head: Literal["shared", "free", "prototypes"] = "free"
-    """How the head starts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MAMLPlusPlusConfig(MAMLClassifierConfig):
-    """MAML++ (Antoniou et al. 2019): step sizes learned for every step and tensor, multi-step loss.
-
-    Left out of the paper's list: per-step batch-norm parameters and the ensemble of checkpoints.
-    """
-
-    learned_lr: Literal["none", "parameter", "step"] = "step"
-    """Learn α for every step and tensor; test steps beyond the trained ones use the last."""
-    multi_step_iterations: int = 500
-    """Iterations over which the outer loss moves from all steps to the last one."""
-    num_test_steps: int = 5
-    """Gradient steps at test."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProtoMAMLConfig(MAMLClassifierConfig):
-    """Proto-MAML (Triantafillou et al. 2020): the head starts as the prototype classifier."""
-
-    head: Literal["shared", "free", "prototypes"] = "prototypes"
-    """How the head starts: w_c = 2 p_c, b_c = -||p_c||²; gradients flow through the prototypes."""
-    inner_lr: float = 0.1
-    """Step size α of adaptation, for the mean loss."""
+STEP_SIZE = "step_size."  # before the names of learned step sizes among the meta-parameters
 
 
 class MAMLClassifier(FewShotLearner):
@@ -148,6 +50,10 @@ class MAMLClassifier(FewShotLearner):
         self.step_sizes = _learned_step_sizes(network, config)
         super().__init__(network, tasks, config, iterations=iterations, seed=seed)
         self.num_steps = config.num_test_steps
+        self._compiled = None
+        if config.compile:
+            _check_compilable(network, self.device)
+            self._compiled = torch.compile(self._meta_gradient, dynamic=False)
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """The network's, and the learned step sizes."""
@@ -157,16 +63,7 @@ class MAMLClassifier(FewShotLearner):
 
     def losses(self, episodes: Episodes) -> tuple[Tensor, Tensor]:
         """Query loss after adaptation, or a mean of those after each step (MAML++)."""
-        config = self.config
-        support = episodes.support_x, episodes.support_y
-        path = self._path(*support, episodes.num_ways, config.num_inner_steps)
-        weights = self._step_weights()
-        losses, outputs = torch.zeros(()), torch.zeros(())
-        for weight, params in zip(weights, path[1:], strict=True):
-            if weight:
-                outputs = self._query_outputs(params, episodes.support_x, episodes.query_x)
-                losses = losses.to(outputs.device) + weight * task_losses(outputs, episodes.query_y)
-        return losses, outputs
+        return self._losses(self._theta(), episodes, self._step_weights())
 
     def fit(
         self, support_x: Tensor, support_y: Tensor, num_ways: int, num_steps: int
@@ -176,7 +73,7 @@ class MAMLClassifier(FewShotLearner):
         In inductive mode the support set goes with them, as ``reference``: it gives the batch
         statistics.
         """
-        path = self._path(support_x, support_y, num_ways, num_steps)
+        path = self._path(self._theta(), (support_x, support_y), num_ways, num_steps)
         extra = {"reference": support_x} if self.config.norm == "inductive" else {}
         return [{**params, **extra} for params in path]
 
@@ -197,28 +94,74 @@ class MAMLClassifier(FewShotLearner):
             for name, value in self.step_sizes.items():
                 value.copy_(state["step_sizes"][name])
 
+    def _accumulate(self, batches: Sequence[Episodes]) -> tuple[float, float]:
+        if self._compiled is None:
+            return super()._accumulate(batches)
+        losses, figures = [], []
+        for batch in batches:
+            episodes = self.prepared(batch)
+            theta = {name: value.detach() for name, value in self._theta().items()}
+            gradients, (loss, outputs) = self._compiled(theta, episodes, self._step_weights())
+            for name, value in self._theta().items():
+                gradient = gradients[name] / len(batches)
+                value.grad = gradient if value.grad is None else value.grad + gradient
+            losses.append(loss)
+            figures.append(score(outputs, episodes))
+        return float(torch.cat(losses).mean()), float(torch.cat(figures).mean())
+
+    def _meta_gradient(self, theta: Params, episodes: Episodes, weights: Tensor | None) -> Any:
+        """Gradient of the mean loss, the losses and the outputs; what is compiled."""
+
+        def mean_loss(theta: Params) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+            losses, outputs = self._losses(theta, episodes, weights)
+            return losses.mean(), (losses, outputs)
+
+        return torch.func.grad(mean_loss, has_aux=True)(theta)
+
+    def _theta(self) -> Params:
+        """Everything that is meta-learned, by name."""
+        sizes = {STEP_SIZE + name: value for name, value in self.step_sizes.items()}
+        return {**dict(self.network.named_parameters()), **sizes}
+
+    def _losses(
+        self, theta: Params, episodes: Episodes, weights: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        support = episodes.support_x, episodes.support_y
+        path = self._path(theta, support, episodes.num_ways, self.config.num_inner_steps)
+        outputs = self._query_outputs(path[-1], episodes.support_x, episodes.query_x)
+        losses = task_losses(outputs, episodes.query_y)
+        if weights is None:
+            return losses, outputs
+        total = weights[-1] * losses
+        for weight, params in zip(weights[:-1], path[1:-1], strict=True):
+            early = self._query_outputs(params, episodes.support_x, episodes.query_x)
+            total = total + weight * task_losses(early, episodes.query_y)
+        return total, outputs
+
     def _path(
-        self, support_x: Tensor, support_y: Tensor, num_ways: int, num_steps: int
+        self, theta: Params, support: tuple[Tensor, Tensor], num_ways: int, num_steps: int
     ) -> list[Params]:
-        params = self._start(support_x, support_y, num_ways)
         return adaptation_path(
             self._support_losses,
-            params,
-            [(support_x, support_y)] * num_steps,
-            lr=self._lr(num_steps),
+            self._start(theta, support, num_ways),
+            [support] * num_steps,
+            lr=self._lr(theta, num_steps),
             first_order=self.config.first_order,
             mask=HEAD if self.config.adapted == "head" else None,
         )
 
-    def _start(self, support_x: Tensor, support_y: Tensor, num_ways: int) -> Params:
-        """Parameters before the first step."""
-        num_outputs = num_ways or support_y.shape[-1]
+    def _start(self, theta: Params, support: tuple[Tensor, Tensor], num_ways: int) -> Params:
+        """Task-batched parameters before the first step."""
+        x, y = support
+        params = {name: value for name, value in theta.items() if not name.startswith(STEP_SIZE)}
         if self.config.head != "prototypes":
-            return self.network.start(len(support_x), num_outputs)
-        named = {n: p for n, p in self.network.named_parameters() if n not in HEAD}
-        params = {n: p.expand(len(support_x), *p.shape) for n, p in named.items()}
-        features = self.network.features(params, support_x)
-        centres = prototypes(features.float(), support_y, num_ways)
+            return self.network.start(params, len(x), num_ways or y.shape[-1])
+        params = {
+            name: value.expand(len(x), *value.shape)
+            for name, value in params.items()
+            if name not in HEAD
+        }
+        centres = prototypes(self.network.features(params, x).float(), y, num_ways)
         weight, bias = proto_maml_head(centres)
         return {**params, "head_weight": weight, "head_bias": bias}
 
@@ -232,22 +175,30 @@ class MAMLClassifier(FewShotLearner):
         both = torch.cat([support_x, query_x], 1)
         return self.network.outputs(params, both, count)[:, count:]
 
-    def _lr(self, num_steps: int) -> list[StepSize]:
+    def _lr(self, theta: Params, num_steps: int) -> list[StepSize]:
         if self.config.learned_lr == "none":
             return [self.config.inner_lr] * num_steps
+        sizes = {
+            name.removeprefix(STEP_SIZE): value
+            for name, value in theta.items()
+            if name.startswith(STEP_SIZE)
+        }
         if self.config.learned_lr == "parameter":
-            return [dict(self.step_sizes)] * num_steps
+            return [sizes] * num_steps
         last = self.config.num_inner_steps - 1
         return [
-            {name: value[min(step, last)] for name, value in self.step_sizes.items()}
+            {name: value[min(step, last)] for name, value in sizes.items()}
             for step in range(num_steps)
         ]
 
-    def _step_weights(self) -> list[float]:
-        """Weights of the losses after each step: uniform at first, then the last step only."""
+    def _step_weights(self) -> Tensor | None:
+        """Weights of the losses after each step, uniform at first; none once the last is all."""
         steps, span = self.config.num_inner_steps, self.config.multi_step_iterations
-        rest = max(0.0, 1 - self.iteration / span) / steps if span else 0.0
-        return [rest] * (steps - 1) + [1 - rest * (steps - 1)]
+        if self.iteration >= span or steps == 1:
+            return None
+        rest = (1 - self.iteration / span) / steps
+        weights = [rest] * (steps - 1) + [1 - rest * (steps - 1)]
+        return torch.tensor(weights, device=self.device)
 
 
 def _learned_step_sizes(
@@ -266,3 +217,11 @@ def _learned_step_sizes(
             shape = torch.Size([1, *value.shape[1:]])
         sizes[name] = nn.Parameter(torch.full(tuple(shape), config.inner_lr, device=value.device))
     return sizes
+
+
+def _check_compilable(network: HeadedNetwork, device: torch.device) -> None:
+    if not isinstance(network.backbone, FeatureMLP):
+        raise ValueError("compile is for the mlp backbone; leave it out for others")
+    compilers = os.environ.get("CXX"), shutil.which("g++"), shutil.which("clang++")
+    if device.type == "cpu" and not any(compilers):
+        raise ValueError("compile needs a C++ compiler, and there is no g++ or clang++ here")

@@ -48,8 +48,9 @@ class MetricLearner(FewShotLearner):
         embeddings = self._embed_by_mode(both)
         count = episodes.support_x.shape[1]
         support, query = embeddings[:, :count], embeddings[:, count:]
-        fitted = self.summarise(support, episodes.support_y, episodes.num_ways)
-        outputs = self.compare(fitted, query)
+        with self.full_precision():
+            fitted = self.summarise(support, episodes.support_y, episodes.num_ways)
+            outputs = self.compare(fitted, query)
         return task_losses(outputs, episodes.query_y), outputs
 
     @abstractmethod
@@ -67,20 +68,24 @@ class MetricLearner(FewShotLearner):
         if self.config.norm == "transductive":
             ways = torch.full((len(support_x),), num_ways, device=support_x.device)
             return [{"support_x": support_x, "support_y": support_y, "num_ways": ways}]
-        return [self.summarise(self._embed_by_mode(support_x), support_y, num_ways)]
+        embeddings = self._embed_by_mode(support_x)
+        with self.full_precision():
+            return [self.summarise(embeddings, support_y, num_ways)]
 
     def scores(self, fitted: Fitted, x: Tensor) -> Tensor:
         """Class scores of queries."""
         if self.config.norm == "inductive":
-            return self.compare(fitted, self._embed_by_mode(x))
+            embeddings = self._embed_by_mode(x)
+            with self.full_precision():
+                return self.compare(fitted, embeddings)
         count = fitted["support_x"].shape[1]
         both = torch.cat([fitted["support_x"], x], 1)
         shared = expand(parameters_of(self.network), len(both))
-        embeddings = self.network.forward_tasks(shared, both)  # type: ignore[operator]
-        summary = self.summarise(
-            embeddings[:, :count], fitted["support_y"], int(fitted["num_ways"][0])
-        )
-        return self.compare(summary, embeddings[:, count:])
+        embeddings = self.network.forward_tasks(shared, both).float()  # type: ignore[operator]
+        num_ways = int(fitted["num_ways"][0])
+        with self.full_precision():
+            summary = self.summarise(embeddings[:, :count], fitted["support_y"], num_ways)
+            return self.compare(summary, embeddings[:, count:])
 
     def _embed_by_mode(self, x: Tensor) -> Tensor:
         """``[M, B, *shape]`` to embeddings ``[M, B, D]``, normalised by the module's mode."""

@@ -40,18 +40,26 @@ class HeadedNetwork(nn.Module):
         self.head_bias = nn.Parameter(torch.zeros(rows))
         nn.init.xavier_uniform_(self.head_weight, generator=generator)
 
-    def start(self, num_tasks: int, num_outputs: int) -> Params:
-        """Task-batched parameters before adaptation; the head is ``[M, N, D]`` and ``[M, N]``."""
-        rows = self.head_weight.shape[0]
+    def start(self, params: Params, num_tasks: int, num_outputs: int) -> Params:
+        """Task-batched parameters before adaptation; the head is ``[M, N, D]`` and ``[M, N]``.
+
+        Args:
+            params: the network's own, or others of their names and shapes.
+            num_tasks: M.
+            num_outputs: N.
+        """
+        rows = params["head_weight"].shape[0]
         if self.head == "free" and rows != num_outputs:
             raise ValueError(
                 f"a free head has {rows} ways and cannot be used with {num_outputs}; "
                 "train with --head shared"
             )
-        params: Params = dict(self.named_parameters())
-        params["head_weight"] = self.head_weight.expand(num_outputs, -1)
-        params["head_bias"] = self.head_bias.expand(num_outputs)
-        return {name: value.expand(num_tasks, *value.shape) for name, value in params.items()}
+        head = {
+            "head_weight": params["head_weight"].expand(num_outputs, -1),
+            "head_bias": params["head_bias"].expand(num_outputs),
+        }
+        full = {**params, **head}
+        return {name: value.expand(num_tasks, *value.shape) for name, value in full.items()}
 
     def features(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
         """``[M, B, *shape]`` to ``[M, B, D]``."""

@@ -35,11 +35,15 @@ def draw_distinct(sizes: Tensor, num_drawn: int, generator: torch.Generator) -> 
     >>> draw_distinct(torch.tensor([3, 10**6]), 3, torch.Generator().manual_seed(0)).shape
     torch.Size([2, 3])
     """
-    small = sizes <= _SORT_UP_TO * num_drawn
-    if bool(small.all()):
+    if not len(sizes):
+        return sizes.new_empty(0, num_drawn)
+    most = _SORT_UP_TO * num_drawn
+    smallest, largest = map(int, sizes.aminmax())
+    if largest <= most:
         return _draw_by_sorting(sizes, num_drawn, generator)
-    if not bool(small.any()):
+    if smallest > most:
         return _draw_by_redrawing(sizes, num_drawn, generator)
+    small = sizes <= most
     drawn = sizes.new_empty(len(sizes), num_drawn)
     drawn[small] = _draw_by_sorting(sizes[small], num_drawn, generator)
     drawn[~small] = _draw_by_redrawing(sizes[~small], num_drawn, generator)
@@ -47,11 +51,11 @@ def draw_distinct(sizes: Tensor, num_drawn: int, generator: torch.Generator) -> 
 
 
 def _draw_by_sorting(sizes: Tensor, num_drawn: int, generator: torch.Generator) -> Tensor:
-    if not len(sizes):
-        return sizes.new_empty(0, num_drawn)
-    width = max(int(sizes.max()), num_drawn)
+    smallest, largest = map(int, sizes.aminmax())
+    width = max(largest, num_drawn)
     keys = torch.rand(len(sizes), width, generator=generator)
-    keys.masked_fill_(torch.arange(width) >= sizes[:, None], 2.0)
+    if smallest < width:
+        keys.masked_fill_(torch.arange(width) >= sizes[:, None], 2.0)
     return keys.argsort(1)[:, :num_drawn]
 
 
@@ -104,6 +108,9 @@ class FixedSampler:
         self.num_ways = num_ways
         self.num_shots = num_shots
         self.num_queries = num_queries
+        labels = torch.arange(num_ways)
+        self._support_y = labels.repeat_interleave(num_shots)
+        self._query_y = labels.repeat_interleave(num_queries)
 
     def sample(self, num_episodes: int, generator: torch.Generator) -> list[Episodes]:
         """Draw episodes, all in one batch."""
@@ -119,13 +126,12 @@ class FixedSampler:
             torch.cat([examples[:, :shots].flatten(), examples[:, shots:].flatten()]),
         )
         num_support = num_episodes * ways * shots
-        labels = torch.arange(ways, device=x.device)
         return [
             Episodes(
                 x[:num_support].reshape(num_episodes, ways * shots, *x.shape[1:]),
-                labels.repeat_interleave(shots).repeat(num_episodes, 1),
+                self._support_y.to(x.device).repeat(num_episodes, 1),
                 x[num_support:].reshape(num_episodes, ways * queries, *x.shape[1:]),
-                labels.repeat_interleave(queries).repeat(num_episodes, 1),
+                self._query_y.to(x.device).repeat(num_episodes, 1),
                 ways,
             )
         ]

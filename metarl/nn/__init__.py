@@ -1,9 +1,10 @@
 """Networks whose layers take task-batched weights."""
 
-from metarl.nn.backbones import Backbone, FeatureMLP, LiftedBackbone
+from metarl.nn.backbones import Backbone, FeatureMLP, LiftedBackbone, RawInputs
 from metarl.nn.conv4 import Conv4
 from metarl.nn.mlp import MLP
 from metarl.nn.policies import Gaussian, GaussianPolicy
+from metarl.nn.resnet12 import ResNet12
 
 __all__ = [
     "MLP",
@@ -13,4 +14,6 @@ __all__ = [
     "Gaussian",
     "GaussianPolicy",
     "LiftedBackbone",
+    "RawInputs",
+    "ResNet12",
 ]

@@ -59,6 +59,29 @@ class FeatureMLP(nn.Module):
         return torch.relu(self.mlp.forward_tasks(own, x.flatten(2)))
 
 
+class RawInputs(nn.Module):
+    """The backbone that leaves inputs as they are, but flat.
+
+    Args:
+        shape: of one example.
+        device: where the inputs are to be.
+    """
+
+    def __init__(self, shape: Sequence[int], device: torch.device) -> None:
+        super().__init__()
+        self.num_features = math.prod(shape)
+        # without values: it says where the module lives, and an optimiser wants one
+        self.nothing = nn.Parameter(torch.empty(0, device=device))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, *shape]`` to ``[B, D]``."""
+        return x.flatten(1)
+
+    def forward_tasks(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
+        """``[M, B, *shape]`` to ``[M, B, D]``."""
+        return x.flatten(2)
+
+
 class LiftedBackbone(nn.Module):
     """Any module as a backbone; features are its flattened outputs.
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from metarl.report.curves import AdaptationCurve
 
+MAX_LINES = 100  # single tasks drawn; more would be a blot
 BEFORE, AFTER, GOAL = "#9aa5b1", "#1f77b4", "#d62728"
 
 
@@ -27,7 +28,12 @@ class Paths(NamedTuple):
 
 
 def draw_adaptation(
-    path: Path, curve: AdaptationCurve, *, title: str, paths: list[Paths] | None = None
+    path: Path,
+    curve: AdaptationCurve,
+    *,
+    title: str,
+    label: str = "return",
+    paths: list[Paths] | None = None,
 ) -> None:
     """Draw the adaptation curve, and beside it the paths of some tasks where there are any.
 
@@ -35,13 +41,14 @@ def draw_adaptation(
         path: the PNG to write.
         curve: what to draw.
         title: of the picture.
+        label: what the figures are.
         paths: of planar families, at most six are drawn.
     """
     shown = (paths or [])[:6]
     columns = -(-len(shown) // 2)
     figure = Figure(figsize=(5.2 + 2.7 * columns, 5.4), layout="constrained")
     grid = figure.add_gridspec(2, 2 + columns)
-    _draw_curve(figure.add_subplot(grid[:, :2]), curve)
+    _draw_curve(figure.add_subplot(grid[:, :2]), curve, label)
     reach = max((_reach(task) for task in shown), default=0.0)
     for index, task in enumerate(shown):
         axes = figure.add_subplot(grid[index // columns, 2 + index % columns])
@@ -62,17 +69,17 @@ def draw_paths(path: Path, task: Paths) -> None:
     figure.savefig(path, dpi=130)
 
 
-def _draw_curve(axes: Axes, curve: AdaptationCurve) -> None:
+def _draw_curve(axes: Axes, curve: AdaptationCurve, label: str) -> None:
     steps = np.arange(curve.num_steps + 1)
-    axes.plot(steps, curve.values, color=BEFORE, linewidth=0.6, alpha=0.5)
+    axes.plot(steps, curve.values[:, :MAX_LINES], color=BEFORE, linewidth=0.6, alpha=0.5)
     axes.plot([], [], color=BEFORE, linewidth=0.6, label="single tasks")
     axes.fill_between(
         steps, *curve.ci95.T, color=AFTER, alpha=0.25, label="95 % interval of the mean"
     )
     axes.plot(steps, curve.mean, "o-", color=AFTER, label="mean")
     axes.plot(steps, curve.iqm, "s--", color="#ff7f0e", label="IQM")
-    axes.set(xlabel="adaptation steps", ylabel="return", xticks=steps)
-    axes.legend(loc="lower right")
+    axes.set(xlabel="adaptation steps", ylabel=label, xticks=steps)
+    axes.legend(loc="best")
     axes.grid(alpha=0.3)
 
 

@@ -2,15 +2,16 @@
 
 A class is a letter, an example is that letter in one of the 16 type faces that come with
 matplotlib, turned, sheared, stretched and moved a little. It looks like Omniglot (28 x 28, white
-ink, letters of scripts that training has not seen) and is used in the same way, but this is printed
-type, not handwriting: the faces of one family are alike, so it is easier than Omniglot, and results
-on it do not compare with Omniglot's.
+ink, tests on scripts that training has not seen) and is used in the same way, but this is printed
+type, not handwriting: an example varies by its face and an affine map, not by a hand, which should
+be easier to learn, and results on it do not compare with Omniglot's.
 
-``glyphs.json`` beside this file lists the letters, which are fixed. ``tests/fewshot/test_glyphs.py``
-has the rule that chose them: unaccented letters in at least four faces, without those that look like
-an earlier one, whatever its script, case and size (so that Greek has no ALPHA, and Latin no small C).
+``glyphs.json`` beside this file lists the letters, which are fixed. The rule that chose them is in
+``tests/fewshot/test_glyphs.py``: unaccented letters in at least four faces, without those that look
+like an earlier one, whatever its script, case and size. So Greek has no Alpha, Latin no small c.
 """
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -63,11 +64,7 @@ def load_glyphs(cache: Path | None = None) -> Dataset:
     """
     letters = glyph_letters()
     codes = [code for scripts in letters.values() for of in scripts.values() for code in of]
-    path = (cache or _cache_folder()) / f"glyphs-{_cache_key(codes)}.npz"
-    images = _read_cache(path, len(codes))
-    if images is None:
-        images = _draw_all(codes)
-        _write_cache(path, images)
+    images = _cached_images(codes, cache or _cache_folder())
     sources, start = {}, 0
     for split, scripts in letters.items():
         stop = start + sum(map(len, scripts.values()))
@@ -80,7 +77,7 @@ def glyph_letters() -> Letters:
     """Code points of every split's letters, by script.
 
     >>> [len(of) for of in glyph_letters()["test"].values()]
-    [0]
+    [114, 56, 34]
     """
     path = Path(__file__).with_name("glyphs.json")
     letters: Letters = json.loads(path.read_text(encoding="utf-8"))
@@ -185,11 +182,24 @@ def _font_files() -> list[Path]:
     return files
 
 
-def _cache_folder() -> Path:
+def _cache_folder() -> Path | None:
+    """Of the user; None for a user without a home."""
     given = os.environ.get("XDG_CACHE_HOME", "")
-    # Its specification has relative paths ignored.
-    base = Path(given) if os.path.isabs(given) else Path(os.path.expanduser("~/.cache"))
-    return base / "metarl"
+    # The specification has relative paths ignored, and so is a "~" that stands for nothing.
+    base = given if os.path.isabs(given) else os.path.expanduser("~/.cache")
+    return Path(base) / "metarl" if os.path.isabs(base) else None
+
+
+def _cached_images(codes: list[int], folder: Path | None) -> NDArray[np.uint8]:
+    """Images ``[letters, 16, 28, 28]``, drawn if the folder does not have them."""
+    if folder is None:
+        return _draw_all(codes)
+    path = folder / f"glyphs-{_cache_key(codes)}.npz"
+    images = _read_cache(path, len(codes))
+    if images is None:
+        images = _draw_all(codes)
+        _write_cache(path, images)
+    return images
 
 
 def _cache_key(codes: list[int]) -> str:
@@ -214,14 +224,12 @@ def _read_cache(path: Path, num_letters: int) -> NDArray[np.uint8] | None:
 def _write_cache(path: Path, images: NDArray[np.uint8]) -> None:
     """Put the file in place at once, so that nobody ever reads half of it."""
     partial = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.tmp")
-    try:
+    # A cache only saves time: a read-only home or a full disk must not stop anybody.
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            np.savez_compressed(file, images=images)
-        partial.replace(path)
-    except OSError:
-        # A cache only saves time: a read-only home or a full disk must not stop anybody.
         try:
+            with partial.open("wb") as file:
+                np.savez_compressed(file, images=images)
+            partial.replace(path)
+        finally:
             partial.unlink(missing_ok=True)
-        except OSError:
-            return

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from metarl.fewshot.data.image_files import UNREADABLE, ImageShape, to_array
@@ -94,14 +94,15 @@ class TFRecordSource:
 
 def _class_files(folder: Path, spec: SplitSpec, class_id: int) -> list[Path]:
     """One file, or the shards in order."""
-    first = folder / spec.file_pattern.format(class_id, 0)
-    files = [first] if first.is_file() else []
-    if files and spec.file_pattern == SHARDS:
+    if spec.file_pattern == SHARDS:
         shards = folder.glob(spec.file_pattern.format(class_id, "*"))
         files = sorted(shards, key=lambda path: (len(path.name), path.name))
-    if not files:
+    else:
+        files = [folder / spec.file_pattern.format(class_id)]
+    if not files or not files[0].is_file():
+        wanted = folder / spec.file_pattern.format(class_id, 0)
         name = spec.class_names[spec.class_ids.index(class_id)]
-        raise ValueError(f"{first}: no such file; it should hold class {name!r} of {spec.name}")
+        raise ValueError(f"{wanted}: no such file; it should hold class {name!r} of {spec.name}")
     return files
 
 
@@ -115,6 +116,8 @@ def _read_image(path: Path, record: int, start: int, shape: ImageShape) -> NDArr
             # A JPEG is decoded at the eighth, quarter or half of its size that is enough.
             image.draft("RGB", (2 * shape.width, 2 * shape.height))
             return to_array(image, shape)
+    except UnidentifiedImageError as error:  # its text is about our buffer
+        raise ValueError(f"{path}: record {record} holds no image of a known format") from error
     except UNREADABLE as error:
         raise ValueError(f"{path}: record {record} cannot be read as an image: {error}") from error
 
@@ -124,8 +127,8 @@ def load_meta_dataset(
 ) -> dict[str, Dataset]:
     """Open the data sets of Meta-Dataset.
 
-    A split without classes (training of ``mscoco`` and ``traffic_sign``) is a source of 0 classes,
-    which samplers refuse.
+    A split without classes, such as training of ``mscoco``, is a source of 0 classes, which
+    samplers refuse.
 
     Args:
         root: folder with a folder a source.

@@ -1,0 +1,166 @@
+"""Few-shot runs: data, samplers, network and learner from a config; a run read back."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from metarl.cli.errors import UserError
+from metarl.cli.fewshot_configs import EpisodeConfig, FewShotRunConfig, read_fewshot_config
+from metarl.cli.session import say
+from metarl.fewshot.build import Problem, make_backbone, make_learner
+from metarl.fewshot.data.registry import DataConfig, load_data
+from metarl.fewshot.episodes import EpisodeSampler
+from metarl.fewshot.learner import FewShotLearner, Tasks, generator_of
+from metarl.fewshot.samplers import FixedSampler, SinusoidSampler
+from metarl.fewshot.source import ArraySource, Dataset, Source, Split
+from metarl.fewshot.variable import MultiSourceSampler, VariableSampler
+from metarl.train import CheckpointError, DeviceName, load_newest, resolve_device
+
+SINUSOID = "sinusoid"
+
+
+class FewShotRun(NamedTuple):
+    """A few-shot run folder's learner at its newest good checkpoint."""
+
+    folder: Path
+    config: FewShotRunConfig
+    learner: FewShotLearner
+    datasets: tuple[Dataset, ...]
+    checkpoint: dict[str, Any]
+    """Content of the checkpoint, the learner's state already loaded."""
+    problems: list[str]
+    """Newer checkpoints that were damaged."""
+
+
+def read_datasets(config: DataConfig, device: torch.device) -> tuple[Dataset, ...]:
+    """The run's data, in memory on its device where it fits; none for the sinusoid."""
+    if config.data == SINUSOID:
+        return ()
+    try:
+        loaded = load_data(config)
+    except ValueError as error:
+        raise UserError(f"--data {config.data}: {error}") from error
+    for note in loaded.notes:
+        say(note)
+    return tuple(
+        Dataset(
+            dataset.name,
+            _on_device(dataset.train, device),
+            _on_device(dataset.validation, device),
+            _on_device(dataset.test, device),
+        )
+        for dataset in loaded.datasets
+    )
+
+
+def make_sampler(
+    datasets: tuple[Dataset, ...], split: Split, episodes: EpisodeConfig
+) -> EpisodeSampler:
+    """A sampler of a split's episodes; sources without classes in that split are left out.
+
+    Raises:
+        UserError: if the split cannot give such episodes.
+    """
+    shots, queries = episodes.num_shots, episodes.num_queries
+    if not datasets:
+        return SinusoidSampler(shots, queries)
+    sources = [dataset.split(split) for dataset in datasets]
+    sources = [source for source in sources if len(source.counts)] or sources[:1]
+    try:
+        samplers: list[EpisodeSampler] = [
+            VariableSampler(source)
+            if episodes.sampling == "variable"
+            else FixedSampler(
+                source, num_ways=episodes.num_ways, num_shots=shots, num_queries=queries
+            )
+            for source in sources
+        ]
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return samplers[0] if len(samplers) == 1 else MultiSourceSampler(samplers)
+
+
+def train_episodes(episodes: EpisodeConfig) -> EpisodeConfig:
+    """Ways, shots and queries of train episodes."""
+    return replace(
+        episodes,
+        num_ways=episodes.train_ways or episodes.num_ways,
+        num_shots=episodes.train_shots or episodes.num_shots,
+        num_queries=episodes.train_queries or episodes.num_queries,
+    )
+
+
+def make_run_learner(config: FewShotRunConfig, datasets: tuple[Dataset, ...]) -> FewShotLearner:
+    """The run's learner at its start, on its device."""
+    device = run_device(config)
+    training = train_episodes(config.episodes)
+    tasks = Tasks(
+        make_sampler(datasets, "train", training),
+        make_sampler(datasets, "validation", config.episodes),
+        config.episodes.num_validation,
+    )
+    problem = Problem(
+        shape=datasets[0].train.shape if datasets else (1,),
+        num_outputs=training.num_ways if datasets else 1,
+        regression=not datasets,
+        train_source=datasets[0].train if len(datasets) == 1 else None,
+    )
+    try:
+        return make_learner(
+            config.learner,
+            config.algorithm,
+            make_backbone(config.backbone, problem.shape, generator_of(config.seed, 2)),
+            problem,
+            tasks,
+            iterations=config.schedule.iterations,
+            seed=config.seed,
+            device=device,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def run_device(config: FewShotRunConfig) -> torch.device:
+    """The run's device; also sets torch's threads."""
+    torch.set_num_threads(config.threads)
+    try:
+        return resolve_device(config.device)
+    except ValueError as error:
+        raise UserError(f"--device {config.device}: {error}") from error
+
+
+def load_fewshot_run(folder: Path, device: DeviceName | None = None) -> FewShotRun:
+    """A run's data and learner, with the state of its newest good checkpoint.
+
+    Raises:
+        UserError: if it is no few-shot run folder or has no usable checkpoint.
+    """
+    config = read_fewshot_config(folder)
+    if device is not None:
+        config = replace(config, device=device)
+    datasets = read_datasets(config.data, run_device(config))
+    learner = make_run_learner(config, datasets)
+    try:
+        checkpoint, problems = load_newest(folder / "checkpoints")
+        learner.load_state_dict(checkpoint["learner"])
+    except CheckpointError as error:
+        raise UserError(str(error)) from error
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"the checkpoint of {folder} does not fit its config.json: {str(error).splitlines()[0]}"
+        ) from error
+    kept, now = json.loads(checkpoint["config"]), json.loads(config.to_json())
+    for name in ("learner", "seed", "algorithm", "episodes", "backbone"):
+        if kept[name] != now[name]:
+            raise UserError(
+                f"{folder / 'config.json'} says {name} {json.dumps(now[name])}, but its checkpoint "
+                f"was trained with {json.dumps(kept[name])}"
+            )
+    return FewShotRun(folder, config, learner, datasets, checkpoint, problems)
+
+
+def _on_device(source: Source, device: torch.device) -> Source:
+    return source.to(device) if isinstance(source, ArraySource) else source

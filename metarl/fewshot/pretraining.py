@@ -1,0 +1,171 @@
+"""Pre-training: one classifier over all train classes, by mini-batches.
+
+What it learns are features. :mod:`metarl.fewshot.transfer` classifies episodes by them.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from metarl.core import expand
+from metarl.fewshot.episodes import Episodes
+from metarl.fewshot.learner import FewShotConfig, Tasks, generator_of, task_losses
+from metarl.fewshot.metric import MetricLearner
+from metarl.fewshot.samplers import check_counts, check_positive
+from metarl.fewshot.source import Source
+from metarl.nn import Backbone
+from metarl.types import Params
+
+Balance = Literal["examples", "classes"]
+
+
+def draw_examples(
+    counts: Tensor, shape: tuple[int, ...], balance: Balance, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Draw examples of a source with replacement.
+
+    Args:
+        counts: examples of every class, ``[C]`` int64, each at least 1.
+        shape: of what is drawn.
+        balance: what is equally likely, every example or every class.
+        generator: of the CPU.
+
+    Returns:
+        Classes and examples, int64 of that shape, as :meth:`Source.take` wants them.
+
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> classes, _ = draw_examples(torch.tensor([1, 999]), (1000,), "examples", generator)
+    >>> bool(classes.sum() > 990)
+    True
+    """
+    if balance == "classes":
+        classes = torch.randint(len(counts), shape, generator=generator)
+        # doubles, so that the examples of a large class stay equally likely
+        unit = torch.rand(shape, generator=generator, dtype=torch.float64)
+        return classes, (unit * counts[classes]).long()
+    ends = counts.cumsum(0)
+    places = torch.randint(int(ends[-1]), shape, generator=generator)
+    classes = torch.searchsorted(ends, places, right=True)
+    return classes, places - (ends - counts)[classes]
+
+
+def linear_head(network: Backbone, num_classes: int, generator: torch.Generator) -> Params:
+    """Weight ``[C, D]`` and bias ``[C]`` of a linear classifier of a network's features."""
+    weight = torch.empty(num_classes, network.num_features)
+    nn.init.xavier_uniform_(weight, generator=generator)
+    return {"weight": weight, "bias": torch.zeros(num_classes)}
+
+
+def linear_logits(head: Params, features: Tensor) -> Tensor:
+    """W f + b: weight ``[M, N, D]``, bias ``[M, N]``, features ``[M, B, D]`` to ``[M, B, N]``."""
+    return torch.baddbmm(head["bias"][:, None], features, head["weight"].mT)
+
+
+def device_of(network: Backbone) -> torch.device:
+    """Where a network's parameters are."""
+    return next(_module(network).parameters()).device
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingConfig(FewShotConfig):
+    """Pre-training by mini-batches over all train classes."""
+
+    norm: Literal["transductive", "inductive"] = "inductive"
+    """Statistics at test: of the episode, support and query together (transductive), or running
+    ones of training (inductive)."""
+    meta_batch_size: int = 1
+    """Mini-batches of an iteration; their gradients are averaged."""
+    batch_size: int = 64
+    """Examples of a mini-batch."""
+    balance: Balance = "examples"
+    """What is equally likely in a mini-batch: every example, or every class."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(batch_size=self.batch_size)
+
+
+class PretrainedLearner(MetricLearner):
+    """Trains features with a head over all train classes; subclasses classify by the features.
+
+    Args:
+        network: to features.
+        tasks: samplers of episodes; those of training are not used.
+        config: numbers of the algorithm.
+        train_source: examples to pre-train on.
+        iterations: over which the outer step size decays.
+        seed: of the mini-batches, of the head and of validation episodes.
+    """
+
+    config: PretrainingConfig
+
+    def __init__(
+        self,
+        network: Backbone,
+        tasks: Tasks,
+        config: PretrainingConfig,
+        *,
+        train_source: Source,
+        iterations: int,
+        seed: int,
+    ) -> None:
+        check_counts(train_source, 1, 1, "mini-batches")
+        self.train_source = train_source
+        device = device_of(network)
+        head = self.initial_head(network, len(train_source.counts), generator_of(seed, 3))
+        self.head = {name: nn.Parameter(value.to(device)) for name, value in head.items()}
+        super().__init__(_module(network), tasks, config, iterations=iterations, seed=seed)
+
+    @abstractmethod
+    def initial_head(
+        self, network: Backbone, num_classes: int, generator: torch.Generator
+    ) -> Params:
+        """The pre-training head at its start, not task-batched."""
+
+    @abstractmethod
+    def logits(self, head: Params, features: Tensor) -> Tensor:
+        """Class scores ``[M, B, N]`` of features ``[M, B, D]`` by a head of each task."""
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """The network's, and those of the pre-training head."""
+        return [*self.network.parameters(), *self.head.values()]
+
+    def collect(self) -> list[Episodes]:
+        """Draw mini-batches: episodes of all train classes, without a support set."""
+        config = self.config
+        shape = config.meta_batch_size, config.batch_size
+        counts = self.train_source.counts
+        classes, examples = draw_examples(counts, shape, config.balance, self._generator)
+        x = self.train_source.take(classes, examples)
+        y = classes.to(x.device)
+        return [Episodes(x[:, :0], y[:, :0], x, y, num_ways=len(counts))]
+
+    def losses(self, episodes: Episodes) -> tuple[Tensor, Tensor]:
+        """Loss of every mini-batch."""
+        features = self._embed_by_mode(episodes.query_x)
+        head: Params = dict(self.head)
+        with self.full_precision():
+            outputs = self.logits(expand(head, len(features)), features)
+        return task_losses(outputs, episodes.query_y), outputs
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides what happens next."""
+        head = {name: value.detach() for name, value in self.head.items()}
+        return super().state_dict() | {"head": head}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        super().load_state_dict(state)
+        with torch.no_grad():
+            for name, value in self.head.items():
+                value.copy_(state["head"][name])
+
+
+def _module(network: Backbone) -> nn.Module:
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"network must be a torch module, got {type(network).__name__}")
+    return network

@@ -1,0 +1,128 @@
+"""Adapted classifiers in a file: everything that is needed to classify new examples."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metarl.fewshot.build import (
+    FEWSHOT_LEARNERS,
+    BackboneConfig,
+    Problem,
+    make_backbone,
+    make_learner,
+)
+from metarl.fewshot.learner import FewShotLearner, Fitted, Tasks, generator_of
+from metarl.fewshot.samplers import SinusoidSampler
+from metarl.fewshot.source import ArraySource
+
+FORMAT = "metarl-classifier"
+
+
+class Classifier:
+    """A learner that has been fitted to one support set.
+
+    Args:
+        learner: with its trained network.
+        fitted: the classifier of one task, ``[1, ...]`` by name.
+        class_names: one a class.
+        shape: of one example.
+    """
+
+    def __init__(
+        self,
+        learner: FewShotLearner,
+        fitted: Fitted,
+        class_names: Sequence[str],
+        shape: tuple[int, ...],
+    ) -> None:
+        self.learner = learner
+        self.fitted = fitted
+        self.class_names = tuple(class_names)
+        self.shape = shape
+
+    @torch.no_grad()
+    def probabilities(self, x: Tensor) -> Tensor:
+        """Class probabilities ``[B, N]`` of examples ``[B, *shape]``, uint8 for images.
+
+        In transductive mode those of one call depend on one another.
+        """
+        if x.shape[1:] != self.shape:
+            raise ValueError(f"need examples [B, {self.shape}], got {tuple(x.shape)}")
+        self.learner.network.eval()
+        with self.learner.autocast():
+            scores = self.learner.scores(self.fitted, self.learner.inputs(x)[None])[0]
+        return torch.softmax(scores.float(), -1)
+
+    def predict(self, x: Tensor) -> list[str]:
+        """Names of the most probable classes of examples ``[B, *shape]``."""
+        return [self.class_names[index] for index in self.probabilities(x).argmax(-1).tolist()]
+
+    def save(self, path: Path, *, name: str, backbone: BackboneConfig) -> None:
+        """Keep it in a file that :func:`load_classifier` reads.
+
+        Args:
+            path: of the file.
+            name: of the learner.
+            backbone: what its backbone was made from.
+        """
+        content = {
+            "format": FORMAT,
+            "learner": name,
+            "algorithm": asdict(self.learner.config),
+            "backbone": asdict(backbone),
+            "network": self.learner.network.state_dict(),
+            "fitted": {key: value.detach().cpu() for key, value in self.fitted.items()},
+            "class_names": list(self.class_names),
+            "shape": list(self.shape),
+            "training_ways": _training_ways(self.learner),
+        }
+        torch.save(content, path)
+
+
+def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
+    """Read what ``metarl adapt`` saved; only tensors and plain data are unpickled.
+
+    Raises:
+        ValueError: if the file is not a classifier of ours.
+    """
+    content: Any = torch.load(path, map_location=device, weights_only=True)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"{path} is not a classifier saved by metarl adapt")
+    name, shape = content["learner"], tuple(content["shape"])
+    algorithm = FEWSHOT_LEARNERS[name][0](**content["algorithm"])
+    backbone = make_backbone(
+        BackboneConfig(**_with_tuples(content["backbone"])), shape, generator_of(0, 0)
+    )
+    problem = Problem(
+        shape,
+        num_outputs=content["training_ways"],
+        regression=False,
+        train_source=ArraySource("unused", torch.zeros(1, *shape), [1], ["unused"]),
+    )
+    unused = SinusoidSampler(1, 1)
+    learner = make_learner(
+        name,
+        algorithm,
+        backbone,
+        problem,
+        Tasks(unused, unused, 1),
+        iterations=1,
+        seed=0,
+        device=torch.device(device),
+    )
+    learner.network.load_state_dict(content["network"])
+    return Classifier(learner, content["fitted"], content["class_names"], shape)
+
+
+def _training_ways(learner: FewShotLearner) -> int:
+    """Rows of the network's head; only a free head has more than one."""
+    head = learner.network.state_dict().get("head_weight")
+    return 1 if head is None else len(head)
+
+
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}

@@ -1,0 +1,233 @@
+"""Transfer learners: features of pre-training stay as they are, and a simple rule uses them.
+
+:class:`BaselineClassifier` fits a new head to the support set's features, linear or cosine;
+:class:`KNNClassifier` looks up nearest neighbours among them, or among the raw inputs.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from metarl.core import adapt, prototypes, squared_distances
+from metarl.fewshot.episodes import Episodes
+from metarl.fewshot.learner import Fitted, Tasks, task_losses
+from metarl.fewshot.pretraining import (
+    PretrainedLearner,
+    PretrainingConfig,
+    device_of,
+    linear_head,
+    linear_logits,
+)
+from metarl.fewshot.samplers import check_positive
+from metarl.fewshot.source import Source
+from metarl.nn import Backbone, RawInputs
+from metarl.types import Metrics, Params
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineConfig(PretrainingConfig):
+    """Baseline (Chen et al. 2019): a new linear head on frozen features.
+
+    It is fitted by gradient steps on the whole support set from zero, so that it does not depend on
+    chance; the authors start at random and take mini-batches of 4 with momentum.
+    """
+
+    inner_lr: float = 1.0
+    """Step size of fitting a head, in units of 1 / L: L = ½ mean ‖(f, 1)‖² bounds the curvature of
+    its loss, so that anything below 2 converges whatever the scale of the features."""
+    num_test_steps: int = 100
+    """Gradient steps of fitting a head."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(num_test_steps=self.num_test_steps)
+        if not 0 < self.inner_lr < math.inf:
+            raise ValueError(f"inner_lr must be finite and above 0, got {self.inner_lr}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselinePlusPlusConfig(BaselineConfig):
+    """Baseline++ (Chen et al. 2019): cosine similarities in both stages.
+
+    A new head starts at the class means of unit-length features, the authors' at random.
+    """
+
+    scale: float = 10.0
+    """Of the cosines; the authors have 2, or 10 for 200 classes and more."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.scale < math.inf:
+            raise ValueError(f"scale must be finite and above 0, got {self.scale}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KNNConfig(PretrainingConfig):
+    """Nearest neighbours by Euclidean distance (k-NN of Triantafillou et al. 2020)."""
+
+    features: Literal["pixels", "trained"] = "pixels"
+    """Compare raw inputs, with nothing to train, or features of a pre-trained network."""
+    num_neighbours: int = 1
+    """k, at most the support set; ties go to the class whose neighbour is nearest."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(num_neighbours=self.num_neighbours)
+
+
+class FittedHeadLearner(PretrainedLearner):
+    """Fits a head of its own to the features of every support set."""
+
+    config: BaselineConfig
+
+    @abstractmethod
+    def first_head(self, features: Tensor, labels: Tensor, num_ways: int) -> Params:
+        """Every task's head before the first step, of support features ``[M, S, D]``."""
+
+    @abstractmethod
+    def curvature(self, features: Tensor) -> Tensor:
+        """L of every task, ``[M]``."""
+
+    def summarise(self, embeddings: Tensor, labels: Tensor, num_ways: int) -> Fitted:
+        """The fitted head."""
+        head = self.first_head(embeddings, labels, num_ways)
+        sizes = self.config.inner_lr / self.curvature(embeddings)
+        with torch.no_grad():
+            return adapt(
+                self._support_losses,
+                head,
+                [(embeddings, labels)] * self.config.num_test_steps,
+                lr={name: sizes.view(-1, *[1] * (head[name].ndim - 1)) for name in head},
+            )
+
+    def compare(self, fitted: Fitted, embeddings: Tensor) -> Tensor:
+        """Class scores by the fitted head."""
+        return self.logits(fitted, embeddings)
+
+    def _support_losses(self, head: Params, support: tuple[Tensor, Tensor]) -> Tensor:
+        return task_losses(self.logits(head, support[0]), support[1])
+
+
+class BaselineClassifier(FittedHeadLearner):
+    """Linear heads, W f + b."""
+
+    def initial_head(
+        self, network: Backbone, num_classes: int, generator: torch.Generator
+    ) -> Params:
+        """Weight and bias."""
+        return linear_head(network, num_classes, generator)
+
+    def logits(self, head: Params, features: Tensor) -> Tensor:
+        """W f + b."""
+        return linear_logits(head, features)
+
+    def first_head(self, features: Tensor, labels: Tensor, num_ways: int) -> Params:
+        """Zeros."""
+        shape = len(features), num_ways, features.shape[-1]
+        return {"weight": features.new_zeros(shape), "bias": features.new_zeros(shape[:2])}
+
+    def curvature(self, features: Tensor) -> Tensor:
+        """½ mean ‖(f, 1)‖²: the Hessian is mean of (diag(p) - p pᵀ) ⊗ f fᵀ, the former below ½."""
+        return (1 + features.square().sum(-1).mean(1)) / 2
+
+
+class BaselinePlusPlusClassifier(FittedHeadLearner):
+    """Cosine heads, s cos(w_c, f)."""
+
+    config: BaselinePlusPlusConfig
+
+    def initial_head(
+        self, network: Backbone, num_classes: int, generator: torch.Generator
+    ) -> Params:
+        """Weight only."""
+        return {"weight": linear_head(network, num_classes, generator)["weight"]}
+
+    def logits(self, head: Params, features: Tensor) -> Tensor:
+        """Of every class c: s cos(w_c, f)."""
+        rows = functional.normalize(head["weight"], dim=-1)
+        return self.config.scale * functional.normalize(features, dim=-1) @ rows.mT
+
+    def first_head(self, features: Tensor, labels: Tensor, num_ways: int) -> Params:
+        """Class means of unit-length features; at zero a cosine has no gradient."""
+        return {"weight": prototypes(functional.normalize(features, dim=-1), labels, num_ways)}
+
+    def curvature(self, features: Tensor) -> Tensor:
+        """½ s²: that of a linear head on features of length s."""
+        return features.new_full((len(features),), self.config.scale**2 / 2)
+
+
+class KNNClassifier(PretrainedLearner):
+    """Lets the k nearest support examples vote.
+
+    Args:
+        network: to features; for pixels it only says on which device.
+        tasks: as in :class:`PretrainedLearner`.
+        config: numbers of the algorithm.
+        train_source: as in :class:`PretrainedLearner`.
+        iterations: as in :class:`PretrainedLearner`.
+        seed: as in :class:`PretrainedLearner`.
+    """
+
+    config: KNNConfig
+
+    def __init__(
+        self,
+        network: Backbone,
+        tasks: Tasks,
+        config: KNNConfig,
+        *,
+        train_source: Source,
+        iterations: int,
+        seed: int,
+    ) -> None:
+        if config.features == "pixels":
+            network = RawInputs(train_source.shape, device_of(network))
+        super().__init__(
+            network, tasks, config, train_source=train_source, iterations=iterations, seed=seed
+        )
+
+    def initial_head(
+        self, network: Backbone, num_classes: int, generator: torch.Generator
+    ) -> Params:
+        """Weight and bias; for pixels nothing."""
+        if isinstance(network, RawInputs):
+            return {}
+        return linear_head(network, num_classes, generator)
+
+    def logits(self, head: Params, features: Tensor) -> Tensor:
+        """W f + b, for pre-training."""
+        return linear_logits(head, features)
+
+    def collect(self) -> list[Episodes]:
+        """Draw mini-batches; for pixels none."""
+        return [] if self.config.features == "pixels" else super().collect()
+
+    def update(self, batches: Sequence[Episodes]) -> Metrics:
+        """One step of pre-training; for pixels nothing changes and all numbers are 0."""
+        if self.config.features == "trained":
+            return super().update(batches)
+        self.iteration += 1
+        names = "meta/skipped", "meta/gradient_norm", "meta/lr", "meta/loss", "train/score"
+        return dict.fromkeys(names, 0.0)
+
+    def summarise(self, embeddings: Tensor, labels: Tensor, num_ways: int) -> Fitted:
+        """The support embeddings ``[M, S, D]`` and one-hot labels ``[M, S, N]``."""
+        onehot = functional.one_hot(labels, num_ways).to(embeddings.dtype)
+        return {"embeddings": embeddings, "onehot": onehot}
+
+    def compare(self, fitted: Fitted, embeddings: Tensor) -> Tensor:
+        """Log shares of the votes of the k nearest."""
+        distances = squared_distances(embeddings, fitted["embeddings"])
+        num_voters = min(self.config.num_neighbours, distances.shape[-1])
+        nearest = distances.topk(num_voters, largest=False).indices  # [M, Q, k]
+        # 1 + 1/2, 1 + 1/4, ...: together less than one vote more, and ties go to the nearest
+        weights = 1 + 0.5 ** torch.arange(1, num_voters + 1, device=nearest.device)
+        voters = torch.zeros_like(distances).scatter_(-1, nearest, weights.expand(nearest.shape))
+        votes = voters @ fitted["onehot"]
+        return (votes / weights.sum()).clamp_min(1e-12).log()
