@@ -16,7 +16,6 @@ from metarl.report import adaptation_curve
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
 README = FOLDER / "README.md"
-BEGIN, END = "<!-- results begin -->", "<!-- results end -->"
 
 
 def collect(
@@ -52,6 +51,38 @@ def collect(
     }
 
 
+def fewshot_row(
+    experiment: str,
+    learner: str,
+    figures: dict[str, Any],
+    *,
+    references: list[dict[str, Any]],
+    command: str,
+) -> dict[str, Any]:
+    """One row of the results from one few-shot run's ``evaluation.json``.
+
+    The interval resamples the test episodes; means are accuracies in [0, 1], or squared errors.
+    """
+    return {
+        "experiment": experiment,
+        "learner": learner,
+        "env": figures["env"],
+        "seeds": [figures["training_seed"]],
+        "env_steps": 0,
+        "hours": round(figures["hours"], 3),
+        "steps": figures["steps"],
+        "mean": np.round(figures["mean"], 4).tolist(),
+        "ci95": np.round(figures["ci95"], 4).tolist(),
+        "num_episodes": figures["num_tasks"],
+        "norm": figures["norm"],
+        "figure": "accuracy" if "accuracy" in figures else "mse",
+        "reference": references[0] if references else None,
+        "reproduced": references[1] if len(references) > 1 else None,
+        "command": command,
+        "commit": commit(),
+    }
+
+
 def commit() -> str:
     """The commit that produced the results, with -dirty if metarl or envs differ from it."""
     run = ["git", "-C", str(FOLDER.parent)]
@@ -68,14 +99,67 @@ def commit() -> str:
 def save(rows: list[dict[str, Any]]) -> None:
     """Replace the rows of the same experiment and learner, then write the table again."""
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-    new = {(row["experiment"], row["learner"]) for row in rows}
-    kept = [row for row in kept if (row["experiment"], row["learner"]) not in new]
-    everything = sorted([*kept, *rows], key=lambda row: (row["experiment"], row["learner"]))
+    new = {_key(row) for row in rows}
+    kept = [row for row in kept if _key(row) not in new]
+    everything = sorted([*kept, *rows], key=_key)
     RESULTS.write_text(json.dumps(everything, indent=1) + "\n")
-    text = README.read_text()
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    README.write_text(f"{head}{BEGIN}\n{table(everything)}{END}{tail}")
+    _write_table("results", table([row for row in everything if "figure" not in row]))
+    _write_table("few-shot", fewshot_table([row for row in everything if "figure" in row]))
+
+
+def _key(row: dict[str, Any]) -> tuple[str, ...]:
+    """What makes a row one of its own."""
+    return row["experiment"], row["learner"], row.get("norm", "")
+
+
+def _write_table(name: str, lines: str) -> None:
+    """Replace what stands between a table's markers in the README."""
+    begin, end = f"<!-- {name} begin -->", f"<!-- {name} end -->"
+    head, _, rest = README.read_text().partition(begin)
+    _, _, tail = rest.partition(end)
+    README.write_text(f"{head}{begin}\n{lines}{end}{tail}")
+
+
+def fewshot_table(rows: list[dict[str, Any]]) -> str:
+    """The few-shot results as a Markdown table: after the last step, and what others have."""
+    lines = [
+        "| experiment | learner | figure [95 % interval] | after steps | batch norm | episodes "
+        "| paper | reproduced by users | seeds | hours | commit |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        percent = row["figure"] == "accuracy"
+        shown = (
+            [len(row["mean"]) - 1] if percent else [k for k in (0, 1, 5, 10) if k in row["steps"]]
+        )
+        ours = "; ".join(_figure(row["mean"][k], row["ci95"][k], percent) for k in shown)
+        theirs = [
+            "" if row[name] is None else f"{_number(row[name]['mean'][0], percent)}"
+            for name in ("reference", "reproduced")
+        ]
+        cells = [
+            row["experiment"],
+            row["learner"],
+            ours,
+            ", ".join(str(row["steps"][k]) for k in shown),
+            row["norm"],
+            str(row["num_episodes"]),
+            *theirs,
+            ", ".join(map(str, row["seeds"])),
+            f"{row['hours']:.2f}",
+            row["commit"],
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: float, percent: bool) -> str:
+    return f"{100 * value:.1f} %" if percent else f"{value:.3f}"
+
+
+def _figure(mean: float, bounds: list[float], percent: bool) -> str:
+    low, high = (_number(bound, percent) for bound in bounds)
+    return f"{_number(mean, percent)} [{low}, {high}]"
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -26,6 +26,7 @@ from metarl.cli.fewshot_configs import is_fewshot
 from metarl.cli.fewshot_evaluate import evaluate_fewshot
 from metarl.cli.train import Resume, Train, resume, train
 from metarl.fewshot.build import FEWSHOT_LEARNERS
+from metarl.fewshot.source import DamagedDataError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _run(_parse(given))
-    except UserError as error:
+    except (UserError, DamagedDataError) as error:
         sys.stderr.write(f"metarl: error: {error}\n")
         return 2
     except OSError as error:  # a full disk, a file that may not be read: not ours to mend

@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -38,15 +38,17 @@ class Evaluate:
     steps: int | None = None
     """Adaptation steps; more than in training are allowed. 3, and a few-shot run's own."""
     trajectories: int | None = None
-    """Trajectories a task and step, 40 by default: what the MAML authors adapt on."""
+    """Policies: trajectories a task and step; 40 by default, as the MAML authors have."""
     num_ways: Annotated[int | None, tyro.conf.arg(aliases=["--ways"])] = None
     """Few-shot: ways of the test episodes, the run's own by default."""
     num_shots: Annotated[int | None, tyro.conf.arg(aliases=["--shots"])] = None
     """Few-shot: shots of the test episodes."""
     num_queries: Annotated[int | None, tyro.conf.arg(aliases=["--queries"])] = None
     """Few-shot: queries a class of the test episodes."""
+    norm: Literal["transductive", "inductive"] | None = None
+    """Few-shot: batch statistics of the query set, the run's own mode by default."""
     inner_lr: tuple[float, ...] = ()
-    """Step sizes, one a step; by default the run's own, halved beyond the trained steps."""
+    """Policies: one step size a step; by default the run's own, halved beyond the trained steps."""
     seed: int = 0
     """Draws the tasks, the noise and the bootstrap."""
     json: Path | None = None
@@ -74,8 +76,8 @@ class Evaluate:
 
 def evaluate(options: Evaluate) -> int:
     """Run ``metarl evaluate`` for a policy."""
-    if any((options.num_ways, options.num_shots, options.num_queries)):
-        raise UserError("--num-ways, --num-shots and --num-queries are for few-shot runs")
+    if any((options.num_ways, options.num_shots, options.num_queries, options.norm)):
+        raise UserError("--num-ways, --num-shots, --num-queries and --norm are for few-shot runs")
     num_tasks = options.tasks or NUM_TASKS
     num_trajectories = options.trajectories or NUM_TRAJECTORIES
     num_steps = NUM_STEPS if options.steps is None else options.steps

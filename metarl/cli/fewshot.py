@@ -29,8 +29,7 @@ from metarl.fewshot.maml_configs import (
     ProtoMAMLConfig,
 )
 from metarl.fewshot.metric import MatchingConfig, ProtoNetConfig
-
-# RT from metarl.fewshot.reptile import ReptileConfig
+from metarl.fewshot.reptile import ReptileConfig
 from metarl.fewshot.transfer import BaselineConfig, BaselinePlusPlusConfig, KNNConfig
 from metarl.train import DeviceName, Trainer
 from metarl.types import Metrics
@@ -40,7 +39,7 @@ FewShotChoice = (
     | Annotated[FOMAMLConfig, tyro.conf.subcommand("fomaml")]
     | Annotated[ANILConfig, tyro.conf.subcommand("anil")]
     | Annotated[MetaSGDConfig, tyro.conf.subcommand("meta-sgd")]
-    # RT    | Annotated[ReptileConfig, tyro.conf.subcommand("reptile")]
+    | Annotated[ReptileConfig, tyro.conf.subcommand("reptile")]
     | Annotated[MAMLPlusPlusConfig, tyro.conf.subcommand("maml++")]
     | Annotated[ProtoNetConfig, tyro.conf.subcommand("protonet")]
     | Annotated[ProtoMAMLConfig, tyro.conf.subcommand("proto-maml")]
@@ -108,6 +107,8 @@ def resume_fewshot(options: Resume) -> int:
     for problem in run.problems:
         say(f"skipped: {problem}")
     config = replace(run.config, schedule=options.changed(run.config.schedule))
+    # beyond the run's own number the step size would be 0
+    run.learner.iterations = max(run.learner.iterations, config.schedule.iterations)
     trainer = make_trainer(run.learner, run.folder, config.schedule, config.to_json())
     trainer.load(run.checkpoint)
     return _run(trainer)

@@ -25,7 +25,7 @@ def evaluate_fewshot(options: Evaluate) -> int:
         raise UserError("--inner-lr is for policies; a few-shot run adapts with its own")
     if options.trajectories is not None:
         raise UserError("--trajectories is for policies; few-shot runs have --num-shots")
-    run = load_fewshot_run(options.run, options.device)
+    run = load_fewshot_run(options.run, options.device, options.norm)
     episodes = _episodes(run, options)
     num_steps = run.learner.num_steps if options.steps is None else options.steps
     if num_steps and not run.learner.num_steps:
@@ -59,7 +59,7 @@ def _episodes(run: FewShotRun, options: Evaluate) -> EpisodeConfig:
     try:
         return replace(run.config.episodes, **given)
     except ValueError as error:
-        raise UserError(f"--{error}") from error
+        raise UserError(f"--{str(error).replace('_', '-', 1)}") from error
 
 
 def _record(

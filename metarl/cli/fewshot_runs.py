@@ -13,7 +13,8 @@ from metarl.cli.session import say
 from metarl.fewshot.build import Problem, make_backbone, make_learner
 from metarl.fewshot.data.registry import DataConfig, load_data
 from metarl.fewshot.episodes import EpisodeSampler
-from metarl.fewshot.learner import FewShotLearner, Tasks, generator_of
+from metarl.fewshot.learner import FewShotLearner, NormMode, Tasks, generator_of
+from metarl.fewshot.maml_configs import MAMLClassifierConfig
 from metarl.fewshot.samplers import FixedSampler, SinusoidSampler
 from metarl.fewshot.source import ArraySource, Dataset, Source, Split
 from metarl.fewshot.variable import MultiSourceSampler, VariableSampler
@@ -97,6 +98,8 @@ def make_run_learner(config: FewShotRunConfig, datasets: tuple[Dataset, ...]) ->
     """The run's learner at its start, on its device."""
     device = run_device(config)
     training = train_episodes(config.episodes)
+    if datasets:
+        _check_ways(config, training)
     tasks = Tasks(
         make_sampler(datasets, "train", training),
         make_sampler(datasets, "validation", config.episodes),
@@ -123,6 +126,17 @@ def make_run_learner(config: FewShotRunConfig, datasets: tuple[Dataset, ...]) ->
         raise UserError(str(error)) from error
 
 
+def _check_ways(config: FewShotRunConfig, training: EpisodeConfig) -> None:
+    algorithm, episodes = config.algorithm, config.episodes
+    if not isinstance(algorithm, MAMLClassifierConfig) or algorithm.head != "free":
+        return
+    if episodes.sampling == "variable" or training.num_ways != episodes.num_ways:
+        raise UserError(
+            "--head free has a row for every class, so all episodes need the same number of ways; "
+            "use --head shared"
+        )
+
+
 def run_device(config: FewShotRunConfig) -> torch.device:
     """The run's device; also sets torch's threads."""
     torch.set_num_threads(config.threads)
@@ -132,8 +146,15 @@ def run_device(config: FewShotRunConfig) -> torch.device:
         raise UserError(f"--device {config.device}: {error}") from error
 
 
-def load_fewshot_run(folder: Path, device: DeviceName | None = None) -> FewShotRun:
+def load_fewshot_run(
+    folder: Path, device: DeviceName | None = None, norm: NormMode | None = None
+) -> FewShotRun:
     """A run's data and learner, with the state of its newest good checkpoint.
+
+    Args:
+        folder: the run folder.
+        device: instead of the run's own.
+        norm: batch statistics of query sets, instead of the run's own.
 
     Raises:
         UserError: if it is no few-shot run folder or has no usable checkpoint.
@@ -159,6 +180,9 @@ def load_fewshot_run(folder: Path, device: DeviceName | None = None) -> FewShotR
                 f"{folder / 'config.json'} says {name} {json.dumps(now[name])}, but its checkpoint "
                 f"was trained with {json.dumps(kept[name])}"
             )
+    if norm is not None:
+        learner.config = replace(learner.config, norm=norm)
+        config = replace(config, algorithm=learner.config)
     return FewShotRun(folder, config, learner, datasets, checkpoint, problems)
 
 

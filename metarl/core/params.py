@@ -83,7 +83,13 @@ def lift(module: nn.Module, strategy: Literal["auto", "vmap", "loop"] = "auto") 
         return output
 
     def call_loop(params: Params, x: Tensor) -> Tensor:
-        return torch.stack([call_one(select(params, task), x[task]) for task in range(x.shape[0])])
+        # unbound, since the gradient of a selection is as large as what it selects from
+        by_name = {name: value.unbind() for name, value in params.items()}
+        outputs = []
+        for task in range(x.shape[0]):
+            own = {name: values[task] for name, values in by_name.items()}
+            outputs.append(call_one(own, x[task]))
+        return torch.stack(outputs)
 
     call_vmap: Forward = torch.func.vmap(call_one, randomness="different")
 

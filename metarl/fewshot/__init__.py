@@ -1,14 +1,17 @@
 """Supervised few-shot learning: data sets, episodes, learners."""
 
 from metarl.fewshot.episodes import Episodes, EpisodeSampler
+from metarl.fewshot.saved import Classifier, load_classifier
 from metarl.fewshot.source import ArraySource, ClassGroups, Dataset, Source, Split
 
 __all__ = [
     "ArraySource",
     "ClassGroups",
+    "Classifier",
     "Dataset",
     "EpisodeSampler",
     "Episodes",
     "Source",
     "Split",
+    "load_classifier",
 ]

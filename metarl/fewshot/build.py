@@ -139,6 +139,8 @@ def make_learner(
     network: Any = backbone
     if issubclass(kind, MAMLClassifier):
         assert isinstance(algorithm, MAMLClassifierConfig)
+        if algorithm.head == "prototypes" and problem.regression:
+            raise ValueError(f"{name} with head prototypes classifies; for a regression use maml")
         free = algorithm.head == "free" or problem.regression
         head: HeadKind = "free" if free else "shared"
         network = HeadedNetwork(backbone, problem.num_outputs, head, generator_of(seed, 4))

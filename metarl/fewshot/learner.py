@@ -21,6 +21,7 @@ from metarl.types import Metrics
 
 NormMode = Literal["transductive", "inductive"]
 Precision = Literal["float32", "bf16"]
+EVALUATED_AT_ONCE = 32  # episodes, unless fewer are differentiated at once
 Fitted = dict[str, Tensor]
 """A classifier of each task, as tensors ``[M, ...]`` by name."""
 
@@ -34,8 +35,9 @@ class FewShotConfig:
     or not (inductive). Every result prints it."""
     meta_batch_size: int = 1
     """Episodes of a meta-iteration."""
-    task_chunk: int = 1
-    """Episodes differentiated at once; 0 for all. On a CPU convolutions want 1."""
+    task_chunk: int | None = None
+    """Episodes differentiated at once, 0 for all; by default 1 for convolutions on a CPU, which
+    then stay in its cache, and all otherwise."""
     lr: float = 1e-3
     """Step size of the outer optimiser (Adam)."""
     lr_decay: Literal["cosine", "none"] = "cosine"
@@ -48,7 +50,7 @@ class FewShotConfig:
     def __post_init__(self) -> None:
         if self.meta_batch_size < 1:
             raise ValueError(f"meta_batch_size must be at least 1, got {self.meta_batch_size}")
-        if self.task_chunk < 0:
+        if self.task_chunk is not None and self.task_chunk < 0:
             raise ValueError(f"task_chunk must be at least 0, got {self.task_chunk}")
         for name in ("lr", "weight_decay"):
             if not 0 <= getattr(self, name) < math.inf:
@@ -115,6 +117,14 @@ class FewShotLearner(ABC):
         """Where the network lives."""
         return next(iter(self.network.parameters())).device
 
+    @property
+    def task_chunk(self) -> int:
+        """Episodes differentiated at once; 0 for all."""
+        if self.config.task_chunk is not None:
+            return self.config.task_chunk
+        convolves = any(p.ndim > 3 for p in self.network.parameters())
+        return 1 if convolves and self.device.type == "cpu" else 0
+
     def inputs(self, x: Tensor) -> Tensor:
         """Examples as the network takes them: on its device, images as numbers in [0, 1]."""
         x = x.to(self.device, non_blocking=True)
@@ -137,15 +147,20 @@ class FewShotLearner(ABC):
         """One outer step. A non-finite meta-gradient changes nothing: ``meta/skipped`` is 1."""
         self.network.train()
         self.optimiser.zero_grad()
+        before = [buffer.clone() for buffer in self.network.buffers()]
         loss, figure = self._accumulate(batches)
-        return self._step() | {"meta/loss": loss, "train/score": figure}
+        metrics = self._step()
+        if metrics["meta/skipped"]:  # the running statistics of batch norm have moved
+            for buffer, value in zip(self.network.buffers(), before, strict=True):
+                buffer.copy_(value)
+        return metrics | {"meta/loss": loss, "train/score": figure}
 
     def _accumulate(self, batches: Sequence[Episodes]) -> tuple[float, float]:
         """Add up the gradient of the mean loss; the loss and the mean score."""
         total = sum(batch.num_episodes for batch in batches)
         losses, figures = [], []
         for batch in batches:
-            for chunk in batch.chunks(self.config.task_chunk):
+            for chunk in batch.chunks(self.task_chunk):
                 chunk = self.prepared(chunk)
                 with self.autocast():
                     loss, outputs = self.losses(chunk)
@@ -216,7 +231,7 @@ class FewShotLearner(ABC):
         self.network.eval()
         figures = []
         for batch in sampler.sample(num_episodes, generator):
-            for chunk in batch.chunks(self.config.task_chunk):
+            for chunk in batch.chunks(self.task_chunk or EVALUATED_AT_ONCE):
                 figures.append(self._curve(self.prepared(chunk), num_steps))
         return torch.cat(figures, 1)
 
@@ -249,11 +264,16 @@ def generator_of(seed: int, stream: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
+def widened(x: Tensor) -> Tensor:
+    """bf16 to float32, for what would lose by it; everything else stays."""
+    return x.float() if x.dtype == torch.bfloat16 else x
+
+
 def task_losses(outputs: Tensor, targets: Tensor) -> Tensor:
     """Mean cross entropy of every task, or mean squared error where targets are floats; ``[M]``."""
     if targets.is_floating_point():
-        return (outputs.float() - targets).square().flatten(1).mean(1)
-    return functional.cross_entropy(outputs.float().mT, targets, reduction="none").mean(1)
+        return (widened(outputs) - targets).square().flatten(1).mean(1)
+    return functional.cross_entropy(widened(outputs).mT, targets, reduction="none").mean(1)
 
 
 def score(outputs: Tensor, episodes: Episodes) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from metarl.core import adaptation_path, proto_maml_head, prototypes
 from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.learner import FewShotLearner, Fitted, Tasks, score, task_losses
+from metarl.fewshot.learner import FewShotLearner, Fitted, Tasks, score, task_losses, widened
 from metarl.fewshot.maml_configs import MAMLClassifierConfig
 from metarl.fewshot.network import HeadedNetwork
 from metarl.nn import FeatureMLP
@@ -161,7 +161,7 @@ class MAMLClassifier(FewShotLearner):
             for name, value in params.items()
             if name not in HEAD
         }
-        centres = prototypes(self.network.features(params, x).float(), y, num_ways)
+        centres = prototypes(widened(self.network.features(params, x)), y, num_ways)
         weight, bias = proto_maml_head(centres)
         return {**params, "head_weight": weight, "head_bias": bias}
 

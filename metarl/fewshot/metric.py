@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from metarl.core import expand, parameters_of, prototype_logits, prototypes
 from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.learner import FewShotConfig, FewShotLearner, Fitted, task_losses
+from metarl.fewshot.learner import FewShotConfig, FewShotLearner, Fitted, task_losses, widened
 from metarl.nn import Backbone
 
 
@@ -81,7 +81,7 @@ class MetricLearner(FewShotLearner):
         count = fitted["support_x"].shape[1]
         both = torch.cat([fitted["support_x"], x], 1)
         shared = expand(parameters_of(self.network), len(both))
-        embeddings = self.network.forward_tasks(shared, both).float()  # type: ignore[operator]
+        embeddings = widened(self.network.forward_tasks(shared, both))  # type: ignore[operator]
         num_ways = int(fitted["num_ways"][0])
         with self.full_precision():
             summary = self.summarise(embeddings[:, :count], fitted["support_y"], num_ways)
@@ -89,8 +89,8 @@ class MetricLearner(FewShotLearner):
 
     def _embed_by_mode(self, x: Tensor) -> Tensor:
         """``[M, B, *shape]`` to embeddings ``[M, B, D]``, normalised by the module's mode."""
-        embeddings: Tensor = self.network(x.flatten(0, 1))
-        return embeddings.float().reshape(*x.shape[:2], -1)
+        embeddings = widened(self.network(x.flatten(0, 1)))
+        return embeddings.reshape(*x.shape[:2], -1)
 
 
 class ProtoNetClassifier(MetricLearner):

@@ -17,14 +17,23 @@ from metarl.fewshot.samplers import check_positive, draw_distinct
 
 Examples = tuple[Tensor, Tensor]
 
+ALWAYS = {
+    "first_order": True,
+    "adapted": "all",
+    "learned_lr": "none",
+    "multi_step_iterations": 0,
+    "compile": False,
+}
+"""Settings of MAML that mean nothing here."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReptileConfig(MAMLClassifierConfig):
     """Reptile (Nichol et al. 2018): first order, and no split of train episodes.
 
-    Differs from the paper: inner steps are plain SGD (Adam without momentum there); ε falls as a
-    cosine (linearly there); test steps use the whole support set (mini-batches there). As there,
-    train with more shots than at test: the paper has 10 in training for 1 and 5 at test.
+    Differs from the paper: inner steps are plain SGD (Adam without momentum there), ε falls as a
+    cosine (linearly there), and at test 10 steps take the whole support set (50 take mini-batches
+    there). As there, training wants more shots than the test, 10 where that has 1 or 5.
     """
 
     meta_batch_size: int = 5
@@ -35,26 +44,19 @@ class ReptileConfig(MAMLClassifierConfig):
     """Step size α of adaptation, for the mean loss."""
     inner_batch_size: int = 10
     """Examples of an inner step in training, drawn from support and query together."""
-    num_test_steps: int = 20
-    """Gradient steps at test; the paper has 50."""
     first_order: bool = True
     """Always."""
-    adapted: Literal["all", "head"] = "all"
-    """Always all."""
-    learned_lr: Literal["none", "parameter", "step"] = "none"
-    """Always none."""
     head: Literal["shared", "free", "prototypes"] = "shared"
     """How the head starts: one row for all classes, or a row each."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_positive(inner_batch_size=self.inner_batch_size)
-        always = {"first_order": True, "adapted": "all", "learned_lr": "none"}
-        for name, value in (always | {"multi_step_iterations": 0, "compile": False}).items():
+        for name, value in ALWAYS.items():
             if getattr(self, name) != value:
-                raise ValueError(f"reptile has {name} {value}, got {getattr(self, name)}")
+                raise ValueError(f"{name} of reptile is {value}, got {getattr(self, name)}")
         if self.head == "prototypes":
-            raise ValueError("reptile has a shared or a free head, got prototypes")
+            raise ValueError("head of reptile is shared or free, got prototypes")
 
 
 class ReptileClassifier(MAMLClassifier):
@@ -109,8 +111,9 @@ class ReptileClassifier(MAMLClassifier):
         y = torch.cat([episodes.support_y, episodes.query_y], 1)
         num_tasks, num_examples = x.shape[:2]
         size = min(self.config.inner_batch_size, num_examples)
-        sizes = torch.full((self.config.num_inner_steps * num_tasks,), num_examples)
-        drawn = draw_distinct(sizes, size, self._generator).to(x.device)
+        sizes = torch.full((self.config.num_inner_steps,), num_examples)
+        # one task after another, so that the draws are the same in chunks of any size
+        drawn = [draw_distinct(sizes, size, self._generator) for _ in range(num_tasks)]
         tasks = torch.arange(num_tasks, device=x.device)[:, None]
-        for chosen in drawn.view(-1, num_tasks, size):
+        for chosen in torch.stack(drawn, 1).to(x.device):  # [M, B]
             yield x[tasks, chosen], y[tasks, chosen]

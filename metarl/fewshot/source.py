@@ -14,6 +14,10 @@ from torch import Tensor
 Split = Literal["train", "validation", "test"]
 
 
+class DamagedDataError(ValueError):
+    """A file turned out to be damaged when an example in it was first needed."""
+
+
 class ClassGroups(NamedTuple):
     """How the classes of a source hang together, for the samplers of Meta-Dataset.
 
@@ -58,6 +62,9 @@ class Source(Protocol):
         """The examples of these indices, two int64 tensors of one shape, to ``[..., *shape]``.
 
         Images are uint8 in [0, 255], everything else float32; on the source's device.
+
+        Raises:
+            DamagedDataError: a file of theirs cannot be read.
         """
         ...
 

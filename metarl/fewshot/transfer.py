@@ -227,7 +227,7 @@ class KNNClassifier(PretrainedLearner):
         num_voters = min(self.config.num_neighbours, distances.shape[-1])
         nearest = distances.topk(num_voters, largest=False).indices  # [M, Q, k]
         # 1 + 1/2, 1 + 1/4, ...: together less than one vote more, and ties go to the nearest
-        weights = 1 + 0.5 ** torch.arange(1, num_voters + 1, device=nearest.device)
+        weights = (1 + 0.5 ** torch.arange(1, num_voters + 1)).to(distances)
         voters = torch.zeros_like(distances).scatter_(-1, nearest, weights.expand(nearest.shape))
         votes = voters @ fitted["onehot"]
         return (votes / weights.sum()).clamp_min(1e-12).log()

@@ -47,9 +47,9 @@ class BatchNorm(nn.Module):
 
     def track(self, stats: Moments, num_values: int) -> None:
         """Move the running moments towards those of a batch with ``num_values`` a channel."""
-        unbiased = stats.variance.detach() * (num_values / max(num_values - 1, 1))
-        self.running_mean.lerp_(stats.mean.detach(), MOMENTUM)
-        self.running_variance.lerp_(unbiased, MOMENTUM)
+        mean, variance = (value.detach().to(self.running_mean.dtype) for value in stats)
+        self.running_mean.lerp_(mean, MOMENTUM)
+        self.running_variance.lerp_(variance * (num_values / max(num_values - 1, 1)), MOMENTUM)
 
 
 def pooled_moments(x: Tensor, num_reference: int | None = None) -> tuple[Tensor, Moments]:
@@ -96,12 +96,15 @@ def _channels_last(x: Tensor) -> Tensor:
 
 def _mean_over_positions(x: Tensor) -> Tensor:
     """Mean over batch and space; a product with ones is the fastest sum over channels-last rows."""
+    bf16 = x.dtype == torch.bfloat16
+    if bf16 or torch.is_autocast_enabled(x.device.type):  # which would round that product to bf16
+        return x.mean((0, 2, 3), dtype=torch.float32 if bf16 else None)
     rows = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
     return (rows.new_ones(1, rows.shape[0]) @ rows)[0] / rows.shape[0]
 
 
 def _raw_moments(x: Tensor) -> Moments:
-    if x.device.type == "cpu":  # one pass where the plain functions take three
+    if x.device.type == "cpu" and x.dtype != torch.bfloat16:  # one pass, not three
         return Moments(*torch.ops.aten.batch_norm_update_stats(x, None, None, 0.0))
     return moments(x)
 

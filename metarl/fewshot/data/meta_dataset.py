@@ -20,7 +20,7 @@ from torch import Tensor
 from metarl.fewshot.data.image_files import UNREADABLE, ImageShape, to_array
 from metarl.fewshot.data.meta_dataset_spec import SHARDS, SPLITS, SplitSpec, read_spec
 from metarl.fewshot.data.tfrecord import index_records, parse_example, read_record
-from metarl.fewshot.source import Dataset
+from metarl.fewshot.source import DamagedDataError, Dataset
 
 SPEC_FILE = "dataset_spec.json"
 
@@ -57,11 +57,14 @@ class TFRecordSource:
     def take(self, classes: Tensor, examples: Tensor) -> Tensor:
         """See :meth:`Source.take`; images are decoded in threads."""
         pairs = list(zip(classes.flatten().tolist(), examples.flatten().tolist(), strict=True))
-        self._index({index for index, _ in pairs})
         images = np.empty((len(pairs), *self.shape), np.uint8)
-        with ThreadPoolExecutor() as pool:
-            for row, image in enumerate(pool.map(self._image, pairs)):
-                images[row] = image
+        try:
+            self._index({index for index, _ in pairs})
+            with ThreadPoolExecutor() as pool:
+                for row, image in enumerate(pool.map(self._image, pairs)):
+                    images[row] = image
+        except ValueError as error:
+            raise DamagedDataError(str(error)) from error
         return torch.from_numpy(images).reshape(*classes.shape, *self.shape)
 
     def verify(self) -> None:

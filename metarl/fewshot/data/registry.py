@@ -139,9 +139,11 @@ def _folder(config: DataConfig, path: Path) -> LoadedData:
         min_examples=1,  # too few for an episode is an error that names the class
         fractions=config.split_fractions,
     )
-    count = len(loaded.skipped)
-    notes = (f"skipped {count} images that cannot be read: {loaded.skipped[0]} ...",)
-    return LoadedData((loaded.dataset,), notes if count else ())
+    notes = [
+        f"skipped {len(loaded.skipped)} images that cannot be read: {first} ..."
+        for first in loaded.skipped[:1]
+    ]
+    return LoadedData((loaded.dataset,), tuple(notes))
 
 
 def _file(config: DataConfig, path: Path) -> Dataset:

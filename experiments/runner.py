@@ -1,0 +1,49 @@
+"""Train a run through the command line, or go on with it, and evaluate it; shared by the scripts.
+
+A run lives in a folder of its own; a finished one there is not trained again.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from metarl.cli import main
+
+
+def trained(folder: Path, command: list[str], iterations: int) -> Path:
+    """The run folder in ``folder``, trained to ``iterations``.
+
+    Args:
+        folder: holds this one run.
+        command: of a fresh run, without ``--iterations`` and ``--output``.
+        iterations: in all.
+    """
+    made = sorted(folder.glob("*/config.json"))
+    if made and finished(made[-1].parent, iterations):
+        return made[-1].parent
+    if made:
+        arguments = ["resume", str(made[-1].parent), "--iterations", str(iterations)]
+    else:
+        arguments = [*command, "--iterations", str(iterations), "--output", str(folder)]
+    _call(arguments)
+    (config,) = folder.glob("*/config.json")
+    return config.parent
+
+
+def finished(run: Path, iterations: int) -> bool:
+    """Whether the newest checkpoint of a run is its last one."""
+    return (run / "checkpoints" / f"iteration_{iterations:08d}.pt").exists()
+
+
+def evaluated(run: Path, options: list[str], target: Path) -> dict[str, Any]:
+    """Figures of ``metarl evaluate``, which are kept in ``target``."""
+    if not target.exists():
+        _call(["evaluate", str(run), *options, "--json", str(target)])
+    figures: dict[str, Any] = json.loads(target.read_text())
+    return figures
+
+
+def _call(arguments: list[str]) -> None:
+    if (status := main(arguments)) != 0:
+        sys.exit(status)
