@@ -1,4 +1,7 @@
-"""What the benchmarks share: alternating runs, the record in ``results.json``, the options."""
+"""What the benchmarks share: alternating runs, the record in ``results.json``, the options.
+
+Also what a time is set beside: the machine's matrix product, and the memory of each side.
+"""
 
 import argparse
 import json
@@ -6,9 +9,11 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,6 +21,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch.utils.flop_counter import FlopCounterMode
 
 RESULTS = Path(__file__).with_name("results.json")
 PACKAGES = ("torch", "numpy", "gymnasium", "metarl")
@@ -36,6 +42,8 @@ class Row:
     theirs: Sequence[float]
     """Measurements of the peer, one a pair."""
     higher_is_better: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What else the record holds, such as memory."""
 
     def ratios(self) -> list[float]:
         """How many times better ours is, pair by pair."""
@@ -60,6 +68,7 @@ class Row:
                 "python": platform.python_version(),
                 **{package: version(package) for package in PACKAGES},
             },
+            **self.extra,
         }
 
 
@@ -95,6 +104,96 @@ def milliseconds(work: Callable[[], object], repeat: int = 1) -> Measure:
         return 1e3 * (time.perf_counter() - start) / repeat
 
     return measure
+
+
+def use_of_machine(
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    num_operations: float,
+    make_ours: Callable[[], Callable[[], object]],
+    make_theirs: Callable[[], Callable[[], object]],
+) -> dict[str, Any]:
+    """Extra keys of a row: share of the machine's matrix product, and memory, of both sides.
+
+    Args:
+        ours: milliseconds.
+        theirs: milliseconds.
+        num_operations: that the mathematics needs, see :func:`operations`; the same for both.
+        make_ours: makes what is measured, in a process of its own, so that it must be picklable.
+        make_theirs: the same for the peer.
+    """
+    peak = peak_gflops()
+    shares = [num_operations / median(side) / 1e6 / peak for side in (ours, theirs)]
+    memory = [added_megabytes(make) for make in (make_ours, make_theirs)]
+    return {
+        "gflop": num_operations / 1e9,
+        "peak_gflops": peak,
+        "share_of_peak": dict(zip(("ours", "theirs"), shares, strict=True)),
+        "megabytes": dict(zip(("ours", "theirs"), memory, strict=True)),
+    }
+
+
+def print_use_of_machine(rows: Sequence[Row]) -> None:
+    """A table of what :func:`use_of_machine` found."""
+    print_table(
+        ("benchmark", "GFLOP", "peak GFLOP/s", "ours", "theirs", "ours MB", "theirs MB"),
+        [
+            [
+                row.name,
+                *(f"{row.extra[key]:.2f}" for key in ("gflop", "peak_gflops")),
+                *(f"{row.extra['share_of_peak'][side]:.0%}" for side in ("ours", "theirs")),
+                *(f"{row.extra['megabytes'][side]:.0f}" for side in ("ours", "theirs")),
+            ]
+            for row in rows
+        ],
+        title="share of the matrix product's speed, and peak memory",
+    )
+
+
+def operations(work: Callable[[], object]) -> float:
+    """Floating-point operations of the convolutions and linear layers that ``work`` runs.
+
+    A product and a sum are two. Run on the plain loop it counts what the mathematics needs: F
+    forward and 2 F backward. A backward pass that is differentiated again, as an inner step of
+    second-order MAML, costs 9 F: those 3 products, and 2 for the derivatives of each. The first
+    layer needs no gradient of its input, which leaves 2 F and 4 F. Nothing else is counted.
+    """
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return float(counter.get_total_flops())
+
+
+def peak_gflops() -> float:
+    """The machine's billions of operations a second in a 1024x1024 matrix product, the fastest."""
+    size = 1024
+    a, b = torch.rand(2, size, size)
+    measure = milliseconds(lambda: a @ b, repeat=3)
+    return 2 * size**3 / min(measure() for _ in range(15)) / 1e6
+
+
+def added_megabytes(make: Callable[[], Callable[[], object]]) -> float:
+    """How far memory rises while the work that ``make`` makes runs, in a process of its own.
+
+    From what is resident once the work is made, to the highest. Linux only.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_measure_memory, make).result()
+
+
+def _measure_memory(make: Callable[[], Callable[[], object]]) -> float:
+    torch.set_num_threads(1)
+    work = make()
+    before = _memory("VmRSS")
+    for _ in range(2):
+        work()
+    return _memory("VmHWM") - before
+
+
+def _memory(key: str) -> float:
+    """Megabytes of a line of ``/proc/self/status``."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    kibibytes = next(line.split()[1] for line in lines if line.startswith(key + ":"))
+    return int(kibibytes) * 1024 / 1e6
 
 
 def report(rows: Sequence[Row]) -> None:

@@ -96,7 +96,8 @@ def fewshot(options: FewShot) -> int:
     learner = make_run_learner(config, datasets)
     episodes = config.episodes
     name = Path(config.data.data.partition(":")[0]).stem
-    stem = f"{config.learner}_{name}-{episodes.num_ways}w{episodes.num_shots}s_seed{config.seed}"
+    ways = f"{episodes.num_ways}w" if datasets else ""
+    stem = f"{config.learner}_{name}-{ways}{episodes.num_shots}s_seed{config.seed}"
     folder = create_folder(options.output, stem, config.to_json())
     return _run(make_trainer(learner, folder, config.schedule, config.to_json()))
 
