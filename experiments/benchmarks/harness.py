@@ -110,8 +110,7 @@ def use_of_machine(
     ours: Sequence[float],
     theirs: Sequence[float],
     num_operations: float,
-    make_ours: Callable[[], Callable[[], object]],
-    make_theirs: Callable[[], Callable[[], object]],
+    megabytes: tuple[float, float],
 ) -> dict[str, Any]:
     """Extra keys of a row: share of the machine's matrix product, and memory, of both sides.
 
@@ -119,17 +118,15 @@ def use_of_machine(
         ours: milliseconds.
         theirs: milliseconds.
         num_operations: that the mathematics needs, see :func:`operations`; the same for both.
-        make_ours: makes what is measured, in a process of its own, so that it must be picklable.
-        make_theirs: the same for the peer.
+        megabytes: of ours and of theirs, see :func:`added_megabytes`.
     """
     peak = peak_gflops()
     shares = [num_operations / median(side) / 1e6 / peak for side in (ours, theirs)]
-    memory = [added_megabytes(make) for make in (make_ours, make_theirs)]
     return {
         "gflop": num_operations / 1e9,
         "peak_gflops": peak,
         "share_of_peak": dict(zip(("ours", "theirs"), shares, strict=True)),
-        "megabytes": dict(zip(("ours", "theirs"), memory, strict=True)),
+        "megabytes": dict(zip(("ours", "theirs"), megabytes, strict=True)),
     }
 
 
@@ -172,9 +169,10 @@ def peak_gflops() -> float:
 
 
 def added_megabytes(make: Callable[[], Callable[[], object]]) -> float:
-    """How far memory rises while the work that ``make`` makes runs, in a process of its own.
+    """How far memory rises while the work that ``make`` makes runs once, in its own process.
 
-    From what is resident once the work is made, to the highest. Linux only.
+    From what is resident once the work is made, to the highest. ``make`` must be picklable. Linux
+    only.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_measure_memory, make).result()
@@ -184,8 +182,7 @@ def _measure_memory(make: Callable[[], Callable[[], object]]) -> float:
     torch.set_num_threads(1)
     work = make()
     before = _memory("VmRSS")
-    for _ in range(2):
-        work()
+    work()
     return _memory("VmHWM") - before
 
 

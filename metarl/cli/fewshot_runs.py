@@ -111,6 +111,8 @@ def make_run_learner(config: FewShotRunConfig, datasets: tuple[Dataset, ...]) ->
         regression=not datasets,
         train_source=datasets[0].train if len(datasets) == 1 else None,
     )
+    if config.algorithm.augmentation != "none" and len(problem.shape) != 3:
+        raise UserError(f"--augmentation is for images, these data have shape {problem.shape}")
     try:
         return make_learner(
             config.learner,

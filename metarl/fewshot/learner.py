@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from metarl.fewshot.augment import Augmentation, augment
 from metarl.fewshot.episodes import Episodes, EpisodeSampler
 from metarl.types import Metrics
 
@@ -44,6 +45,8 @@ class FewShotConfig:
     """Whether the step size falls to 0 over the iterations."""
     weight_decay: float = 0.0
     """L2 penalty of the outer optimiser."""
+    augmentation: Augmentation = "none"
+    """Random changes of train images: small affine maps (characters), or mirroring and shifts."""
     precision: Precision = "float32"
     """bf16 runs the networks under autocast; parameters stay float32."""
 
@@ -161,7 +164,7 @@ class FewShotLearner(ABC):
         losses, figures = [], []
         for batch in batches:
             for chunk in batch.chunks(self.task_chunk):
-                chunk = self.prepared(chunk)
+                chunk = self.augmented(self.prepared(chunk))
                 with self.autocast():
                     loss, outputs = self.losses(chunk)
                 (loss.sum() / total).backward()  # type: ignore[no-untyped-call]
@@ -198,6 +201,16 @@ class FewShotLearner(ABC):
         moved = episodes.to(self.device)
         return moved._replace(
             support_x=self.inputs(moved.support_x), query_x=self.inputs(moved.query_x)
+        )
+
+    def augmented(self, episodes: Episodes) -> Episodes:
+        """Prepared train episodes with their images changed as the config says."""
+        kind = self.config.augmentation
+        if kind == "none":
+            return episodes
+        return episodes._replace(
+            support_x=augment(kind, episodes.support_x, self._generator),
+            query_x=augment(kind, episodes.query_x, self._generator),
         )
 
     def evaluate(self) -> Metrics:

@@ -99,7 +99,7 @@ class MAMLClassifier(FewShotLearner):
             return super()._accumulate(batches)
         losses, figures = [], []
         for batch in batches:
-            episodes = self.prepared(batch)
+            episodes = self.augmented(self.prepared(batch))
             theta = {name: value.detach() for name, value in self._theta().items()}
             gradients, (loss, outputs) = self._compiled(theta, episodes, self._step_weights())
             for name, value in self._theta().items():

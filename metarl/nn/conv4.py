@@ -121,7 +121,7 @@ class Conv4(nn.Module):
         sign = torch.where(scale < 0, -1.0, 1.0).to(x.dtype)
         x = conv_tasks(x, weight * sign.view(*weight.shape[:2], 1, 1, 1))
         x, stats = pooled_moments(x, num_reference)
-        x = normalise(x, stats, scale.abs(), shift).relu()
+        x = normalise(x, stats, scale * sign, shift).relu()
         return x, Moments(stats.mean * sign, stats.variance)
 
     def _halve_fixed(self, x: Tensor, block: ConvBlock) -> Tensor:

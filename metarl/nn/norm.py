@@ -96,11 +96,18 @@ def _channels_last(x: Tensor) -> Tensor:
 
 def _mean_over_positions(x: Tensor) -> Tensor:
     """Mean over batch and space; a product with ones is the fastest sum over channels-last rows."""
-    bf16 = x.dtype == torch.bfloat16
-    if bf16 or torch.is_autocast_enabled(x.device.type):  # which would round that product to bf16
-        return x.mean((0, 2, 3), dtype=torch.float32 if bf16 else None)
+    if x.dtype == torch.bfloat16:
+        return x.mean((0, 2, 3), dtype=torch.float32)
+    if _autocasts(x.device.type):  # which would round that product to bf16
+        return x.mean((0, 2, 3))
     rows = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
     return (rows.new_ones(1, rows.shape[0]) @ rows)[0] / rows.shape[0]
+
+
+def _autocasts(device_type: str) -> bool:
+    # not all device types can be asked: the meta device cannot
+    available = torch.amp.is_autocast_available(device_type)
+    return available and torch.is_autocast_enabled(device_type)
 
 
 def _raw_moments(x: Tensor) -> Moments:
