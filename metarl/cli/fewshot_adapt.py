@@ -27,6 +27,11 @@ def adapt_fewshot(options: Adapt) -> int:
     if options.steps and not run.learner.num_steps:
         raise UserError(f"--steps {options.steps}: {run.config.learner} does not adapt by steps")
     support = _read(run, options.support, options, query=False)
+    if len(support.class_names) < 2:
+        raise UserError(
+            f"--support {options.support}: has one class, '{support.class_names[0]}', and telling "
+            "classes apart needs two"
+        )
     query = None if options.query is None else _read(run, options.query, options, query=True)
     if query is not None and not set(query.labels) <= set(support.class_names):
         unknown = sorted(set(query.labels) - set(support.class_names))

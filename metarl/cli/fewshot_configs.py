@@ -83,7 +83,8 @@ class FewShotRunConfig:
 
 def is_fewshot(folder: Path) -> bool:
     """Whether a run folder holds a few-shot run."""
-    return config_content(folder).get("learner") in FEWSHOT_LEARNERS
+    learner = config_content(folder).get("learner")
+    return isinstance(learner, str) and learner in FEWSHOT_LEARNERS
 
 
 def read_fewshot_config(folder: Path) -> FewShotRunConfig:

@@ -177,7 +177,7 @@ def load_fewshot_run(
         ) from error
     kept, now = json.loads(checkpoint["config"]), json.loads(config.to_json())
     for name in ("learner", "seed", "algorithm", "episodes", "backbone"):
-        if kept[name] != now[name]:
+        if not _agree(kept[name], now[name]):
             raise UserError(
                 f"{folder / 'config.json'} says {name} {json.dumps(now[name])}, but its checkpoint "
                 f"was trained with {json.dumps(kept[name])}"
@@ -186,6 +186,13 @@ def load_fewshot_run(
         learner.config = replace(learner.config, norm=norm)
         config = replace(config, algorithm=learner.config)
     return FewShotRun(folder, config, learner, datasets, checkpoint, problems)
+
+
+def _agree(kept: Any, now: Any) -> bool:
+    """Whether what a checkpoint was trained with still holds; newer options have their defaults."""
+    if not isinstance(kept, dict):
+        return bool(kept == now)
+    return all(now.get(name) == value for name, value in kept.items())
 
 
 def _on_device(source: Source, device: torch.device) -> Source:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -170,12 +171,14 @@ def test_sinusoids_are_measured_by_squared_error(tmp_path, capsys):
 
 
 def test_the_same_seed_gives_the_same_file(run, tmp_path):
-    contents = []
+    contents, accuracies = [], []
     for index, seed in enumerate("001"):
         target = tmp_path / f"{index}.json"
-        evaluated(run, target, "--tasks", "6", "--seed", seed)
+        record = evaluated(run, target, "--tasks", "6", "--seed", seed)
         contents.append(target.read_text())
-    assert contents[0] == contents[1] != contents[2]
+        accuracies.append(record["accuracy"])
+    assert contents[0] == contents[1]
+    assert accuracies[0] != accuracies[2]
 
 
 def test_test_episodes_by_option(run, tmp_path, capsys):
@@ -238,6 +241,7 @@ def test_steps_are_for_learners_that_adapt_by_steps(protonet, capsys):
         (["protonet", "--data", "sinusoid"], ["protonet", "regression", "use maml"]),
         (["proto-maml", "--data", "sinusoid"], ["proto-maml", "regression", "use maml"]),
         (["maml", "--data", "sinusoid", "--backbone", "conv4"], ["conv4 is for images"]),
+        (["maml", "--data", "sinusoid", "--augmentation", "affine"], ["--augmentation", "images"]),
         (["reptile", "--compile"], ["--compile", "reptile"]),
     ],
 )
@@ -247,6 +251,47 @@ def test_training_options_that_do_not_fit(arguments, parts, tmp_path, capsys):
     for part in parts:
         assert part in line
     assert list(tmp_path.iterdir()) == []
+
+
+def test_divergence_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, capsys):
+    """Infinite inner steps make every meta-gradient non-finite from the first iteration on."""
+    assert fewshot(tmp_path, "maml", *STEPS, "--inner-lr", "inf", "--iterations", "30") == 2
+    errors = capsys.readouterr().err
+    assert "(10 in a row)" in errors
+    assert "--inner-lr" in errors.splitlines()[-1]
+    checkpoints = [path.name for path in (only_folder(tmp_path) / "checkpoints").iterdir()]
+    assert checkpoints == ["iteration_00000000.pt"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "part"),
+    [
+        ("learner", [], "config.json"),
+        ("learner", "matching", "config.json"),
+        ("seed", "a", "seed"),
+        ("device", "tpu", "device"),
+        ("episodes", {"num_ways": 0}, "num_ways must be at least 2"),
+        ("backbone", {"depth": 4}, "depth"),
+        ("backbone", {"filters": 8}, "does not fit"),
+        ("algorithm", {"lr": 0.5}, "was trained with"),
+    ],
+)
+def test_a_changed_config(entry, value, part, protonet, tmp_path, capsys):
+    folder = shutil.copytree(protonet, tmp_path / "run")
+    config = json.loads((folder / "config.json").read_text())
+    changed = config[entry] | value if isinstance(value, dict) else value
+    (folder / "config.json").write_text(json.dumps({**config, entry: changed}))
+    assert main(["evaluate", str(folder), "--tasks", "2"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert part in line
+
+
+def test_a_truncated_checkpoint_is_named_and_the_one_before_it_used(protonet, tmp_path, capsys):
+    folder = shutil.copytree(protonet, tmp_path / "run")
+    newest = folder / "checkpoints" / "iteration_00000003.pt"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert main(["resume", str(folder)]) == 0
+    assert "iteration_00000003.pt is damaged" in capsys.readouterr().err
 
 
 def state_of(folder):

@@ -357,12 +357,14 @@ def test_a_learner_that_there_is_not(capsys):
 
 def test_adapt_options_of_classifiers(protonet, support, tmp_path, capsys):
     output = ["--output", tmp_path / "adapted"]
+    alone = write_classes(tmp_path / "alone", "v", range(2))
     cases = [
         (["--task", '{"goal": [0, 0]}'], ["--task", "for policies", "--support"]),
         (["--support", support, "--task", "{}"], ["--task", "for policies"]),
         ([], ["--support is missing"]),
         (["--support", tmp_path / "nowhere"], ["--support: ", "nowhere", "no such folder"]),
         (["--support", support / "x"], ["--support: ", "no folders in it"]),
+        (["--support", alone], [f"--support {alone}", "one class, 'v'", "needs two"]),
         (["--support", support, "--query", tmp_path / "gone"], ["--query: ", "gone"]),
         (["--support", support, "--steps", "2"], ["protonet does not adapt by steps"]),
     ]
