@@ -22,7 +22,7 @@ from torch.nn import functional
 from metarl.core import MAML
 from metarl.fewshot import ArraySource, Episodes
 from metarl.fewshot.learner import Tasks
-from metarl.fewshot.maml import MAMLClassifier
+from metarl.fewshot.maml import HEAD, MAMLClassifier
 from metarl.fewshot.maml_configs import MAMLClassifierConfig
 from metarl.fewshot.network import HeadedNetwork
 from metarl.fewshot.samplers import FixedSampler
@@ -115,9 +115,8 @@ class Sides(NamedTuple):
         """Start a workload."""
         learner = make_learner(work, random_images(work.shape, num_classes=20, num_examples=20))
         network = learner.network
-        flat, rows = network.backbone.num_features, NUM_WAYS
-        conv4 = plain_conv4(work.shape[0], work.filters)
-        plain = nn.Sequential(*conv4, nn.Flatten(), nn.Linear(flat, rows))
+        head = nn.Linear(network.backbone.num_features, NUM_WAYS)
+        plain = nn.Sequential(*plain_conv4(work.shape[0], work.filters), nn.Flatten(), head)
         copy_weights(native_parameters(network), plain)
         return Sides(work, learner, plain, learner.prepared(learner.collect()[0]))
 
@@ -131,8 +130,8 @@ class Sides(NamedTuple):
 
 def native_parameters(network: HeadedNetwork) -> list[nn.Parameter]:
     """Our parameters in the order of :func:`compared`."""
-    own = [network.head_weight, network.head_bias]
-    return [*(p for p in network.parameters() if all(p is not one for one in own)), *own]
+    backbone = [p for name, p in network.named_parameters() if name not in HEAD]
+    return [*backbone, network.head_weight, network.head_bias]
 
 
 def native(sides: Sides) -> list[Tensor]:
@@ -231,7 +230,7 @@ def compare(work: Workload, pairs: int) -> list[harness.Row]:
 
 def main() -> None:
     """Check and time every row."""
-    pairs = 2 if harness.quick_asked(__doc__) else 15
+    pairs = 2 if harness.quick_asked(__doc__) else 10
     rows = [row for work in WORKLOADS for row in compare(work, pairs)]
     harness.report(rows)
     harness.print_use_of_machine(rows)

@@ -75,7 +75,7 @@ class Row:
 def quick_asked(description: str | None) -> bool:
     """Read the command line, ``[--quick]``, and set torch to one thread."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--quick", action="store_true", help="a rough answer in under a minute")
+    parser.add_argument("--quick", action="store_true", help="a rough answer in about a minute")
     options = parser.parse_args()
     torch.set_num_threads(1)
     return bool(options.quick)

@@ -55,6 +55,11 @@ def _episodes(run: FewShotRun, options: Evaluate) -> EpisodeConfig:
         "num_shots": options.num_shots,
         "num_queries": options.num_queries,
     }
+    if run.config.episodes.sampling == "variable" and any(asked.values()):
+        raise UserError(
+            "--num-ways, --num-shots and --num-queries: this run draws them anew for every episode "
+            "(--sampling variable)"
+        )
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     try:
         return replace(run.config.episodes, **given)

@@ -43,7 +43,8 @@ def read_datasets(config: DataConfig, device: torch.device) -> tuple[Dataset, ..
     try:
         loaded = load_data(config)
     except ValueError as error:
-        raise UserError(f"--data {config.data}: {error}") from error
+        named = str(error).startswith(config.data)  # a file's loader says which file
+        raise UserError(f"--data {error}" if named else f"--data {config.data}: {error}") from error
     for note in loaded.notes:
         say(note)
     return tuple(

@@ -48,7 +48,8 @@ def run_session(
     if ending is Ending.DIVERGED:
         raise UserError(
             "ten updates in a row had non-finite meta-gradients, so training stopped; the last "
-            f"good checkpoint is kept in {folder / 'checkpoints'}; try a smaller --inner-lr"
+            f"good checkpoint is kept in {folder / 'checkpoints'}; try a smaller step size "
+            "(--lr, or --inner-lr of learners that have one)"
         )
     if ending is not Ending.INTERRUPTED:
         evaluate()

@@ -73,4 +73,11 @@ class HeadedNetwork(nn.Module):
     def outputs(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
         """``[M, B, *shape]`` to ``[M, B, N]``."""
         features = self.features(params, x, num_reference)
+        if features.dtype == torch.bfloat16:  # class scores of a prototype head would lose in bf16
+            with torch.autocast(x.device.type, enabled=False):
+                return self._head(params, features.float())
+        return self._head(params, features)
+
+    @staticmethod
+    def _head(params: Params, features: Tensor) -> Tensor:
         return torch.baddbmm(params["head_bias"][:, None], features, params["head_weight"].mT)

@@ -86,6 +86,8 @@ class Classifier:
 def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
     """Read what ``metarl adapt`` saved; only tensors and plain data are unpickled.
 
+    A backbone given as ``module:Class`` is imported again, so such a file has to be trusted.
+
     Raises:
         ValueError: if the file is not a classifier of ours.
     """
