@@ -154,7 +154,7 @@ def fewshot_table(rows: list[dict[str, Any]]) -> str:
 
 
 def _number(value: float, percent: bool) -> str:
-    return f"{100 * value:.1f} %" if percent else f"{value:.3f}"
+    return f"{100 * value:.2f} %" if percent else f"{value:.3f}"
 
 
 def _figure(mean: float, bounds: list[float], percent: bool) -> str:
