@@ -138,7 +138,7 @@ def native(sides: Sides) -> list[Tensor]:
     """Ours: the meta-gradient as the learner takes it."""
     learner, episodes = sides.learner, sides.episodes
     learner.network.zero_grad()
-    for chunk in episodes.chunks(learner.config.task_chunk):
+    for chunk in episodes.chunks(learner.task_chunk):
         (learner.losses(chunk)[0].sum() / episodes.num_episodes).backward()
     return gradients(native_parameters(learner.network))
 

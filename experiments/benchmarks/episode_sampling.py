@@ -141,7 +141,6 @@ def sinusoid_learner() -> MAMLClassifier:
     config = MAMLClassifierConfig(
         head="free",
         meta_batch_size=sinusoid_maml.NUM_TASKS,
-        task_chunk=0,
         inner_lr=sinusoid_maml.INNER_LR,
         num_inner_steps=1,
     )
