@@ -26,9 +26,16 @@ REPRODUCED = {
     "protonet": ("users of jakesnell/prototypical-networks #2, #5", (0.984, 0.996, 0.949, 0.986)),
 }
 SETTINGS = {"5w1s": 0, "5w5s": 1, "20w1s": 2, "20w5s": 3}
+MAML = ["maml", "--head", "free", "--num-inner-steps", "1", "--num-test-steps", "3"]
+MAML_TRAINING = ["--inner-lr", "0.5", "--meta-batch-size", "8", "--lr", "0.003"]
 RUNS = {
     "protonet-1shot": ([*PROTONET, "--num-shots", "1"], 6000, ("5w1s", "20w1s")),
     "protonet-5shot": ([*PROTONET, "--num-shots", "5"], 2500, ("5w5s", "20w5s")),
+    "maml-5w1s": (
+        [*MAML, *MAML_TRAINING, "--num-shots", "1", "--train-queries", "5"],
+        4000,
+        ("5w1s",),
+    ),
 }
 
 

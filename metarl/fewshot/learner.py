@@ -22,7 +22,7 @@ from metarl.types import Metrics
 
 NormMode = Literal["transductive", "inductive"]
 Precision = Literal["float32", "bf16"]
-EVALUATED_AT_ONCE = 32  # episodes, unless fewer are differentiated at once
+DRAWN_AT_ONCE = 32  # test episodes in memory; the same on every device, so that draws are too
 Fitted = dict[str, Tensor]
 """A classifier of each task, as tensors ``[M, ...]`` by name."""
 
@@ -48,7 +48,8 @@ class FewShotConfig:
     augmentation: Augmentation = "none"
     """Random changes of train images: small affine maps (characters), or mirroring and shifts."""
     precision: Precision = "float32"
-    """bf16 runs the networks under autocast; parameters stay float32."""
+    """bf16 runs the networks under autocast; parameters stay float32. Second-order meta-gradients
+    lose much of their direction by it."""
 
     def __post_init__(self) -> None:
         if self.meta_batch_size < 1:
@@ -243,8 +244,9 @@ class FewShotLearner(ABC):
         """
         self.network.eval()
         figures = []
-        for batch in sampler.sample(num_episodes, generator):
-            for chunk in batch.chunks(self.task_chunk or EVALUATED_AT_ONCE):
+        for start in range(0, num_episodes, DRAWN_AT_ONCE):
+            batches = sampler.sample(min(DRAWN_AT_ONCE, num_episodes - start), generator)
+            for chunk in (chunk for batch in batches for chunk in batch.chunks(self.task_chunk)):
                 figures.append(self._curve(self.prepared(chunk), num_steps))
         return torch.cat(figures, 1)
 

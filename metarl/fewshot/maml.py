@@ -97,26 +97,28 @@ class MAMLClassifier(FewShotLearner):
     def _accumulate(self, batches: Sequence[Episodes]) -> tuple[float, float]:
         if self._compiled is None:
             return super()._accumulate(batches)
+        total = sum(batch.num_episodes for batch in batches)
         losses, figures = [], []
-        for batch in batches:
-            episodes = self.augmented(self.prepared(batch))
-            theta = {name: value.detach() for name, value in self._theta().items()}
-            gradients, (loss, outputs) = self._compiled(theta, episodes, self._step_weights())
-            for name, value in self._theta().items():
-                gradient = gradients[name] / len(batches)
+        theta = self._theta()
+        values = {name: value.detach() for name, value in theta.items()}
+        for chunk in (chunk for batch in batches for chunk in batch.chunks(self.task_chunk)):
+            episodes = self.augmented(self.prepared(chunk))
+            gradients, (loss, outputs) = self._compiled(values, episodes, self._step_weights())
+            for name, value in theta.items():
+                gradient = gradients[name] / total
                 value.grad = gradient if value.grad is None else value.grad + gradient
             losses.append(loss)
             figures.append(score(outputs, episodes))
         return float(torch.cat(losses).mean()), float(torch.cat(figures).mean())
 
     def _meta_gradient(self, theta: Params, episodes: Episodes, weights: Tensor | None) -> Any:
-        """Gradient of the mean loss, the losses and the outputs; what is compiled."""
+        """Gradient of the sum of the losses, the losses and the outputs; what is compiled."""
 
-        def mean_loss(theta: Params) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        def total_loss(theta: Params) -> tuple[Tensor, tuple[Tensor, Tensor]]:
             losses, outputs = self._losses(theta, episodes, weights)
-            return losses.mean(), (losses, outputs)
+            return losses.sum(), (losses, outputs)
 
-        return torch.func.grad(mean_loss, has_aux=True)(theta)
+        return torch.func.grad(total_loss, has_aux=True)(theta)
 
     def _theta(self) -> Params:
         """Everything that is meta-learned, by name."""

@@ -47,6 +47,8 @@ class MAMLClassifierConfig(FewShotConfig):
         for name in ("num_inner_steps", "num_test_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.compile and self.precision == "bf16":
+            raise ValueError("compile is in float32; leave out compile or precision bf16")
         if self.multi_step_iterations < 0:
             raise ValueError(
                 f"multi_step_iterations must be at least 0, got {self.multi_step_iterations}"
