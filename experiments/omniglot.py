@@ -30,7 +30,11 @@ MAML = ["maml", "--head", "free", "--num-inner-steps", "1", "--num-test-steps", 
 MAML_TRAINING = ["--inner-lr", "0.5", "--meta-batch-size", "8", "--lr", "0.003"]
 RUNS = {
     "protonet-1shot": ([*PROTONET, "--num-shots", "1"], 6000, ("5w1s", "20w1s")),
-    "protonet-5shot": ([*PROTONET, "--num-shots", "5"], 2500, ("5w5s", "20w5s")),
+    "protonet-5shot": (
+        [*PROTONET, "--augmentation", "affine", "--num-shots", "5"],
+        4500,
+        ("5w5s", "20w5s"),
+    ),
     "maml-5w1s": (
         [*MAML, *MAML_TRAINING, "--num-shots", "1", "--train-queries", "5"],
         4000,

@@ -74,10 +74,8 @@ def pooled_moments(x: Tensor, num_reference: int | None = None) -> tuple[Tensor,
 
 def moments(x: Tensor, num_reference: int | None = None) -> Moments:
     """Mean and biased variance of every channel over ``x[:num_reference]``, ``[B, C, H, W]``."""
-    reference = x[:num_reference]
-    mean = _mean_over_positions(reference)
-    variance = _mean_over_positions((reference - _column(mean)).square())
-    return Moments(mean, variance)
+    count = x.shape[0] if num_reference is None else num_reference
+    return Moments(*_Moments.apply(x, count))  # type: ignore[no-untyped-call]
 
 
 def normalise(x: Tensor, stats: Moments, scale: Tensor, shift: Tensor) -> Tensor:
@@ -113,7 +111,63 @@ def _autocasts(device_type: str) -> bool:
 def _raw_moments(x: Tensor) -> Moments:
     if x.device.type == "cpu" and x.dtype != torch.bfloat16:  # one pass, not three
         return Moments(*torch.ops.aten.batch_norm_update_stats(x, None, None, 0.0))
-    return moments(x)
+    mean = _mean_over_positions(x)
+    return Moments(mean, _mean_over_positions((x - _column(mean)).square()))
+
+
+class _Moments(Function):
+    """x -> mean(x), variance(x); differentiable twice."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        mean, variance = _raw_moments(x[:count])
+        ctx.save_for_backward(x, mean)
+        ctx.count = count
+        return mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, mean: Tensor, variance: Tensor) -> Any:
+        x, centre = ctx.saved_tensors
+        gradient = _MomentsGradient.apply(mean, variance, x, centre, ctx.count)  # type: ignore[no-untyped-call]
+        return gradient, None
+
+
+class _MomentsGradient(Function):
+    """Gradient with respect to x: dx = dμ / n + 2 dσ² (x - μ) / n, for the reference examples.
+
+    x is centred first: where a variance is next to nothing, its gradient is huge, and what
+    rounding leaves of x - μ would be, too.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, mean: Tensor, variance: Tensor, x: Tensor, centre: Tensor, count: int
+    ) -> Tensor:
+        centred = x[:count] - _column(centre)
+        ctx.save_for_backward(variance, centred)
+        ctx.size = x.shape[0]
+        num_values = centred.numel() // centred.shape[1]
+        slope = _column(variance * (2 / num_values))
+        gradient = torch.addcmul(_column(mean / num_values), centred, slope)
+        return _padded(gradient.to(x.dtype), ctx.size)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, tangent: Tensor) -> Any:
+        variance, centred = ctx.saved_tensors
+        reference = _channels_last(tangent)[: len(centred)]
+        mean = _mean_over_positions(reference)
+        slope = variance * (2 / (centred.numel() // centred.shape[1]))
+        to_variance = 2 * _mean_over_positions(reference * centred)
+        to_x = torch.addcmul(_column(-slope * mean), reference, _column(slope))
+        return mean, to_variance, _padded(to_x.to(tangent.dtype), ctx.size), None, None
+
+
+def _padded(x: Tensor, size: int) -> Tensor:
+    """``x`` with examples of zeros behind it, up to ``size``."""
+    if len(x) == size:
+        return x
+    return torch.cat([x, x.new_zeros(size - len(x), *x.shape[1:])])
 
 
 class _PooledMoments(Function):

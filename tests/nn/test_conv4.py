@@ -161,6 +161,18 @@ def test_derivatives_of_pooled_moments(size: tuple[int, int], num_reference: int
     x = draw(0, 3, 2, *size).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: pooled(x, num_reference), (x,))
     assert torch.autograd.gradgradcheck(lambda x: pooled(x, num_reference), (x,), fast_mode=True)
+    assert torch.autograd.gradcheck(lambda x: tuple(moments(x, num_reference)), (x,))
+    assert torch.autograd.gradgradcheck(lambda x: tuple(moments(x, num_reference)), (x,))
+
+
+def test_moments_in_bf16_have_gradients_in_bf16() -> None:
+    x = draw(0, 8, 3, 6, 6).bfloat16().requires_grad_()
+    for count in (None, 2):
+        (gradient,) = torch.autograd.grad(moments(x, count).variance.sum(), x)
+        assert gradient.dtype == torch.bfloat16
+        full = x.detach().float().requires_grad_()
+        (expected,) = torch.autograd.grad(moments(full, count).variance.sum(), full)
+        torch.testing.assert_close(gradient.float(), expected, rtol=2e-2, atol=1e-4)
 
 
 def test_moments_in_bf16_are_taken_in_full() -> None:
