@@ -16,7 +16,7 @@ import tyro
 from results import fewshot_row, save
 from runner import evaluated, trained
 
-COMMON = ["--data", "omniglot", "--trainval", "--eval-every", "500", "--checkpoint-every", "100"]
+COMMON = ["--data", "omniglot", "--trainval", "--eval-every", "1000", "--checkpoint-every", "200"]
 PROTONET = ["protonet", "--train-ways", "60", "--train-queries", "5"]
 PAPERS = {
     "protonet": ("Snell et al. 2017", (0.988, 0.997, 0.960, 0.989)),
@@ -26,8 +26,8 @@ REPRODUCED = {
     "protonet": ("users of jakesnell/prototypical-networks #2, #5", (0.984, 0.996, 0.949, 0.986)),
 }
 SETTINGS = {"5w1s": 0, "5w5s": 1, "20w1s": 2, "20w5s": 3}
-MAML = ["maml", "--head", "free", "--num-inner-steps", "1", "--num-test-steps", "3"]
-MAML_TRAINING = ["--inner-lr", "0.5", "--meta-batch-size", "8", "--lr", "0.003"]
+MAML = ["maml", "--head", "free", "--downsample", "stride", "--num-inner-steps", "1"]
+MAML_TRAINING = ["--num-test-steps", "3", "--inner-lr", "0.5", "--lr", "0.003"]
 RUNS = {
     "protonet-1shot": ([*PROTONET, "--num-shots", "1"], 6000, ("5w1s", "20w1s")),
     "protonet-5shot": (
@@ -37,8 +37,13 @@ RUNS = {
     ),
     "maml-5w1s": (
         [*MAML, *MAML_TRAINING, "--num-shots", "1", "--train-queries", "5"],
-        4000,
+        24000,
         ("5w1s",),
+    ),
+    "maml-5w5s": (
+        [*MAML, *MAML_TRAINING, "--num-shots", "5", "--train-queries", "5"],
+        11000,
+        ("5w5s",),
     ),
 }
 
