@@ -31,11 +31,12 @@ class Plan(NamedTuple):
 
 METRIC = Plan(["--train-ways", "40", "--train-queries", "5"], {"5w1s": 500, "5w5s": 300})
 SMALL = ["--filters", "32", "--downsample", "stride"]
+FAST = ["--train-queries", "5", "--lr", "0.003"]
 GRADIENT = Plan(
-    [*SMALL, "--num-inner-steps", "3", "--train-queries", "5", "--lr", "0.003"],
-    {"5w1s": 800, "5w5s": 400, "20w1s": 400},
+    [*SMALL, *FAST, "--num-inner-steps", "3", "--num-test-steps", "5"],
+    {"5w1s": 600, "5w5s": 300, "20w1s": 300},
 )
-ONE_STEP = GRADIENT._replace(options=[*SMALL, "--train-queries", "5", "--lr", "0.003"])
+ONE_STEP = GRADIENT._replace(options=[*SMALL, *FAST])
 PRETRAINED = Plan([], {"5w1s": 1500})
 PLANS = {
     "protonet": METRIC,
@@ -48,7 +49,7 @@ PLANS = {
     "proto-maml": GRADIENT,
     "reptile": Plan(
         [*SMALL, "--train-shots", "10", "--train-queries", "5", "--inner-batch-size", "20"],
-        {"5w1s": 1000, "20w1s": 600},
+        {"5w1s": 800, "20w1s": 400},
     ),
     "baseline": PRETRAINED,
     "baseline++": PRETRAINED,
