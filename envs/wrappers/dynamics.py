@@ -116,8 +116,9 @@ class _Change:
         self.field = spec.field
         self.distribution = spec.distribution
         self._absolute = spec.absolute
-        if self.field not in (known := parameters.names()):
-            raise ValueError(f"there is no field {self.field!r}; there are {', '.join(known)}")
+        if self.field not in parameters.names:
+            known = ", ".join(parameters.names)
+            raise ValueError(f"there is no field {self.field!r}; there are {known}")
         nominal = parameters.read(self.field)
         self.rows = self._find(spec.names, parameters, nominal)
         self._check_shape(nominal[self.rows].shape)

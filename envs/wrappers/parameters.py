@@ -51,9 +51,8 @@ KINDS = {
 class Parameters(Protocol):
     """Numbers of an environment by name."""
 
-    def names(self) -> list[str]:
-        """The names there are, sorted."""
-        ...
+    names: list[str]
+    """The names there are, sorted."""
 
     def row_names(self, name: str) -> list[str]:
         """The object that each row belongs to; empty where rows have no names."""
@@ -87,11 +86,9 @@ class ModelFields:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-
-    def names(self) -> list[str]:
-        """Fields with a row an object, nothing that follows from others."""
-        fields = [name for name in dir(self._model) if self._is_field(name)]
-        return sorted([*fields, *OPTIONS])
+        # kept, as making it costs hundreds of times what mj_setConst does
+        self._scratch = mujoco.MjData(model)
+        self.names = sorted([*filter(self._is_field, dir(model)), *OPTIONS])
 
     def row_names(self, name: str) -> list[str]:
         """Names of bodies, geoms, joints, ...; the joint's for each of its degrees of freedom."""
@@ -107,7 +104,7 @@ class ModelFields:
         return np.array(getattr(self._owner(name), name), np.float64)
 
     def write(self, name: str, value: Array) -> None:
-        """Set in place."""
+        """Set it in the model."""
         owner = self._owner(name)
         if value.ndim:
             getattr(owner, name)[...] = value
@@ -116,7 +113,7 @@ class ModelFields:
 
     def recompute(self) -> None:
         """``mj_setConst``, on data of its own: the simulation's state stays as it is."""
-        mujoco.mj_setConst(self._model, mujoco.MjData(self._model))
+        mujoco.mj_setConst(self._model, self._scratch)
 
     def belong_to(self, env: Any) -> bool:
         """Whether the environment still simulates this model."""
@@ -126,6 +123,7 @@ class ModelFields:
         return self._model.opt if name in OPTIONS else self._model
 
     def _is_field(self, name: str) -> bool:
+        # has a row for each object, and does not follow from other fields
         if name.split("_")[0] not in KINDS or name in DERIVED:
             return False
         value = getattr(self._model, name)
@@ -137,11 +135,8 @@ class Attributes:
 
     def __init__(self, env: Any) -> None:
         self._env = env
-
-    def names(self) -> list[str]:
-        """Attributes that are numbers or float arrays."""
-        attributes = {**vars(type(self._env)), **vars(self._env)}
-        return sorted(
+        attributes = {**vars(type(env)), **vars(env)}
+        self.names = sorted(
             name
             for name, value in attributes.items()
             if not name.startswith("_") and _is_numeric(value)
