@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
@@ -26,7 +26,8 @@ class TaskWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs, ABC):
         parts: distributions of this wrapper's entries of the task, by name.
         task: the task to start with, all entries; by default drawn from the train part.
         hide: indices of observation entries to leave out, as they give the task away.
-        observe: whether this wrapper's entries are appended to the observation.
+        observe: whether this wrapper's entries are appended to the observation, in the order of
+            ``task_space``.
     """
 
     def __init__(
@@ -56,6 +57,16 @@ class TaskWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs, ABC):
     def _apply(self, task: Task) -> None:
         """Make the environment do this wrapper's entries of the task."""
 
+    @abstractmethod
+    def _after_reset(self, observation: Any) -> None:
+        """What the wrapper has to do between a reset and its first step."""
+
+    def _reward_of(
+        self, action: Any, observation: Any, info: dict[str, Any], reward: SupportsFloat
+    ) -> SupportsFloat:
+        """The reward of a step that led to ``observation``; by default the environment's own."""
+        return reward
+
     @property
     def task(self) -> Task:
         """The current task; it stays through resets until set again."""
@@ -76,13 +87,17 @@ class TaskWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs, ABC):
     ) -> tuple[Any, dict[str, Any]]:
         """Start in the current task."""
         observation, info = self.env.reset(seed=seed, options=options)
+        self._after_reset(observation)
         return self._view(observation, self._task), info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Advance by one step."""
-        self._check(action)
+        # MuJoCo takes all controls as zero where one is NaN, and says so in a log file only
+        if isinstance(self.action_space, spaces.Box) and np.isnan(action).any():
+            raise ValueError(f"action {np.asarray(action).tolist()} has NaN; it must be numbers")
         observation, reward, terminated, truncated, info = self.env.step(action)
-        return self._view(observation, self._task), float(reward), terminated, truncated, info
+        reward = float(self._reward_of(action, observation, info, reward))
+        return self._view(observation, self._task), reward, terminated, truncated, info
 
     @property
     def spec(self) -> EnvSpec | None:  # type: ignore[override] # a property in gymnasium's, too
@@ -94,11 +109,6 @@ class TaskWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs, ABC):
         if self.unwrapped.spec is not self._spec_of_wrapped:
             return self.env.spec
         return super().spec
-
-    def _check(self, action: Any) -> None:
-        # MuJoCo takes all controls as zero where one is NaN, and says so in a log file only
-        if isinstance(self.action_space, spaces.Box) and np.isnan(action).any():
-            raise ValueError(f"action {np.asarray(action).tolist()} has NaN; it must be numbers")
 
     def _first_task(self, own: Product) -> Task:
         inner = self.env.get_wrapper_attr("task") if self._has_inner_tasks else {}

@@ -54,7 +54,8 @@ class RandomDynamics(TaskWrapper):
         fields: entries of the task by name. A distribution alone multiplies the field of that
             name; a :class:`DynamicsField` says more.
         recompute: called with the unwrapped environment after each change.
-        observe_dynamics: whether to append the task to the observation, as oracles need it.
+        observe_dynamics: whether to append these entries of the task to the observation, in the
+            order of ``task_space``, as oracles need it.
         task: the task to start with; by default one from the train part.
     """
 
@@ -95,17 +96,12 @@ class RandomDynamics(TaskWrapper):
         if self._recompute is not None:
             self._recompute(self.unwrapped)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Start in the current task."""
-        result = super().reset(seed=seed, options=options)
+    def _after_reset(self, observation: Any) -> None:
         if not self._parameters.belong_to(self.unwrapped):
             raise ValueError(
                 "the environment made a new MuJoCo model in reset; RandomDynamics needs one model "
                 "for the environment's lifetime"
             )
-        return result
 
 
 class _Change:

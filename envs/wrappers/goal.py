@@ -70,26 +70,20 @@ class RandomGoal(TaskWrapper):
         if self._set_goal is not None:
             self._set_goal(self.unwrapped, task["goal"])
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Start; the goal is put back, as a reset may have moved it."""
-        observation, info = self.env.reset(seed=seed, options=options)
+    def _after_reset(self, observation: Any) -> None:
         self._apply(self._task)
         self._remember(observation)
-        return self._view(observation, self._task), info
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Advance; the reward is of this goal."""
-        self._check(action)
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        if self._reward is not None:
-            goal = self._task["goal"]
-            reward = self._reward(self._observation, action, observation, info, goal)
-            self._remember(observation)
-        return self._view(observation, self._task), float(reward), terminated, truncated, info
+    def _reward_of(
+        self, action: Any, observation: Any, info: dict[str, Any], reward: SupportsFloat
+    ) -> SupportsFloat:
+        if self._reward is None:
+            return reward
+        reward = self._reward(self._previous, action, observation, info, self._task["goal"])
+        self._remember(observation)
+        return reward
 
     def _remember(self, observation: Any) -> None:
         # a copy, because some environments write each observation into the same array
         if self._reward is not None:
-            self._observation = copy.deepcopy(observation)
+            self._previous = copy.deepcopy(observation)
