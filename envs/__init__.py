@@ -14,12 +14,14 @@ from envs.family import Family, FamilyEnv, FamilyVectorEnv
 from envs.point import PointCorners, PointGoal, PointGoalSparse
 from envs.tasks import Choice, Disk, Distribution, LogUniform, Product, Uniform, validate_task
 from envs.vector import TaskVectorEnv
+from envs.wrappers import DynamicsField, RandomDynamics, RandomGoal, Trial
 
 __all__ = [
     "FAMILIES",
     "Choice",
     "Disk",
     "Distribution",
+    "DynamicsField",
     "Family",
     "FamilyEnv",
     "FamilyVectorEnv",
@@ -28,7 +30,10 @@ __all__ = [
     "PointGoal",
     "PointGoalSparse",
     "Product",
+    "RandomDynamics",
+    "RandomGoal",
     "TaskVectorEnv",
+    "Trial",
     "Uniform",
     "validate_task",
 ]
