@@ -8,13 +8,14 @@ from metarl.train.checkpoint import (
     save_checkpoint,
 )
 from metarl.train.runtime import DeviceName, keep_freed_memory, resolve_device
-from metarl.train.trainer import Ending, Learner, Progress, Schedule, Trainer
+from metarl.train.trainer import Ending, Films, Learner, Progress, Schedule, Trainer
 from metarl.train.writer import MetricsWriter
 
 __all__ = [
     "CheckpointError",
     "DeviceName",
     "Ending",
+    "Films",
     "Learner",
     "MetricsWriter",
     "Progress",
