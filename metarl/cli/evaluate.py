@@ -96,6 +96,7 @@ def evaluate(options: Evaluate) -> int:
     distribution = sampler.env.get_attr("task_distribution")[0]
     figures = {
         **_figures(run, curve, options.seed),
+        "tasks": _plain_tasks(sampler),
         "held_out": bool(distribution.disjoint),
         "inner_lr": step_sizes,
         "trajectories": num_trajectories,
@@ -195,6 +196,12 @@ def _figures(run: Run, curve: AdaptationCurve, seed: int) -> dict[str, Any]:
         "iqm_ci95": curve.iqm_ci95.tolist(),
         "env_steps": run.learner.env_steps,
     }
+
+
+def _plain_tasks(sampler: Sampler) -> list[dict[str, Any]]:
+    """The sampler's tasks as JSON has them."""
+    tasks = sampler.env.get_attr("task")[:: sampler.num_trajectories]
+    return [{name: np.asarray(value).tolist() for name, value in task.items()} for task in tasks]
 
 
 def _interval(bounds: Any) -> str:

@@ -107,6 +107,7 @@ def test_evaluate_writes_the_contract(run, tmp_path, capsys):
         assert low <= mean <= high
     assert 0 < figures["env_steps"] <= 3 * 2 * 3 * 4 * 10
     assert figures["inner_lr"] == [0.5, 0.25]
+    assert [np.shape(task["goal"]) for task in figures["tasks"]] == [(2,)] * 5
     assert figures == json.loads((run / "evaluation.json").read_text())
     assert "mean return" in capsys.readouterr().out
 
