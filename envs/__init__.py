@@ -47,6 +47,14 @@ POINT_FAMILIES: dict[str, tuple[type[Any], int]] = {
 MUJOCO_FAMILIES = {
     "metarl/HalfCheetahDir-v0": 100,
     "metarl/HalfCheetahVel-v0": 200,
+    "metarl/AntDir-v0": 200,
+    "metarl/AntVel-v0": 200,
+    "metarl/AntGoal-v0": 200,
+    "metarl/HumanoidDir-v0": 200,
+    "metarl/HalfCheetahRandParams-v0": 200,
+    "metarl/Walker2DRandParams-v0": 200,
+    "metarl/HopperRandParams-v0": 200,
+    "metarl/AntRandParams-v0": 200,
 }
 """Environment id to time limit; their code is imported when the first one is made."""
 

@@ -78,7 +78,7 @@ class TaskVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]], ABC):
     def _observe(self) -> NDArray[Any]:
         """Fresh observations of every environment, not views of the state."""
 
-    def _change_tasks(self, rows: NDArray[np.bool_], tasks: Task) -> None:  # noqa: B027
+    def _change_tasks(self, rows: NDArray[np.bool_], tasks: Task) -> None:
         """The chosen environments get these tasks, a batch of ``rows.sum()``: for new bodies."""
 
     @property

@@ -78,12 +78,12 @@ class Step(NamedTuple):
 
 
 def forward_position(physics: Physics) -> Array:
-    """x of the root, ``[N]``."""
+    """The root's x, ``[N]``."""
     return physics.qpos[:, 0]
 
 
 def planar_position(physics: Physics) -> Array:
-    """(x, y) of the root, ``[N, 2]``."""
+    """The root's (x, y), ``[N, 2]``."""
     return physics.qpos[:, :2]
 
 

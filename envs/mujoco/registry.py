@@ -7,14 +7,30 @@ from typing import Any
 from gymnasium.vector import AutoresetMode
 from numpy.typing import ArrayLike
 
+from envs.mujoco.ant import ant_dir, ant_goal, ant_vel
 from envs.mujoco.engine import MujocoVectorEnv
 from envs.mujoco.family import MujocoFamily
 from envs.mujoco.half_cheetah import half_cheetah_dir, half_cheetah_vel
+from envs.mujoco.humanoid import humanoid_dir
+from envs.mujoco.rand_params import (
+    ant_rand_params,
+    half_cheetah_rand_params,
+    hopper_rand_params,
+    walker_2d_rand_params,
+)
 from envs.single import SingleTaskEnv
 
 FAMILIES = {
     "HalfCheetahDir": half_cheetah_dir,
     "HalfCheetahVel": half_cheetah_vel,
+    "AntDir": ant_dir,
+    "AntVel": ant_vel,
+    "AntGoal": ant_goal,
+    "HumanoidDir": humanoid_dir,
+    "HalfCheetahRandParams": half_cheetah_rand_params,
+    "Walker2DRandParams": walker_2d_rand_params,
+    "HopperRandParams": hopper_rand_params,
+    "AntRandParams": ant_rand_params,
 }
 """Name, as in ``metarl/<name>-v0``, to the function that declares the family."""
 
