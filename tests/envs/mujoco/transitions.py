@@ -1,4 +1,4 @@
-"""Batches of MuJoCo environments stepped with random actions, for tests written from a table."""
+"""MuJoCo environments and what happens in them under random actions, for the tests here."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from envs import SingleTaskEnv
 from envs.mujoco.engine import MujocoVectorEnv
 from envs.mujoco.family import MujocoFamily, Physics
 
@@ -82,3 +83,21 @@ def ends(family: MujocoFamily, **changes: Array) -> list[bool]:
         (qvel if name.startswith("v") else qpos)[:, int(name[1:])] = values
     ended: list[bool] = family.terminated(Physics(qpos, qvel, {})).tolist()
     return ended
+
+
+def batch_of(env_id: str, num_envs: int, **options: Any) -> MujocoVectorEnv:
+    env = gym.make_vec(env_id, num_envs=num_envs, num_threads=1, **options)
+    assert isinstance(env, MujocoVectorEnv)
+    return env
+
+
+def single(env_id: str, **options: Any) -> SingleTaskEnv:
+    env = gym.make(env_id, **options).unwrapped
+    assert isinstance(env, SingleTaskEnv)
+    return env
+
+
+def random_actions(env: MujocoVectorEnv, num: int, seed: int = 0) -> np.ndarray:
+    space, rng = env.single_action_space, np.random.default_rng(seed)
+    shape = (num, env.num_envs, *space.shape)
+    return rng.uniform(space.low, space.high, shape).astype(np.float32)
