@@ -131,8 +131,7 @@ class MujocoVectorEnv(TaskVectorEnv):
         except SimulationError as error:
             diverged[error.ids] = True
         # MuJoCo resets an unstable simulation by itself and counts that in its warnings
-        if (self._unstable.sum(1) != self._num_unstable).any():
-            diverged |= self._unstable.sum(1) != self._num_unstable
+        diverged |= self._unstable.sum(1) != self._num_unstable
         if not max(np.abs(part).max() for part in self.physics[:2]) < _MAX_STATE:
             calm = [(np.abs(part) < _MAX_STATE).all(1) for part in self.physics[:2]]
             diverged |= ~(calm[0] & calm[1])
