@@ -106,7 +106,17 @@ def test_new_bodies_go_only_to_environments_with_new_tasks() -> None:
     masses, qpos = env.batch.expanded("body_mass").copy(), env.physics.qpos.copy()
     tasks = {name: values.copy() for name, values in env.tasks.items()}
     tasks["body_mass"][2] = 2.0
+    recomputed: list[np.ndarray] = []
+    set_const = env.batch.set_const
+
+    def watch(rows: np.ndarray) -> None:
+        recomputed.append(rows)
+        set_const(rows)
+
+    env.batch.set_const = watch
     env.set_tasks(tasks)
+    env.set_tasks(tasks)
+    assert [rows.tolist() for rows in recomputed] == [[False, False, True, False]]
     changed = (env.batch.expanded("body_mass") != masses).any(1)
     assert changed.tolist() == [False, False, True, False]
     subtree = env.batch.expanded("body_subtreemass")[2, 0]

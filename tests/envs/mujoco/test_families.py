@@ -112,6 +112,15 @@ def test_ant_vel() -> None:
     assert FAMILIES["metarl/AntVel-v0"] == 200
 
 
+def test_a_reset_forgets_contact_forces() -> None:
+    """There are none before the first step, as in gymnasium."""
+    env = make_vec("AntVel")
+    observations, _ = env.reset(seed=0)
+    while not observations[:, 29:113].any(1).all():
+        observations, *_ = env.step(np.zeros((NUM_ENVS, 8), np.float32))
+    assert not env.reset()[0][:, 29:113].any()
+
+
 def test_ant_torso_rotation_is_that_of_its_quaternion() -> None:
     """After a reset it is exact; after steps it lags by 0.01 s, as everything derived does."""
     env = make_vec("AntVel")
