@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from envs.tasks import Task, unstack, validate_task
@@ -47,6 +48,6 @@ class SingleTaskEnv(gym.Env[NDArray[Any], NDArray[Any]]):
 
     def step(self, action: NDArray[Any]) -> tuple[NDArray[Any], float, bool, bool, dict[str, Any]]:
         """Advance by one step."""
-        observations, rewards, terminations, _, info = self.batch.step(action[None])
-        facts = {name: values[0] for name, values in info.items()}
+        observations, rewards, terminations, _, info = self.batch.step(np.asarray(action)[None])
+        facts = {name: values[0].item() for name, values in info.items()}
         return observations[0], float(rewards[0]), bool(terminations[0]), False, facts

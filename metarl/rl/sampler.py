@@ -144,7 +144,7 @@ class Sampler:
                 ended = alive & (terminated | truncated)
                 if ended.any():
                     final[ended] = raw[ended]
-                    diverged |= ended & info.get("diverged", False)
+                    diverged |= ended & np.asarray(info.get("diverged", False), bool)
                     alive = alive & ~ended
                     if not alive.any():
                         break

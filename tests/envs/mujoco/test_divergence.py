@@ -90,4 +90,5 @@ def test_a_diverged_single_environment_says_so() -> None:
     env.batch.physics.qvel[0] = np.nan
     observation, reward, terminated, truncated, info = env.step(np.zeros(6, np.float32))
     assert (reward, terminated, truncated, info) == (0.0, True, False, {"diverged": True})
+    assert type(info["diverged"]) is bool  # of which gymnasium's vector environments make arrays
     assert np.isfinite(observation).all()
