@@ -2,7 +2,7 @@
 
 ``import envs`` registers the families with gymnasium. ``gymnasium.make(id)`` gives the single
 environment, ``gymnasium.make_vec(id, num_envs=...)`` the batched one. The ids are the keys of
-:data:`FAMILIES`. MuJoCo is imported when one of its families is made, not before.
+:data:`FAMILIES`. Models are compiled when a MuJoCo family is made, not before.
 """
 
 from functools import partial
@@ -15,6 +15,7 @@ from envs.point import PointCorners, PointGoal, PointGoalSparse
 from envs.single import SingleTaskEnv
 from envs.tasks import Choice, Disk, Distribution, LogUniform, Product, Uniform, validate_task
 from envs.vector import TaskVectorEnv
+from envs.wrappers import DynamicsField, RandomDynamics, RandomGoal, Trial
 
 __all__ = [
     "FAMILIES",
@@ -23,6 +24,7 @@ __all__ = [
     "Choice",
     "Disk",
     "Distribution",
+    "DynamicsField",
     "Family",
     "FamilyEnv",
     "FamilyVectorEnv",
@@ -31,8 +33,11 @@ __all__ = [
     "PointGoal",
     "PointGoalSparse",
     "Product",
+    "RandomDynamics",
+    "RandomGoal",
     "SingleTaskEnv",
     "TaskVectorEnv",
+    "Trial",
     "Uniform",
     "validate_task",
 ]

@@ -8,8 +8,10 @@ Every tensor of this package is described by the letters of its axes:
 """
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 Params = dict[str, Tensor]
@@ -17,6 +19,16 @@ Params = dict[str, Tensor]
 
 Metrics = dict[str, float]
 """Numbers a learner reports, by TensorBoard key."""
+
+
+class Video(NamedTuple):
+    """Moving pictures."""
+
+    frames: NDArray[np.uint8]
+    """``[T, height, width, 3]``, RGB."""
+    fps: float
+    """Frames a second."""
+
 
 BatchT = TypeVar("BatchT")
 """Whatever a loss consumes; every tensor in it leads with the task axis ``M``."""

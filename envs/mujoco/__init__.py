@@ -1,6 +1,6 @@
 """MuJoCo task families on ``mujoco.batch``: thousands of robots, each with a task of its own.
 
-Importing this package needs MuJoCo; ``import envs`` does not import it. A family is a
+``import envs`` does not import this package; making one of its families does. A family is a
 :class:`~envs.mujoco.family.MujocoFamily`, a declaration of a few lines
 (:mod:`envs.mujoco.half_cheetah` and its neighbours); :class:`~envs.mujoco.engine.MujocoVectorEnv`
 runs it.

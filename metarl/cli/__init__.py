@@ -27,6 +27,7 @@ from metarl.cli.fewshot_evaluate import evaluate_fewshot
 from metarl.cli.train import Resume, Train, resume, train
 from metarl.fewshot.build import FEWSHOT_LEARNERS
 from metarl.fewshot.source import DamagedDataError
+from metarl.train import keep_freed_memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,7 @@ def _run(command: Any) -> int:
     if isinstance(command, Envs):
         print_families(Console(width=None if Console().is_terminal else 140))
         return 0
+    keep_freed_memory()
     starts: dict[type[Any], Any] = {Train: train, FewShot: fewshot}
     on_runs: dict[type[Any], tuple[Any, Any]] = {
         Resume: (resume, resume_fewshot),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
@@ -15,10 +16,10 @@ from metarl.cli.evaluate import (
     planar_paths,
     write_json,
 )
-from metarl.cli.runs import MAX_SEED, load_run, make_policy, make_sampler, parse_json, policy_spec
-from metarl.core import select
-from metarl.report import draw_paths
-from metarl.rl import Actor
+from metarl.cli.film import Camera, film_adaptation
+from metarl.cli.runs import MAX_SEED, load_run, make_actor, make_sampler, parse_json
+from metarl.core import parameters_of, select
+from metarl.report import draw_paths, write_mp4
 from metarl.train import DeviceName
 
 
@@ -42,6 +43,8 @@ class Adapt:
     """Adaptation steps; 3, and a classifier's own, by default."""
     trajectories: int | None = None
     """Policies: trajectories a step, 40 by default."""
+    video: Path | None = None
+    """Policies: an .mp4 file that shows the task before and after adaptation, mean actions."""
     seed: int = 0
     """Draws the noise."""
     device: DeviceName | None = None
@@ -52,17 +55,15 @@ class Adapt:
             raise ValueError(f"steps must be at least 1, got {self.steps}")
         if self.trajectories is not None and self.trajectories < 1:
             raise ValueError(f"trajectories must be at least 1, got {self.trajectories}")
+        if self.video is not None and self.video.suffix != ".mp4":
+            raise ValueError(f"video must be a file that ends in .mp4, got {self.video}")
         if not 0 <= self.seed <= MAX_SEED:
             raise ValueError(f"seed must be within [0, {MAX_SEED}], got {self.seed}")
 
 
 def adapt(options: Adapt) -> int:
     """Run ``metarl adapt`` for a policy."""
-    if options.support or options.query or options.skip_bad:
-        raise UserError("--support, --query and --skip-bad are for few-shot runs; this is a policy")
-    if options.task is None:
-        raise UserError("--task is missing: the task to adapt to, as JSON")
-    task = parse_json("--task", options.task)
+    task = _check_policy_options(options)
     num_steps = options.steps or NUM_STEPS
     num_trajectories = options.trajectories or NUM_TRAJECTORIES
     run = load_run(options.run, options.device)
@@ -71,20 +72,15 @@ def adapt(options: Adapt) -> int:
         sampler.set_tasks([task])
     except ValueError as error:
         raise UserError(f"--task: {error}") from error
-    try:
-        options.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--output {options.output} cannot be written: {error.strerror}") from error
+    camera = None if options.video is None else Camera(run.config, sampler.horizon, "--video")
+    _make_folders(options)
 
     step_sizes = run.learner.config.step_sizes(num_steps)
     rng = np.random.default_rng(options.seed)
-    experience, params = adapt_from(run, sampler, step_sizes, rng, options.seed)
+    experience, params = adapt_from(run.learner, sampler, step_sizes, rng, options.seed)
     returns = experience.returns()[:, 0].tolist()
-    policy = make_policy(run.config, sampler)
-    policy.load_state_dict(select(params, 0))
-    Actor(policy, policy_spec(run.config, sampler), sampler.scaling).save(
-        options.output / "policy.pt"
-    )
+    adapted = make_actor(run.config, sampler, select(params, 0))
+    adapted.save(options.output / "policy.pt")
     write_json(
         options.output / "adaptation.json",
         {
@@ -104,4 +100,32 @@ def adapt(options: Adapt) -> int:
     console.print(f"return before adaptation: {returns[0]:.2f}")
     console.print(f"return after {num_steps} steps: {returns[-1]:.2f}")
     console.print(f"adapted policy: {options.output / 'policy.pt'}")
+    if camera is not None and options.video is not None:
+        unadapted = make_actor(run.config, sampler, parameters_of(run.learner.policy))
+        checked = sampler.env.get_attr("task")[0]
+        write_mp4(
+            options.video, film_adaptation(camera, checked, (unadapted, adapted), options.seed)
+        )
+        console.print(f"video: {options.video}")
     return 0
+
+
+def _check_policy_options(options: Adapt) -> dict[str, Any]:
+    """The given task; an error about options that are not for policies."""
+    if options.support or options.query or options.skip_bad:
+        raise UserError("--support, --query and --skip-bad are for few-shot runs; this is a policy")
+    if options.task is None:
+        raise UserError("--task is missing: the task to adapt to, as JSON")
+    return parse_json("--task", options.task)
+
+
+def _make_folders(options: Adapt) -> None:
+    """Make the folders of what will be written, before any time is spent."""
+    folders = [("--output", options.output)]
+    if options.video is not None:
+        folders.append(("--video", options.video.parent))
+    for option, folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{option} {folder} cannot be written: {error.strerror}") from error

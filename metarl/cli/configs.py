@@ -85,6 +85,7 @@ class RunConfig:
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     schedule: Schedule = field(default_factory=Schedule)
+    video_every: int = 0
 
     def to_json(self) -> str:
         """The file's content."""

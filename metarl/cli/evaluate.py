@@ -17,7 +17,7 @@ from metarl.cli.errors import UserError
 from metarl.cli.runs import MAX_SEED, Run, load_run, make_sampler
 from metarl.core import expand, parameters_of
 from metarl.report import AdaptationCurve, Paths, adaptation_curve, draw_adaptation
-from metarl.rl import Experience, Sampler, collect_experience
+from metarl.rl import Experience, MAMLLearner, Sampler, collect_experience
 from metarl.train import DeviceName
 from metarl.types import Params
 
@@ -87,7 +87,7 @@ def evaluate(options: Evaluate) -> int:
     rng = np.random.default_rng(options.seed)
     sampler.draw_tasks(rng, "held_out")
     step_sizes = list(options.inner_lr) or run.learner.config.step_sizes(num_steps)
-    experience, _ = adapt_from(run, sampler, step_sizes, rng, options.seed)
+    experience, _ = adapt_from(run.learner, sampler, step_sizes, rng, options.seed)
     try:
         curve = adaptation_curve(experience.returns().cpu().double().numpy(), seed=options.seed)
     except ValueError as error:
@@ -115,16 +115,20 @@ def evaluate(options: Evaluate) -> int:
 
 
 def adapt_from(
-    run: Run, sampler: Sampler, step_sizes: list[float], rng: np.random.Generator, seed: int
+    learner: MAMLLearner,
+    sampler: Sampler,
+    step_sizes: list[float],
+    rng: np.random.Generator,
+    seed: int,
 ) -> tuple[Experience, Params]:
-    """Adapt the run's policy in the sampler's tasks; also the adapted parameters."""
-    policy = run.learner.policy
+    """Adapt a learner's policy in the sampler's tasks; also the adapted parameters."""
+    policy = learner.policy
     return collect_experience(
         policy,
         expand(parameters_of(policy), sampler.num_tasks),
         sampler,
         step_sizes=list(step_sizes),
-        gae_lambda=run.learner.config.gae_lambda,
+        gae_lambda=learner.config.gae_lambda,
         rng=rng,
         generator=torch.Generator().manual_seed(seed),
     )

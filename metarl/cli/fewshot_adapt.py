@@ -19,8 +19,10 @@ from metarl.fewshot.saved import Classifier
 
 def adapt_fewshot(options: Adapt) -> int:
     """Run ``metarl adapt`` for a few-shot run."""
-    if options.task is not None or options.trajectories is not None:
-        raise UserError("--task and --trajectories are for policies; classifiers take --support")
+    if any(value is not None for value in (options.task, options.trajectories, options.video)):
+        raise UserError(
+            "--task, --trajectories and --video are for policies; classifiers take --support"
+        )
     if options.support is None:
         raise UserError("--support is missing: a folder with a folder of images a class")
     run = load_fewshot_run(options.run, options.device)

@@ -14,9 +14,10 @@ from metarl.cli.configs import RunConfig, learner_classes, read_config
 from metarl.cli.environments import horizon_of, make_task_env
 from metarl.cli.errors import UserError
 from metarl.nn.policies import GaussianPolicy
-from metarl.rl import MAMLLearner, Sampler
+from metarl.rl import Actor, MAMLLearner, Sampler
 from metarl.rl.actor import PolicySpec
 from metarl.train import CheckpointError, DeviceName, load_newest, resolve_device
+from metarl.types import Params
 
 MAX_SEED = 2**63 - 1  # what a torch generator takes
 
@@ -108,6 +109,13 @@ def make_policy(config: RunConfig, sampler: Sampler) -> GaussianPolicy:
         min_log_std=policy.min_log_std,
         generator=torch.Generator().manual_seed(seed),
     )
+
+
+def make_actor(config: RunConfig, sampler: Sampler, params: Params) -> Actor:
+    """The run's policy with other weights, ready to act."""
+    policy = make_policy(config, sampler)
+    policy.load_state_dict(params)
+    return Actor(policy, policy_spec(config, sampler), sampler.scaling)
 
 
 def make_learner(config: RunConfig) -> MAMLLearner:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import metarl
 from metarl.cli.errors import UserError
-from metarl.train import Ending, Schedule, Trainer
+from metarl.train import Ending, Films, Schedule, Trainer
 from metarl.types import Metrics
 
 Headline = Callable[[Metrics], str]
@@ -22,10 +22,12 @@ def say(line: str) -> None:
     sys.stderr.write(f"metarl: {line}\n")
 
 
-def make_trainer(learner: Any, folder: Path, schedule: Schedule, config: str) -> Trainer[Any]:
+def make_trainer(
+    learner: Any, folder: Path, schedule: Schedule, config: str, films: Films | None = None
+) -> Trainer[Any]:
     """A trainer whose checkpoints keep the version and the config, as JSON."""
     description = {"metarl": metarl.__version__, "config": config}
-    return Trainer(learner, folder, schedule, description=description, warn=say)
+    return Trainer(learner, folder, schedule, description=description, warn=say, films=films)
 
 
 def run_session(

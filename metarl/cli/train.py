@@ -8,10 +8,11 @@ import tyro
 
 from metarl.cli.configs import LEARNERS, PolicyConfig, RunConfig, SamplingConfig
 from metarl.cli.evaluate import Evaluate, evaluate
+from metarl.cli.film import TrainingFilms
 from metarl.cli.runs import MAX_SEED, create_folder, load_run, make_learner, parse_json
 from metarl.cli.session import make_trainer, run_session, say
-from metarl.rl import MAMLConfig, MAMLTRPOConfig, MAMLVPGConfig
-from metarl.train import DeviceName, Schedule, Trainer
+from metarl.rl import MAMLConfig, MAMLLearner, MAMLTRPOConfig, MAMLVPGConfig
+from metarl.train import DeviceName, Films, Schedule, Trainer
 from metarl.types import Metrics
 
 LearnerChoice = (
@@ -37,6 +38,9 @@ class Train:
     """Where the policy lives."""
     threads: int = 1
     """Threads torch may use; small policies are fastest with 1."""
+    video_every: int = 0
+    """Every n-th iteration, a video in TensorBoard of a held-out task before and after adaptation;
+    0 for none."""
     output: Path = Path("runs")
     """Folder in which the run folder is made."""
     policy: PolicyConfig = field(default_factory=PolicyConfig)
@@ -48,6 +52,8 @@ class Train:
             raise ValueError(f"seed must be within [0, {MAX_SEED}], got {self.seed}")
         if self.threads < 1:
             raise ValueError(f"threads must be at least 1, got {self.threads}")
+        if self.video_every < 0:
+            raise ValueError(f"video_every must be at least 0, got {self.video_every}")
 
     def run_config(self) -> RunConfig:
         """What the run folder keeps."""
@@ -62,6 +68,7 @@ class Train:
             policy=self.policy,
             sampling=self.sampling,
             schedule=self.schedule,
+            video_every=self.video_every,
         )
 
 
@@ -94,10 +101,11 @@ def train(options: Train) -> int:
     """Run ``metarl train``."""
     config = options.run_config()
     learner = make_learner(config)
+    films = _films(config, learner)
     name = config.env.split("/")[-1].split(":")[-1]
     stem = f"{config.learner}_{name}_seed{config.seed}"
     folder = create_folder(options.output, stem, config.to_json())
-    return _run(make_trainer(learner, folder, config.schedule, config.to_json()))
+    return _run(make_trainer(learner, folder, config.schedule, config.to_json(), films))
 
 
 def resume(options: Resume) -> int:
@@ -106,9 +114,16 @@ def resume(options: Resume) -> int:
     for problem in run.problems:
         say(f"skipped: {problem}")
     config = replace(run.config, schedule=options.changed(run.config.schedule))
-    trainer = make_trainer(run.learner, run.folder, config.schedule, config.to_json())
+    films = _films(config, run.learner)
+    trainer = make_trainer(run.learner, run.folder, config.schedule, config.to_json(), films)
     trainer.load(run.checkpoint)
     return _run(trainer)
+
+
+def _films(config: RunConfig, learner: MAMLLearner) -> Films | None:
+    if not config.video_every:
+        return None
+    return Films(config.video_every, TrainingFilms(config, learner, "--video-every"))
 
 
 def _name_of(config: MAMLConfig) -> str:

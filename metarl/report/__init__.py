@@ -1,6 +1,15 @@
-"""What a run is worth: adaptation curves with intervals, and pictures of them."""
+"""What a run is worth: adaptation curves with intervals, still and moving pictures of them."""
 
 from metarl.report.curves import AdaptationCurve, adaptation_curve
 from metarl.report.plots import Paths, draw_adaptation, draw_paths
+from metarl.report.video import side_by_side, write_mp4
 
-__all__ = ["AdaptationCurve", "Paths", "adaptation_curve", "draw_adaptation", "draw_paths"]
+__all__ = [
+    "AdaptationCurve",
+    "Paths",
+    "adaptation_curve",
+    "draw_adaptation",
+    "draw_paths",
+    "side_by_side",
+    "write_mp4",
+]

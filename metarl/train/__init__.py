@@ -7,19 +7,21 @@ from metarl.train.checkpoint import (
     load_newest,
     save_checkpoint,
 )
-from metarl.train.runtime import DeviceName, resolve_device
-from metarl.train.trainer import Ending, Learner, Progress, Schedule, Trainer
+from metarl.train.runtime import DeviceName, keep_freed_memory, resolve_device
+from metarl.train.trainer import Ending, Films, Learner, Progress, Schedule, Trainer
 from metarl.train.writer import MetricsWriter
 
 __all__ = [
     "CheckpointError",
     "DeviceName",
     "Ending",
+    "Films",
     "Learner",
     "MetricsWriter",
     "Progress",
     "Schedule",
     "Trainer",
+    "keep_freed_memory",
     "list_checkpoints",
     "load_checkpoint",
     "load_newest",

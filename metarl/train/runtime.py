@@ -1,5 +1,6 @@
-"""Where and how a run executes: device, threads, interruption."""
+"""Where and how a run executes: device, memory, interruption."""
 
+import ctypes
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,24 @@ def resolve_device(name: DeviceName) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if available else "cpu")
     return torch.device(name)
+
+
+def keep_freed_memory() -> bool:
+    """Let this process keep the memory that it frees, where its C library is glibc.
+
+    By default glibc maps every large tensor anew and gives it back when it is freed, so that each
+    iteration of a convolutional network has all its pages zeroed by the kernel again: a third of
+    the time of a ProtoNet's 60-way 5-shot iteration on a CPU. Peak memory stays the same.
+
+    Returns:
+        Whether the C library took it.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # macOS and musl have none
+    if mallopt is None:
+        return False
+    trim_threshold, top_pad, mmap_max = -1, -2, -4  # the parameters' names in glibc's malloc.h
+    settings = ((mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 2**26))
+    return all(mallopt(parameter, value) == 1 for parameter, value in settings)
 
 
 class Interruption:

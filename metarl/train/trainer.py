@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from metarl.train.checkpoint import save_checkpoint
 from metarl.train.runtime import stop_on_signals
 from metarl.train.writer import MetricsWriter
-from metarl.types import Metrics
+from metarl.types import Metrics, Video
 
 ExperienceT = TypeVar("ExperienceT")
 
@@ -71,6 +71,15 @@ class Schedule:
         return iteration in (1, self.iterations) or iteration % self.eval_every == 0
 
 
+class Films(NamedTuple):
+    """Videos for TensorBoard."""
+
+    every: int
+    """One after every n-th iteration."""
+    make: Callable[[], Video]
+    """Films what the learner can do at the moment, without changing any state."""
+
+
 class Ending(Enum):
     """How a training session ended."""
 
@@ -97,6 +106,7 @@ class Trainer(Generic[ExperienceT]):
         schedule: when to evaluate, save and end.
         description: plain data kept in every checkpoint, such as the config and version.
         warn: called with one line when something is worth saying.
+        films: made on the way, if any.
     """
 
     def __init__(
@@ -107,12 +117,14 @@ class Trainer(Generic[ExperienceT]):
         *,
         description: dict[str, Any],
         warn: Callable[[str], None],
+        films: Films | None = None,
     ) -> None:
         self.learner = learner
         self.folder = folder
         self.schedule = schedule
         self.description = description
         self.warn = warn
+        self.films = films
         self.iteration = 0
         self.seconds = 0.0
         self._skipped = 0
@@ -153,6 +165,8 @@ class Trainer(Generic[ExperienceT]):
                     self.seconds = before + session
                     metrics["time/seconds"] = self.seconds
                     writer.write(self.iteration, metrics)
+                    if self.films is not None and self.iteration % self.films.every == 0:
+                        writer.write_video(self.iteration, self.films.make())
                     progress(self.iteration, metrics)
                 ending = self._ending(interruption.requested, time.perf_counter() - started)
                 if saved != self.iteration and self._should_save(ending):

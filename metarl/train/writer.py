@@ -1,18 +1,22 @@
-"""Where metrics go: TensorBoard events and ``metrics.csv``, one row an iteration.
+"""Where metrics go: TensorBoard events and ``metrics.csv``, one row an iteration; and videos.
 
 The only module that knows TensorBoard. On resume both drop what lies beyond the checkpoint, so a
 run that was killed and resumed leaves the same rows as one that never was.
 """
 
 import csv
+import io
 from pathlib import Path
 from types import TracebackType
 
+from PIL import Image
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
-from metarl.types import Metrics
+from metarl.types import Metrics, Video
 
 CSV_NAME = "metrics.csv"
+VIDEO_KEY = "eval/adaptation"
 
 
 class MetricsWriter:
@@ -39,6 +43,19 @@ class MetricsWriter:
         with self._path.open("a", newline="") as file:
             csv.DictWriter(file, self._columns).writerow({"iteration": iteration, **metrics})
 
+    def write_video(self, iteration: int, video: Video) -> None:
+        """Add a video to the events: TensorBoard shows an animated GIF among its images.
+
+        ``SummaryWriter.add_video`` does the same by a release of moviepy that is long gone.
+        """
+        _, height, width, _ = video.frames.shape
+        image = Summary.Image(
+            height=height, width=width, colorspace=3, encoded_image_string=_gif(video)
+        )
+        summary = Summary(value=[Summary.Value(tag=VIDEO_KEY, image=image)])
+        # declared None, set by the constructor
+        self._events.file_writer.add_summary(summary, iteration)  # type: ignore[attr-defined]
+
     def _widen(self, keys: list[str]) -> None:
         rows = _read(self._path)
         self._columns = [*self._columns, *keys]
@@ -54,6 +71,14 @@ class MetricsWriter:
         traceback: TracebackType | None,
     ) -> None:
         self._events.close()
+
+
+def _gif(video: Video) -> bytes:
+    first, *rest = (Image.fromarray(frame) for frame in video.frames)
+    content = io.BytesIO()
+    duration = round(1000 / video.fps)  # milliseconds a frame
+    first.save(content, "GIF", save_all=True, append_images=rest, duration=duration, loop=0)
+    return content.getvalue()
 
 
 def _read(path: Path) -> list[dict[str, str]]:
