@@ -2,7 +2,8 @@
 
 After ``rand_param_envs`` (``base.py``). A task holds, for each randomised model field, a multiplier
 of every element of its nominal values: 1.5 ** U(-L, L), and 1.3 ** U(-L, L) for damping, L = 3.
-The frame skip is 4 for walker and hopper, as it always was in that code.
+The frame skip is 4 for walker and hopper, as it always was in that code. ``fields`` takes other
+fields of the model just as well, ``opt.gravity`` or ``actuator_gear``.
 
 Where the published code is wrong or old, ours differs: nominal values are kept, so that
 randomisation does not compound from task to task; the constants that depend on masses are computed
