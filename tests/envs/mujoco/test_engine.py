@@ -124,6 +124,15 @@ def test_new_bodies_go_only_to_environments_with_new_tasks() -> None:
     np.testing.assert_array_equal(env.physics.qpos, qpos)
 
 
+def test_earlier_bodies_and_steps_leave_no_trace() -> None:
+    """So that a resumed run, whose environments are new, goes on bit for bit."""
+    used, new = make_vec("HopperRandParams"), make_vec("HopperRandParams")
+    numbers(used, 1)
+    new.set_tasks(new.task_distribution.sample(np.random.default_rng(7), new.num_envs))
+    used.set_tasks(new.tasks)
+    np.testing.assert_array_equal(numbers(used, 2), numbers(new, 2))
+
+
 def test_a_reset_by_mask_touches_no_other_environment() -> None:
     env, other = batch_of(CHEETAH, 3), batch_of(CHEETAH, 3)
     other.set_tasks(env.tasks)
