@@ -42,7 +42,7 @@ RUNS = {
     ),
     "maml-5w5s": (
         [*MAML, *MAML_TRAINING, "--num-shots", "5", "--train-queries", "5"],
-        11000,
+        8000,
         ("5w5s",),
     ),
 }

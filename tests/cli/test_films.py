@@ -61,6 +61,8 @@ def train(folder: Path, *options: str) -> Path:
     return run
 
 
+# imageio's reader leaves its pipes to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_video_shows_the_task_before_and_after(tmp_path: Path, capsys) -> None:
     run = train(tmp_path / "runs")
     film = tmp_path / "films" / "dot.mp4"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import imageio.v2 as imageio
 import numpy as np
+import pytest
 
 from metarl.report import side_by_side, write_mp4
 from metarl.report.video import CAPTION_HEIGHT
@@ -34,6 +35,8 @@ def test_captions_are_written_and_sides_are_multiples_of_sixteen() -> None:
     assert title[:, 50:].max() == 0
 
 
+# imageio's reader leaves its pipes to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_mp4_file_gives_back_its_frames(tmp_path: Path) -> None:
     video = side_by_side([plain(5, 40)], [""])
     write_mp4(tmp_path / "film.mp4", video)
