@@ -2,7 +2,7 @@
 
 ``import envs`` registers the families with gymnasium. ``gymnasium.make(id)`` gives the single
 environment, ``gymnasium.make_vec(id, num_envs=...)`` the batched one. The ids are the keys of
-:data:`FAMILIES`.
+:data:`FAMILIES`. Models are compiled when a MuJoCo family is made, not before.
 """
 
 from functools import partial
@@ -12,12 +12,15 @@ import gymnasium as gym
 
 from envs.family import Family, FamilyEnv, FamilyVectorEnv
 from envs.point import PointCorners, PointGoal, PointGoalSparse
+from envs.single import SingleTaskEnv
 from envs.tasks import Choice, Disk, Distribution, LogUniform, Product, Uniform, validate_task
 from envs.vector import TaskVectorEnv
 from envs.wrappers import DynamicsField, RandomDynamics, RandomGoal, Trial
 
 __all__ = [
     "FAMILIES",
+    "MUJOCO_FAMILIES",
+    "POINT_FAMILIES",
     "Choice",
     "Disk",
     "Distribution",
@@ -32,18 +35,36 @@ __all__ = [
     "Product",
     "RandomDynamics",
     "RandomGoal",
+    "SingleTaskEnv",
     "TaskVectorEnv",
     "Trial",
     "Uniform",
     "validate_task",
 ]
 
-FAMILIES: dict[str, tuple[type[Any], int]] = {
+POINT_FAMILIES: dict[str, tuple[type[Any], int]] = {
     "metarl/PointGoal-v0": (PointGoal, 100),
     "metarl/PointGoalSparse-v0": (PointGoalSparse, 20),
     "metarl/PointCorners-v0": (PointCorners, 100),
 }
 """Environment id to family and time limit."""
+
+MUJOCO_FAMILIES = {
+    "metarl/HalfCheetahDir-v0": 100,
+    "metarl/HalfCheetahVel-v0": 200,
+    "metarl/AntDir-v0": 200,
+    "metarl/AntVel-v0": 200,
+    "metarl/AntGoal-v0": 200,
+    "metarl/HumanoidDir-v0": 200,
+    "metarl/HalfCheetahRandParams-v0": 200,
+    "metarl/Walker2DRandParams-v0": 200,
+    "metarl/HopperRandParams-v0": 200,
+    "metarl/AntRandParams-v0": 200,
+}
+"""Environment id to time limit; their code is imported when the first one is made."""
+
+FAMILIES = {env_id: limit for env_id, (_, limit) in POINT_FAMILIES.items()} | MUJOCO_FAMILIES
+"""Every registered id to its time limit in steps."""
 
 
 def _single(family_type: type[Any], *, task: Any = None, **options: Any) -> FamilyEnv:
@@ -61,10 +82,19 @@ def _vector(
     return FamilyVectorEnv(family_type(**options), num_envs, max_episode_steps, autoreset_mode)
 
 
-for _id, (_family, _limit) in FAMILIES.items():
+for _id, (_family, _limit) in POINT_FAMILIES.items():
     gym.register(
         _id,
         entry_point=partial(_single, _family),
         vector_entry_point=partial(_vector, _family),
         max_episode_steps=_limit,
+    )
+
+for _id, _limit in MUJOCO_FAMILIES.items():
+    gym.register(
+        _id,
+        entry_point="envs.mujoco.registry:make_single",
+        vector_entry_point="envs.mujoco.registry:make_vector",
+        max_episode_steps=_limit,
+        kwargs={"family": _id.removeprefix("metarl/").removesuffix("-v0")},
     )

@@ -120,9 +120,11 @@ class FamilyVectorEnv(TaskVectorEnv):
     def _start(self, rows: NDArray[np.bool_]) -> None:
         self.state[rows] = self.family.start(self.np_random, (int(rows.sum()),))
 
-    def _advance(self, actions: NDArray[Any]) -> tuple[Array, NDArray[np.bool_]]:
+    def _advance(
+        self, actions: NDArray[Any]
+    ) -> tuple[Array, NDArray[np.bool_], dict[str, NDArray[Any]]]:
         self.state, rewards, terminated = self.family.step(self.state, actions, self._tasks)
-        return rewards, terminated
+        return rewards, terminated, {}
 
     def _observe(self) -> NDArray[np.float32]:
         return self.family.observe(self.state, self._tasks)

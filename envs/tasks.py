@@ -166,8 +166,14 @@ class Choice(Distribution):
         self.space = space or _box(self.values.min(0), self.values.max(0))
 
     def sample(self, rng: np.random.Generator, num: int, split: Split) -> NDArray[Any]:
-        """Draw ``num`` values of one part, with replacement."""
+        """Draw ``num`` train values with replacement, or go round the held-out ones.
+
+        Every held-out value is drawn equally often, give or take one, so that an evaluation of
+        enough tasks covers them all.
+        """
         part = self._parts[split]
+        if split == "held_out":
+            return part[rng.permutation(len(part))[np.arange(num) % len(part)]]
         return part[rng.integers(len(part), size=num)]
 
 

@@ -58,6 +58,7 @@ class TaskVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]], ABC):
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self._elapsed = np.zeros(num_envs, np.int64)
         self._finished = np.zeros(num_envs, bool)
+        self._tasks: Task = {}
         self.set_tasks(task_distribution.sample(self.np_random, num_envs, "train"))
 
     @abstractmethod
@@ -65,12 +66,20 @@ class TaskVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]], ABC):
         """Put the chosen environments into a start state, drawn from ``self.np_random``."""
 
     @abstractmethod
-    def _advance(self, actions: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Step every environment; rewards and terminations ``[num_envs]``."""
+    def _advance(
+        self, actions: NDArray[Any]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], dict[str, NDArray[Any]]]:
+        """Step every environment; rewards, terminations and info, ``[num_envs]`` each.
+
+        What becomes of those that have ended before (``self._finished``) does not matter.
+        """
 
     @abstractmethod
     def _observe(self) -> NDArray[Any]:
         """Fresh observations of every environment, not views of the state."""
+
+    def _change_tasks(self, rows: NDArray[np.bool_], tasks: Task) -> None:
+        """The chosen environments get these tasks, a batch of ``rows.sum()``: for new bodies."""
 
     @property
     def tasks(self) -> Task:
@@ -97,7 +106,17 @@ class TaskVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]], ABC):
                 if not valid.all():
                     bad = int(np.argmin(valid.all(axis=1)))
                     validate_task(self.task_space, unstack(batch)[bad])
+        rows = self._changed(batch)
+        if rows.any():
+            self._change_tasks(rows, {name: values[rows] for name, values in batch.items()})
         self._tasks = batch
+
+    def _changed(self, batch: Task) -> NDArray[np.bool_]:
+        """Which environments have another task in the batch than now."""
+        changed = np.full(self.num_envs, not self._tasks)
+        for name, values in self._tasks.items():
+            changed |= (values != batch[name]).reshape(self.num_envs, -1).any(1)
+        return changed
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -123,22 +142,22 @@ class TaskVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]], ABC):
         NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
     ]:
         """Advance every environment by one step, as gymnasium's vector API defines it."""
-        restart = self._finished
-        next_step = self.autoreset_mode == AutoresetMode.NEXT_STEP
-        rewards, terminations = self._advance(actions)
+        ended = self._finished
+        rewards, terminations, info = self._advance(actions)
         self._elapsed += 1
         truncations = self._elapsed >= self.max_episode_steps
-        if next_step and restart.any():
+        if self.autoreset_mode == AutoresetMode.NEXT_STEP and ended.any():
             # NEXT_STEP: this step only resets the environments that ended in the last one
-            self._restart(restart)
-            rewards = np.where(restart, 0.0, rewards)
-            terminations, truncations = terminations & ~restart, truncations & ~restart
+            self._restart(ended)
+            rewards = np.where(ended, 0.0, rewards)
+            terminations, truncations = terminations & ~ended, truncations & ~ended
         finished = terminations | truncations
-        self._finished = finished
+        # DISABLED: what has ended stays so until it is reset
+        waiting = ended if self.autoreset_mode == AutoresetMode.DISABLED else False
+        self._finished = finished | waiting
         observations = self._observe()
-        info: dict[str, Any] = {}
         if self.autoreset_mode == AutoresetMode.SAME_STEP and finished.any():
-            info = {"final_obs": observations, "_final_obs": finished}
+            info = {**info, "final_obs": observations, "_final_obs": finished}
             self._restart(finished)
             observations = self._observe()
         return observations, rewards, terminations, truncations, info

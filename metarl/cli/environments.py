@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.vector import AutoresetMode
 from rich.console import Console
 from rich.table import Table
 
@@ -19,22 +20,25 @@ from metarl.rl.sampler import TaskEnvs
 _REGISTERED_BY_GYMNASIUM = gym.registry.keys() - envs.FAMILIES.keys()
 
 
-def make_task_env(env_id: str, num_envs: int, kwargs: dict[str, Any]) -> TaskEnvs:
+def make_task_env(env_id: str, num_envs: int, options: dict[str, Any]) -> TaskEnvs:
     """A vector environment of a task family.
 
     Args:
         env_id: a registered id, or ``module:Id`` to import the module that registers it.
         num_envs: number of environments.
-        kwargs: options of the family.
+        options: of the family.
 
     Raises:
         UserError: if the id is unknown, the options do not fit or it has no tasks.
     """
     check_id(env_id)
+    # every collection resets all environments: what has ended need not be stepped until then
+    batched = env_id in envs.FAMILIES and "vectorization_mode" not in options
+    waiting = {"autoreset_mode": AutoresetMode.DISABLED} if batched else {}
     try:
-        env: Any = gym.make_vec(env_id, num_envs=num_envs, **kwargs)
+        env: Any = gym.make_vec(env_id, num_envs=num_envs, **{**waiting, **options})
     except (TypeError, ValueError, gym.error.Error) as error:
-        raise UserError(f"--env {env_id} with options {json.dumps(kwargs)}: {error}") from error
+        raise UserError(f"--env {env_id} with options {json.dumps(options)}: {error}") from error
     task_envs: TaskEnvs = env
     try:
         task_envs.get_attr("task_distribution")

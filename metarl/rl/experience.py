@@ -41,6 +41,10 @@ class Experience(NamedTuple):
         """Environment steps in all rollouts."""
         return sum(rollout.num_steps() for rollout in self.rollouts)
 
+    def num_diverged(self) -> int:
+        """Trajectories in all rollouts that ended because their simulation diverged."""
+        return sum(int(rollout.diverged.sum()) for rollout in self.rollouts)
+
     def tasks(self, chosen: slice) -> "Experience":
         """The batches of some tasks; the rollouts stay behind."""
         return Experience([], [batch.tasks(chosen) for batch in self.batches])

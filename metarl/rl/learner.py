@@ -128,6 +128,7 @@ class MAMLLearner(ABC):
             "rollout/return_post": float(returns[-1]),
             "rollout/steps": float(experience.num_steps()),
             "rollout/env_steps": float(self.env_steps),
+            "rollout/diverged": float(experience.num_diverged()),
             "adapt/gain": float(returns[-1] - returns[0]),
             "meta/skipped": float(skipped),
             "meta/loss": meta.loss,

@@ -25,6 +25,8 @@ class Rollout(NamedTuple):
     """True where the step belongs to the trajectory, bool ``[M, T, E]``."""
     final_observations: Tensor
     """Successor of each trajectory's last step, ``[M, E, D]``."""
+    diverged: Tensor
+    """Whether the simulation diverged, which ended the trajectory, bool ``[M, E]``."""
 
     def returns(self) -> Tensor:
         """Undiscounted return of every trajectory, ``[M, E]``."""

@@ -131,23 +131,25 @@ class Sampler:
         record = _Record(num_tasks, horizon, num_envs, raw.shape[-1], noise.shape[-1])
         final = np.zeros_like(raw, dtype=np.float32)
         alive = np.ones(self.env.num_envs, bool)
+        diverged = np.zeros(self.env.num_envs, bool)
         with torch.inference_mode():
             for t in range(horizon):
                 observations = record.observations[:, t]
                 observations[...] = raw.reshape(observations.shape)
                 inputs = torch.from_numpy(np.ascontiguousarray(observations)).to(device)
                 actions = policy.act(params, inputs, noise[t]).cpu().numpy()
-                raw, rewards, terminated, truncated, _ = self.env.step(self._to_env(actions))
+                raw, rewards, terminated, truncated, info = self.env.step(self._to_env(actions))
                 raw = raw.reshape(self.env.num_envs, -1)
                 record.add(t, actions, rewards, alive, self.discount * ~terminated)
                 ended = alive & (terminated | truncated)
                 if ended.any():
                     final[ended] = raw[ended]
+                    diverged |= ended & np.asarray(info.get("diverged", False), bool)
                     alive = alive & ~ended
                     if not alive.any():
                         break
         final[alive] = raw[alive]
-        return record.rollout(t + 1, final).to(device)
+        return record.rollout(t + 1, final, diverged).to(device)
 
     def _to_env(self, actions: NDArray[Any]) -> NDArray[Any]:
         scaled = self.scaling(actions.reshape(self.env.num_envs, -1))
@@ -180,10 +182,13 @@ class _Record:
         self.discounts[:, t] = discounts.reshape(per_task)
         self.mask[:, t] = alive.reshape(per_task)
 
-    def rollout(self, length: int, final_observations: NDArray[Any]) -> Rollout:
-        """The first ``length`` steps as tensors; ``final_observations`` is ``[M·E, D]``."""
+    def rollout(
+        self, length: int, final_observations: NDArray[Any], diverged: NDArray[np.bool_]
+    ) -> Rollout:
+        """The first ``length`` steps as tensors, with facts ``[M·E, ...]`` of the trajectories."""
         num_tasks, _, num_envs, d = self.observations.shape
         steps = (self.observations, self.actions, self.rewards, self.discounts, self.mask)
         arrays = [array[:, :length] for array in steps]
-        final = final_observations.reshape(num_tasks, num_envs, d)
-        return Rollout(*(torch.from_numpy(array) for array in [*arrays, final]))
+        arrays.append(final_observations.reshape(num_tasks, num_envs, d))
+        arrays.append(diverged.reshape(num_tasks, num_envs))
+        return Rollout(*map(torch.from_numpy, arrays))

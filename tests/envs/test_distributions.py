@@ -134,6 +134,17 @@ def test_choice_draws_each_value_of_its_part() -> None:
     assert choice.disjoint
 
 
+def test_held_out_values_are_drawn_in_turn() -> None:
+    """So that an evaluation covers them: 5 draws of 2 values are 3 and 2, 1 draw is either."""
+    choice = Choice([0.0, 1.0, 2.0, 3.0], held_out=[1, 3])
+    generator = rng()
+    for _ in range(10):
+        counts = np.bincount(choice.sample(generator, 5, "held_out").astype(int), minlength=4)
+        assert sorted(counts) == [0, 0, 2, 3]
+    first = {float(choice.sample(generator, 1, "held_out")[0]) for _ in range(20)}
+    assert first == {1.0, 3.0}
+
+
 def test_choice_without_held_out_values_shares_them() -> None:
     choice = Choice([-1.0, 1.0])
     assert not choice.disjoint

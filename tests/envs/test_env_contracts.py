@@ -10,10 +10,10 @@ import pytest
 from gymnasium.utils import env_checker as gymnasium_checker
 from stable_baselines3.common import env_checker as sb3_checker
 
-from envs import FAMILIES, FamilyEnv
+from envs import POINT_FAMILIES, FamilyEnv
 from envs.tasks import unstack
 
-IDS = pytest.mark.parametrize("env_id", list(FAMILIES))
+IDS = pytest.mark.parametrize("env_id", list(POINT_FAMILIES))
 
 
 def with_tasks(env_id: str, num: int) -> list[FamilyEnv]:

@@ -146,4 +146,4 @@ def test_time_limits(env_id: str, horizon: int) -> None:
     env = make(env_id, (0.5, 0.5) if env_id != "metarl/PointCorners-v0" else (2.0, 2.0))
     ends = [env.step(np.zeros(2, np.float32))[2:4] for _ in range(horizon)]
     assert ends == [(False, False)] * (horizon - 1) + [(False, True)]
-    assert FAMILIES[env_id][1] == horizon
+    assert FAMILIES[env_id] == horizon

@@ -8,10 +8,10 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
-from envs import FAMILIES, FamilyVectorEnv
+from envs import POINT_FAMILIES, FamilyVectorEnv
 from envs.tasks import unstack
 
-IDS = pytest.mark.parametrize("env_id", list(FAMILIES))
+IDS = pytest.mark.parametrize("env_id", list(POINT_FAMILIES))
 # one environment where starts are random: there only the first one shares its seed with the batch
 SIZES = [
     ("metarl/PointGoal-v0", 4),

@@ -39,6 +39,7 @@ def make_rollout(lengths: list[list[int]], *, filler: float = 0.0, seed: int = 0
         discounts=pad(discounts, mask, filler),
         mask=mask,
         final_observations=draw(num_tasks, num_envs, 2),
+        diverged=torch.zeros(num_tasks, num_envs, dtype=torch.bool),
     )
 
 

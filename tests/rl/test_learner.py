@@ -252,6 +252,7 @@ def test_metrics(kind: type[MAMLLearner]) -> None:
     assert metrics["rollout/return_post"] == pytest.approx(returns[1].item())
     assert metrics["adapt/gain"] == pytest.approx((returns[1] - returns[0]).item())
     assert metrics["rollout/steps"] == experience.num_steps() == learner.env_steps
+    assert metrics["rollout/diverged"] == 0
     assert set(kind.step_metrics) <= set(metrics)
     learner.update(learner.collect())
     assert learner.env_steps > metrics["rollout/env_steps"]

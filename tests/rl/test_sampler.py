@@ -35,6 +35,7 @@ class Counters(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP, **metadata}
         self.tasks: list[Any] = [None] * self.num_envs
         self.received: list[NDArray[Any]] = []
+        self.diverging: dict[int, float] | None = None
 
     def _observe(self) -> NDArray[Any]:
         return np.stack([np.arange(self.num_envs), self.count], 1)
@@ -59,8 +60,14 @@ class Counters(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
             10 * np.arange(self.num_envs) + self.count,
             terminated,
             truncated,
-            {},
+            self._info(),
         )
+
+    def _info(self) -> dict[str, Any]:
+        if self.diverging is None:
+            return {}
+        steps = [self.diverging.get(i) for i in range(self.num_envs)]
+        return {"diverged": np.array([s == c for s, c in zip(steps, self.count, strict=True)])}
 
     def get_attr(self, name: str) -> tuple[Any, ...]:
         return (getattr(self, name),) * self.num_envs
@@ -139,6 +146,12 @@ def test_collection_stops_when_all_have_ended() -> None:
     rollout = collect(make_sampler(Counters([2, 4], [NEVER, NEVER]), num_tasks=1, horizon=50))
     assert rollout.mask.shape == (1, 4, 2)
     assert rollout.final_observations[..., 1].tolist() == [[2, 4]]
+
+
+def test_trajectories_that_diverged_are_marked(counters: Counters) -> None:
+    assert not collect(make_sampler(counters)).diverged.any()
+    counters.diverging = {2: 4, 0: RESET_MARK}  # the latter when its trajectory is over
+    assert collect(make_sampler(counters)).diverged.tolist() == [[False, False], [True, False]]
 
 
 def test_a_second_collection_starts_afresh(counters: Counters) -> None:

@@ -1,0 +1,223 @@
+"""Families of gymnasium's ant: run that way, run that fast, go there.
+
+Time step 0.05 s, eight torques in [-1, 1], starts qpos0 + U(-0.1, 0.1) and 0.1 · N(0, 1). What the
+papers' codes do differently from one another is an :class:`AntStyle`, by the name of the paper.
+
+Two defects of published environments are not copied: velocities and positions are those of the
+root's ``qpos``, where ``get_body_com`` lags by a simulation step and makes the first reward after
+a reset too small; and contact forces are computed (``mj_rnePostConstraint``), where MuJoCo 2 left
+them at zero. The contact forces and the torso's rotation in observations are those of the last
+simulation step, as in gymnasium's Ant-v5.
+"""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from envs.mujoco.family import (
+    Array,
+    Bools,
+    MujocoFamily,
+    Physics,
+    Robot,
+    Step,
+    choose,
+    planar_position,
+    square_norm,
+)
+from envs.tasks import Choice, Disk, Distribution, Product, Uniform
+
+ANT = Robot("ant.xml", frame_skip=5, noise=0.1, velocity_noise="normal")
+CONTACT_COST = 0.0005
+TORSO = 1  # its body id
+
+
+def contact_forces(physics: Physics) -> Array:
+    """External forces on all bodies, clipped to ±1, ``[N, 84]``."""
+    forces = physics.derived["cfrc_ext"]
+    return np.clip(forces, -1.0, 1.0).reshape(len(forces), -1)
+
+
+def joints(physics: Physics) -> list[Array]:
+    """All but the root's x and y, then all velocities: 27 numbers (PEARL)."""
+    return [physics.qpos[:, 2:], physics.qvel]
+
+
+def joints_and_contacts(physics: Physics) -> list[Array]:
+    """``joints`` and contact forces: 111 numbers (ProMP)."""
+    return [*joints(physics), contact_forces(physics)]
+
+
+def joints_contacts_and_torso(physics: Physics) -> list[Array]:
+    """Everything, with the rotation matrix and position of the torso: 125 numbers (MAML)."""
+    state = [physics.qpos, physics.qvel, contact_forces(physics)]
+    return [*state, physics.derived["xmat"][:, TORSO], physics.qpos[:, :3]]
+
+
+def state_and_contacts(physics: Physics) -> list[Array]:
+    """All positions, velocities and contact forces: 113 numbers (goals)."""
+    return [physics.qpos, physics.qvel, contact_forces(physics)]
+
+
+class AntStyle(NamedTuple):
+    """Numbers in which the papers' ants differ."""
+
+    observe: Callable[[Physics], list[Array]]
+    fields: tuple[str, ...]
+    """Derived fields of the observation."""
+    control_cost: float
+    alive: float
+    """Reward of every step."""
+    lowest: float
+    """Terminated where the torso's height leaves [lowest, 1]."""
+
+
+STYLES = {
+    "maml": AntStyle(joints_contacts_and_torso, ("xmat", "cfrc_ext"), 0.005, 0.05, 0.2),
+    "promp": AntStyle(joints_and_contacts, ("cfrc_ext",), 0.5, 1.0, 0.0),
+    "pearl": AntStyle(joints, (), 0.5, 1.0, 0.2),
+}
+Style = Literal["maml", "promp", "pearl"]
+
+
+def fallen(lowest: float) -> Callable[[Physics], Bools]:
+    """Terminates where the torso's height leaves [lowest, 1]."""
+
+    def outside(physics: Physics) -> Bools:
+        height = physics.qpos[:, 2]
+        return np.asarray(~((height >= lowest) & (height <= 1.0)))
+
+    return outside
+
+
+def contact_penalty(physics: Physics, weight: float) -> Array | float:
+    """Cost ``weight`` · ||clip(forces)||²; forces that cost nothing are not read."""
+    return weight * square_norm(contact_forces(physics)) if weight else 0.0
+
+
+def _fields(observed: tuple[str, ...], contact_cost: float) -> tuple[str, ...]:
+    contacts = {"cfrc_ext"} if contact_cost else set()
+    return tuple(sorted(set(observed) | contacts))
+
+
+def unit_vector(angle: Array) -> Array:
+    """(cos, sin) of angles ``[N]``, ``[N, 2]``."""
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def ant_dir(
+    dimensions: Literal[1, 2] = 1, style: Style = "maml", contact_cost: float = CONTACT_COST
+) -> MujocoFamily:
+    """Run in a direction, of the line or of the plane.
+
+    * Observation: ``maml`` 125 numbers (positions, velocities, contact forces clipped to ±1, the
+      torso's rotation matrix and position), ``promp`` 111 (positions but for x and y, velocities,
+      contact forces), ``pearl`` 27 (``promp`` without contact forces).
+    * Action: eight torques in [-1, 1].
+    * Task: 1-D: ``direction``, -1 or 1, which are all the tasks there are, none held out. 2-D:
+      ``angle`` uniform over [0, 2π]. (VariBAD's code takes ±1 for angles in radians, so its
+      directions are 115° apart; here they are opposite.)
+    * Reward: direction · dx/dt, or (cos, sin)(angle) · dxy/dt, minus w ||a||² minus
+      ``contact_cost`` · ||clip(forces)||² plus b; (w, b) = (0.005, 0.05) ``maml``, else (0.5, 1).
+    * Ends: terminated where the height of the torso leaves [0.2, 1] (``promp``: [0, 1]); time
+      limit 200, in pytorch-maml-rl 100.
+
+    Args:
+        dimensions: 1 or 2.
+        style: ``maml``, ``promp`` or ``pearl``.
+        contact_cost: weight of contact forces; ``pearl`` without it (0) is a third faster.
+    """
+    chosen: AntStyle = choose("style", style, STYLES)
+    tasks: dict[str, Distribution]
+    if dimensions == 1:
+        tasks = {"direction": Choice([-1.0, 1.0])}
+    elif dimensions == 2:
+        tasks = {"angle": Uniform(0.0, 2 * np.pi)}
+    else:
+        raise ValueError(f"dimensions must be 1 or 2, got {dimensions!r}")
+
+    def progress(step: Step) -> Array:
+        if dimensions == 1:
+            return np.asarray(step.task["direction"] * step.velocity[:, 0])
+        return np.asarray((unit_vector(step.task["angle"]) * step.velocity).sum(1))
+
+    def reward(step: Step) -> Array:
+        cost = chosen.control_cost * square_norm(step.action)
+        contact = contact_penalty(step.physics, contact_cost)
+        return np.asarray(progress(step) - cost - contact + chosen.alive)
+
+    return MujocoFamily(
+        robot=ANT,
+        task_distribution=Product(tasks),
+        observe=chosen.observe,
+        reward=reward,
+        terminated=fallen(chosen.lowest),
+        position=planar_position,
+        derived_fields=_fields(chosen.fields, contact_cost),
+    )
+
+
+def ant_vel(
+    style: Style = "maml",
+    velocity_range: tuple[float, float] = (0.0, 3.0),
+    contact_cost: float = CONTACT_COST,
+) -> MujocoFamily:
+    """Run at a velocity along x (Finn et al. 2017; ``ant_env_rand``).
+
+    * Observation, action: as in :func:`ant_dir`; 125 numbers in MAML's code.
+    * Task: ``velocity`` in m/s, uniform over ``velocity_range``.
+    * Reward: 1 - |dx/dt - velocity| - w ||a||² - ``contact_cost`` · ||clip(forces)||² + b, with
+      w and b as in :func:`ant_dir`.
+    * Ends: as in :func:`ant_dir`; time limit 200, in pytorch-maml-rl 100.
+
+    Args:
+        style: ``maml``, ``promp`` or ``pearl``.
+        velocity_range: lowest and highest velocity.
+        contact_cost: weight of contact forces.
+    """
+    chosen: AntStyle = choose("style", style, STYLES)
+
+    def reward(step: Step) -> Array:
+        match = 1.0 - np.abs(step.velocity - step.task["velocity"])
+        cost = chosen.control_cost * square_norm(step.action)
+        contact = contact_penalty(step.physics, contact_cost)
+        return np.asarray(match - cost - contact + chosen.alive)
+
+    return MujocoFamily(
+        robot=ANT,
+        task_distribution=Product({"velocity": Uniform(*velocity_range)}),
+        observe=chosen.observe,
+        reward=reward,
+        terminated=fallen(chosen.lowest),
+        derived_fields=_fields(chosen.fields, contact_cost),
+    )
+
+
+def ant_goal(radius: float = 3.0, contact_cost: float = CONTACT_COST) -> MujocoFamily:
+    """Go to a point of the disk (Rothfuss et al. 2019; Rakelly et al. 2019).
+
+    * Observation: positions, velocities, contact forces clipped to ±1: 113 numbers.
+    * Action: eight torques in [-1, 1].
+    * Task: ``goal``, uniform over the disk of ``radius`` around the start. Any goal of the square
+      around the disk can be given.
+    * Reward: -||xy - goal||₁ - 0.1 ||a||² - ``contact_cost`` · ||clip(forces)||².
+    * Ends: never terminated; time limit 200.
+
+    Args:
+        radius: of the disk, in metres.
+        contact_cost: weight of contact forces.
+    """
+
+    def reward(step: Step) -> Array:
+        gap = np.abs(step.physics.qpos[:, :2] - step.task["goal"]).sum(1)
+        contact = contact_penalty(step.physics, contact_cost)
+        return np.asarray(-gap - 0.1 * square_norm(step.action) - contact)
+
+    return MujocoFamily(
+        robot=ANT,
+        task_distribution=Product({"goal": Disk(radius)}),
+        observe=state_and_contacts,
+        reward=reward,
+        derived_fields=("cfrc_ext",),
+    )

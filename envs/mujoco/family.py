@@ -1,0 +1,135 @@
+"""What a MuJoCo family declares: a robot, tasks, and functions over whole arrays.
+
+A family is a function that returns a :class:`MujocoFamily`. Its parts get a :class:`Physics` or a
+:class:`Step`, whose arrays lead with the environments ``N``, and read like the family's line in
+the literature::
+
+    def reward(step: Step) -> Array:
+        return step.task["direction"] * step.velocity - 0.05 * square_norm(step.action)
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.mujoco.models import load_model
+from envs.tasks import Product, Task
+
+Array = NDArray[Any]
+Bools = NDArray[np.bool_]
+
+
+class Robot(NamedTuple):
+    """A model and how it is driven and started."""
+
+    xml_file: str
+    """A file of gymnasium's MuJoCo assets, or a path."""
+    frame_skip: int
+    """Simulation steps of one environment step."""
+    noise: float
+    """Starts add U(-noise, noise) to every position."""
+    velocity_noise: Literal["normal", "uniform"]
+    """Starts add ``noise`` · N(0, 1), or U(-noise, noise), to every velocity."""
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        """The compiled model, shared: never to be written to."""
+        return load_model(self.xml_file)
+
+    def start(self, rng: np.random.Generator, num: int) -> tuple[Array, Array]:
+        """Start positions ``[num, nq]`` and velocities ``[num, nv]``, as gymnasium draws them."""
+        model, noise = self.model, self.noise
+        qpos = model.qpos0 + rng.uniform(-noise, noise, (num, model.nq))
+        if self.velocity_noise == "normal":
+            return qpos, noise * rng.standard_normal((num, model.nv))
+        return qpos, rng.uniform(-noise, noise, (num, model.nv))
+
+
+class Physics(NamedTuple):
+    """Live views of all simulations: they change with every step, so copy what is to be kept."""
+
+    qpos: Array
+    """Positions, ``[N, nq]``."""
+    qvel: Array
+    """Velocities, ``[N, nv]``."""
+    derived: Mapping[str, Array]
+    """The family's ``derived_fields``, ``[N, ...]`` each, of the last simulation step's start.
+
+    That is how ``mj_step`` leaves them, and gymnasium reads them; ``cfrc_ext`` is as
+    ``mj_rnePostConstraint`` computes it then, and zero after a reset.
+    """
+
+
+class Step(NamedTuple):
+    """What a reward is made of."""
+
+    physics: Physics
+    """After the step."""
+    velocity: Array
+    """Change of the family's ``position`` in the step, per second: ``[N]`` or ``[N, 2]``."""
+    action: Array
+    """``[N, A]``, not clipped."""
+    task: Task
+    """The current tasks, ``[N, ...]`` each."""
+
+
+def forward_position(physics: Physics) -> Array:
+    """The root's x, ``[N]``."""
+    return physics.qpos[:, 0]
+
+
+def planar_position(physics: Physics) -> Array:
+    """The root's (x, y), ``[N, 2]``."""
+    return physics.qpos[:, :2]
+
+
+def never(physics: Physics) -> Bools:
+    """No environment terminates."""
+    return np.zeros(len(physics.qpos), bool)
+
+
+def no_dynamics(task: Task) -> dict[str, Array]:
+    """Every environment has the nominal body."""
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MujocoFamily:
+    """One family of tasks for a robot."""
+
+    robot: Robot
+    """Model, frame skip and start noise."""
+    task_distribution: Product
+    """Where tasks come from."""
+    observe: Callable[[Physics], Sequence[Array]]
+    """Parts ``[N, ...]`` of the observation, joined in this order."""
+    reward: Callable[[Step], Array]
+    """Rewards ``[N]``."""
+    terminated: Callable[[Physics], Bools] = never
+    """Which environments have terminated, ``[N]``."""
+    position: Callable[[Physics], Array] = forward_position
+    """What ``Step.velocity`` is the change of."""
+    dynamics: Callable[[Task], dict[str, Array]] = no_dynamics
+    """Values ``[n, ...]`` of model fields in a batch of ``n`` tasks."""
+    derived_fields: tuple[str, ...] = ()
+    """MjData fields that the functions read from ``Physics.derived``."""
+
+
+def square_norm(x: Array) -> Array:
+    """||x||² of rows ``[N, ...]``, ``[N]``."""
+    return np.asarray(np.square(x.reshape(len(x), -1)).sum(-1))
+
+
+def choose(name: str, value: str, options: Mapping[str, Any]) -> Any:
+    """The option of that name.
+
+    Raises:
+        ValueError: listing the options.
+    """
+    if value not in options:
+        raise ValueError(f"{name} must be one of {', '.join(options)}, got {value!r}")
+    return options[value]

@@ -1,0 +1,100 @@
+"""What gymnasium calls to make the families of :data:`FAMILIES`."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from gymnasium.vector import AutoresetMode
+from numpy.typing import ArrayLike
+
+from envs.mujoco.ant import ant_dir, ant_goal, ant_vel
+from envs.mujoco.engine import MujocoVectorEnv
+from envs.mujoco.family import MujocoFamily
+from envs.mujoco.half_cheetah import half_cheetah_dir, half_cheetah_vel
+from envs.mujoco.humanoid import humanoid_dir
+from envs.mujoco.rand_params import (
+    ant_rand_params,
+    half_cheetah_rand_params,
+    hopper_rand_params,
+    walker_2d_rand_params,
+)
+from envs.single import SingleTaskEnv
+
+FAMILIES = {
+    "HalfCheetahDir": half_cheetah_dir,
+    "HalfCheetahVel": half_cheetah_vel,
+    "AntDir": ant_dir,
+    "AntVel": ant_vel,
+    "AntGoal": ant_goal,
+    "HumanoidDir": humanoid_dir,
+    "HalfCheetahRandParams": half_cheetah_rand_params,
+    "Walker2DRandParams": walker_2d_rand_params,
+    "HopperRandParams": hopper_rand_params,
+    "AntRandParams": ant_rand_params,
+}
+"""Name, as in ``metarl/<name>-v0``, to the function that declares the family."""
+
+
+def _declare(name: str, options: Mapping[str, Any]) -> MujocoFamily:
+    declare: Any = FAMILIES[name]
+    family: MujocoFamily = declare(**options)
+    return family
+
+
+def make_single(
+    *,
+    family: str,
+    task: Mapping[str, ArrayLike] | None = None,
+    num_threads: int = 1,
+    dtype: Any = "float32",
+    **options: Any,
+) -> SingleTaskEnv:
+    """One environment.
+
+    Args:
+        family: name of the family.
+        task: the task to start with; by default one drawn from the train part.
+        num_threads: physics threads.
+        dtype: of observations.
+        options: of the family.
+    """
+    batch = MujocoVectorEnv(
+        _declare(family, options),
+        1,
+        sys.maxsize,  # gymnasium.make puts its own time limit around
+        AutoresetMode.DISABLED,
+        num_threads=num_threads,
+        dtype=dtype,
+    )
+    return SingleTaskEnv(batch, task)
+
+
+def make_vector(
+    *,
+    family: str,
+    num_envs: int,
+    max_episode_steps: int,
+    autoreset_mode: Any = AutoresetMode.NEXT_STEP,
+    num_threads: int = 0,
+    dtype: Any = "float32",
+    **options: Any,
+) -> MujocoVectorEnv:
+    """A batch of environments.
+
+    Args:
+        family: name of the family.
+        num_envs: number of environments.
+        max_episode_steps: time limit in steps.
+        autoreset_mode: as in gymnasium.
+        num_threads: physics threads; 0 for all cores.
+        dtype: of observations.
+        options: of the family.
+    """
+    return MujocoVectorEnv(
+        _declare(family, options),
+        num_envs,
+        max_episode_steps,
+        autoreset_mode,
+        num_threads=num_threads,
+        dtype=dtype,
+    )

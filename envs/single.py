@@ -1,0 +1,53 @@
+"""One environment of a batched family, as gymnasium's ``make`` gives it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from envs.tasks import Task, unstack, validate_task
+from envs.vector import TaskVectorEnv
+
+
+class SingleTaskEnv(gym.Env[NDArray[Any], NDArray[Any]]):
+    """A batch of one as a single environment, with a sticky ``task``.
+
+    Args:
+        batch: of one environment, without time limit and autoreset.
+        task: the task to start with; by default the batch's.
+    """
+
+    def __init__(self, batch: TaskVectorEnv, task: Mapping[str, ArrayLike] | None = None) -> None:
+        self.batch = batch
+        self.observation_space = batch.single_observation_space
+        self.action_space = batch.single_action_space
+        self.task_distribution = batch.task_distribution
+        self.task_space = batch.task_space
+        if task is not None:
+            self.task = validate_task(self.task_space, task)
+
+    @property
+    def task(self) -> Task:
+        """The current task; it stays through resets until set again."""
+        return unstack(self.batch.tasks)[0]
+
+    @task.setter
+    def task(self, task: Mapping[str, ArrayLike]) -> None:
+        self.batch.set_attr("task", [task])
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Start in the current task."""
+        super().reset(seed=seed)
+        self.batch.np_random = self.np_random
+        observations, _ = self.batch.reset()
+        return observations[0], {}
+
+    def step(self, action: NDArray[Any]) -> tuple[NDArray[Any], float, bool, bool, dict[str, Any]]:
+        """Advance by one step."""
+        observations, rewards, terminations, _, info = self.batch.step(np.asarray(action)[None])
+        facts = {name: values[0].item() for name, values in info.items()}
+        return observations[0], float(rewards[0]), bool(terminations[0]), False, facts
