@@ -21,6 +21,9 @@ class SingleTaskEnv(gym.Env[NDArray[Any], NDArray[Any]]):
 
     def __init__(self, batch: TaskVectorEnv, task: Mapping[str, ArrayLike] | None = None) -> None:
         self.batch = batch
+        self.render_mode = batch.render_mode
+        frames = ("render_modes", "render_fps")
+        self.metadata = {name: batch.metadata[name] for name in frames if name in batch.metadata}
         self.observation_space = batch.single_observation_space
         self.action_space = batch.single_action_space
         self.task_distribution = batch.task_distribution
@@ -51,3 +54,12 @@ class SingleTaskEnv(gym.Env[NDArray[Any], NDArray[Any]]):
         observations, rewards, terminations, _, info = self.batch.step(np.asarray(action)[None])
         facts = {name: values[0].item() for name, values in info.items()}
         return observations[0], float(rewards[0]), bool(terminations[0]), False, facts
+
+    def render(self) -> Any:
+        """A picture ``[height, width, 3]``, where ``render_mode`` asks for it."""
+        pictures = self.batch.render()
+        return None if pictures is None else pictures[0]
+
+    def close(self) -> None:
+        """Close the batch."""
+        self.batch.close()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from envs.mujoco.contacts import ContactForces
 from envs.mujoco.family import Array, Bools, MujocoFamily, Physics, Step
 from envs.mujoco.models import check_fields
+from envs.mujoco.pictures import Painter
 from envs.tasks import Task
 from envs.vector import TaskVectorEnv
 
@@ -37,6 +38,7 @@ class MujocoVectorEnv(TaskVectorEnv):
         autoreset_mode: as in gymnasium.
         num_threads: physics threads; 0 for all cores.
         dtype: of the observations.
+        render_mode: ``rgb_array`` for :meth:`render`.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class MujocoVectorEnv(TaskVectorEnv):
         *,
         num_threads: int = 0,
         dtype: Literal["float32", "float64"] = "float32",
+        render_mode: Literal["rgb_array"] | None = None,
     ) -> None:
         if dtype not in ("float32", "float64"):
             raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
@@ -55,7 +58,11 @@ class MujocoVectorEnv(TaskVectorEnv):
             raise ValueError(f"num_envs must be at least 1, got {num_envs}")
         if num_threads < 0:
             raise ValueError(f"num_threads must be at least 0, got {num_threads}")
+        if render_mode not in (None, "rgb_array"):
+            raise ValueError(f"render_mode must be rgb_array or None, got {render_mode!r}")
         self.family = family
+        self.render_mode = render_mode
+        self._painter: Painter | None = None
         model, robot = family.robot.model, family.robot
         with_contacts = "cfrc_ext" in family.derived_fields
         self.batch = Batch(model, num_envs, num_threads, persistent=with_contacts)
@@ -76,6 +83,21 @@ class MujocoVectorEnv(TaskVectorEnv):
             max_episode_steps=max_episode_steps,
             autoreset_mode=autoreset_mode,
         )
+        frames = {"render_modes": ["rgb_array"], "render_fps": round(1 / self.dt)}
+        self.metadata = {**self.metadata, **frames}
+
+    def render(self) -> tuple[NDArray[np.uint8], ...]:
+        """A picture of every environment, ``[height, width, 3]`` each."""
+        if self.render_mode is None:
+            raise ValueError("pictures need render_mode='rgb_array' when the environment is made")
+        if self._painter is None:
+            self._painter = Painter(self.batch.model)
+        return tuple(self._painter.draw(qpos) for qpos in self.physics.qpos)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close what drew pictures."""
+        if self._painter is not None:
+            self._painter.close()
 
     def set_state(self, rows: Bools, qpos: Array, qvel: Array) -> None:
         """Put simulations at rest in a state, as gymnasium's ``reset`` does.

@@ -47,6 +47,7 @@ def make_single(
     task: Mapping[str, ArrayLike] | None = None,
     num_threads: int = 1,
     dtype: Any = "float32",
+    render_mode: Any = None,
     **options: Any,
 ) -> SingleTaskEnv:
     """One environment.
@@ -56,6 +57,7 @@ def make_single(
         task: the task to start with; by default one drawn from the train part.
         num_threads: physics threads.
         dtype: of observations.
+        render_mode: ``rgb_array`` for pictures.
         options: of the family.
     """
     batch = MujocoVectorEnv(
@@ -65,6 +67,7 @@ def make_single(
         AutoresetMode.DISABLED,
         num_threads=num_threads,
         dtype=dtype,
+        render_mode=render_mode,
     )
     return SingleTaskEnv(batch, task)
 
@@ -77,6 +80,7 @@ def make_vector(
     autoreset_mode: Any = AutoresetMode.NEXT_STEP,
     num_threads: int = 0,
     dtype: Any = "float32",
+    render_mode: Any = None,
     **options: Any,
 ) -> MujocoVectorEnv:
     """A batch of environments.
@@ -88,6 +92,7 @@ def make_vector(
         autoreset_mode: as in gymnasium.
         num_threads: physics threads; 0 for all cores.
         dtype: of observations.
+        render_mode: ``rgb_array`` for pictures.
         options: of the family.
     """
     return MujocoVectorEnv(
@@ -97,4 +102,5 @@ def make_vector(
         autoreset_mode,
         num_threads=num_threads,
         dtype=dtype,
+        render_mode=render_mode,
     )
