@@ -21,7 +21,7 @@ demo: $(INSTALLED) ## Meta-train a 2-D navigation policy and watch it adapt (a f
 	$(BIN)/python experiments/demo.py
 
 test: $(INSTALLED) ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 learning: $(INSTALLED) ## Run the slower tests that train
 	$(BIN)/python -m pytest -m learning
