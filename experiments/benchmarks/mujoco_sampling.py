@@ -148,7 +148,9 @@ def sampling_speed(sampler: Sampler, rounds: Sequence[Sequence[Task]]) -> float:
     return num_steps / (time.perf_counter() - start)
 
 
-def compare(against: str, ours: harness.Measure, theirs: harness.Measure, pairs: int) -> Any:
+def compare(
+    against: str, ours: harness.Measure, theirs: harness.Measure, pairs: int
+) -> harness.Row:
     """Time the sampling loops."""
     measured = harness.alternate(ours, theirs, pairs)
     return harness.Row(
@@ -216,13 +218,14 @@ def main() -> None:
     horizon, part, pairs = (20, 2, 2) if quick else (100, 8, 7)
     rounds = [[task] for task in TASKS[:part] for _ in range(NUM_TRAJECTORIES // NUM_WORKERS)]
     rows = []
-    with closing(ProcessPerTask()) as processes, quiet_mujoco():
-        workers = AsyncVectorEnv([make_single] * NUM_WORKERS)
+    with (
+        closing(ProcessPerTask()) as processes,
+        closing(AsyncVectorEnv([make_single] * NUM_WORKERS)) as workers,
+    ):
         env = make_ours("metarl/HalfCheetahDir-v0", NUM_SIMULATIONS)
         ours = partial(sampling_speed, sampler_over(env, NUM_TASKS, horizon), [TASKS])
         serial = partial(sampling_speed, sampler_over(workers, 1, horizon), rounds)
         rows.append(compare("serial-async", ours, serial, pairs))
-        workers.close()
         parallel = partial(sampling_speed, sampler_over(processes, NUM_TASKS, horizon), [TASKS])
         rows.append(compare("process-per-task", ours, parallel, pairs))
     rows.append(measure_memory())

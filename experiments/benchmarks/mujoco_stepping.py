@@ -59,7 +59,7 @@ def steps_a_second(env: VectorEnv[Any, Any, Any], rng: np.random.Generator) -> f
         for actions in block:
             _, _, terminated, truncated, _ = env.step(actions)
             # an environment that has ended spends its next turn on the reset
-            num_steps += env.num_envs - np.count_nonzero(terminated | truncated)
+            num_steps += env.num_envs - int(np.count_nonzero(terminated | truncated))
         elapsed += time.perf_counter() - start
     return num_steps / elapsed
 
