@@ -44,7 +44,7 @@ type: $(INSTALLED) ## Check the types
 
 check: format-check lint type test ## Everything that CI asks for
 
-bench: $(INSTALLED) ## Run every benchmark (about 5 minutes) and write experiments/benchmarks/results.json
+bench: $(INSTALLED) ## Run every benchmark (about 10 minutes) and write experiments/benchmarks/results.json
 	$(BIN)/python experiments/benchmarks/run_all.py $(BENCH_ARGS)
 
 wheel: $(INSTALLED) ## Build the wheel into dist/
