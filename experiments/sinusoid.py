@@ -3,7 +3,8 @@
     python experiments/sinusoid.py [--output runs/sinusoid] [--iterations 70000]
 
 10 shots, one inner step of 0.01 in training, a 1-40-40-1 network, 25 tasks a meta-batch: the
-authors' numbers, with Adam at 1e-3 throughout.
+authors' numbers, but for Adam's step size, which falls from 1e-3 as a cosine: where it stays, the
+network becomes so sharp that one task in hundreds diverges within ten steps.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from runner import evaluated, trained
 
 SHAPE = ["--backbone", "mlp", "--hidden-sizes", "40", "40", "--num-shots", "10"]
 TRAINING = ["--num-queries", "10", "--meta-batch-size", "25", "--task-chunk", "0"]
-SCHEDULE = ["--lr-decay", "none", "--eval-every", "5000", "--checkpoint-every", "5000"]
+SCHEDULE = ["--eval-every", "5000", "--checkpoint-every", "5000"]
 LEARNERS = {
     "maml": ["--inner-lr", "0.01", "--num-inner-steps", "1"],
     "meta-sgd": ["--inner-lr", "0.01"],
