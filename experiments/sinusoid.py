@@ -22,6 +22,8 @@ LEARNERS = {
     "meta-sgd": ["--inner-lr", "0.01"],
     "fomaml": ["--inner-lr", "0.01", "--num-inner-steps", "1"],
 }
+STEPS = {"maml": "10", "meta-sgd": "1", "fomaml": "10"}
+"""Of the evaluation; step sizes learned for one step are not for more."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def experiment(options: Options) -> None:
     for learner, extra in LEARNERS.items():
         command = ["fewshot", learner, "--data", "sinusoid", *SHAPE, *TRAINING, *SCHEDULE, *extra]
         run = trained(options.output / learner, command, options.iterations)
-        figures = evaluated(run, ["--tasks", "600", "--steps", "10"], run / "steps.json")
+        figures = evaluated(run, ["--tasks", "600", "--steps", STEPS[learner]], run / "steps.json")
         shown = " ".join(["metarl", *command, "--iterations", str(options.iterations)])
         rows.append(fewshot_row("sinusoid-10shot", learner, figures, references=[], command=shown))
     save(rows)
