@@ -13,7 +13,13 @@ from metarl.cli.fewshot_configs import (
     FewShotSchedule,
 )
 from metarl.cli.fewshot_evaluate import evaluate_fewshot
-from metarl.cli.fewshot_runs import load_fewshot_run, make_run_learner, read_datasets, run_device
+from metarl.cli.fewshot_runs import (
+    load_fewshot_run,
+    make_run_learner,
+    read_datasets,
+    run_device,
+    start_from,
+)
 from metarl.cli.runs import MAX_SEED, create_folder
 from metarl.cli.session import make_trainer, run_session, say
 from metarl.cli.train import Resume
@@ -59,6 +65,9 @@ class FewShot:
     episodes: EpisodeConfig = field(default_factory=EpisodeConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     schedule: FewShotSchedule = field(default_factory=FewShotSchedule)
+    init_from: Path | None = None
+    """Run folder of any few-shot learner whose trained backbone this run starts from, instead of
+    random weights."""
     seed: int = 0
     """Decides everything random in the run but the class splits."""
     device: DeviceName = "auto"
@@ -86,6 +95,7 @@ class FewShot:
             episodes=self.episodes,
             backbone=self.backbone,
             schedule=self.schedule,
+            init_from=None if self.init_from is None else str(self.init_from),
         )
 
 
@@ -94,6 +104,8 @@ def fewshot(options: FewShot) -> int:
     config = options.run_config()
     datasets = read_datasets(config.data, run_device(config))
     learner = make_run_learner(config, datasets)
+    if options.init_from is not None:
+        start_from(learner, config, options.init_from)
     episodes = config.episodes
     name = Path(config.data.data.partition(":")[0]).stem
     ways = f"{episodes.num_ways}w" if datasets else ""

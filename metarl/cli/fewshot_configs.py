@@ -75,6 +75,8 @@ class FewShotRunConfig:
     episodes: EpisodeConfig = field(default_factory=EpisodeConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     schedule: FewShotSchedule = field(default_factory=FewShotSchedule)
+    init_from: str | None = None
+    """Run folder whose backbone this run started from."""
 
     def to_json(self) -> str:
         """The file's content."""

@@ -1,7 +1,7 @@
 """Few-shot runs: data, samplers, network and learner from a config; a run read back."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,12 +15,15 @@ from metarl.fewshot.data.registry import DataConfig, load_data
 from metarl.fewshot.episodes import EpisodeSampler
 from metarl.fewshot.learner import FewShotLearner, NormMode, Tasks, generator_of
 from metarl.fewshot.maml_configs import MAMLClassifierConfig
+from metarl.fewshot.network import backbone_of
 from metarl.fewshot.samplers import FixedSampler, SinusoidSampler
 from metarl.fewshot.source import ArraySource, Dataset, Source, Split
 from metarl.fewshot.variable import MultiSourceSampler, VariableSampler
 from metarl.train import CheckpointError, DeviceName, load_newest, resolve_device
 
 SINUSOID = "sinusoid"
+CLASS_SPLITS = ("omniglot_split", "trainval", "split_seed", "split", "split_fractions")
+"""Options of the data that decide which classes are trained on."""
 
 
 class FewShotRun(NamedTuple):
@@ -187,6 +190,42 @@ def load_fewshot_run(
         learner.config = replace(learner.config, norm=norm)
         config = replace(config, algorithm=learner.config)
     return FewShotRun(folder, config, learner, datasets, checkpoint, problems)
+
+
+def start_from(learner: FewShotLearner, config: FewShotRunConfig, folder: Path) -> None:
+    """Give a new run's learner the trained backbone of another run.
+
+    Args:
+        learner: at its start.
+        config: the new run's.
+        folder: the other run's folder.
+
+    Raises:
+        UserError: if that is no few-shot run folder, its backbone is another one, or it was trained
+            on other classes of the same data, so perhaps on test classes of these.
+    """
+    other = load_fewshot_run(folder, config.device)
+    ours, theirs = config.data, other.config.data
+    if ours.data == theirs.data:
+        for name in CLASS_SPLITS:
+            if getattr(ours, name) != getattr(theirs, name):
+                raise UserError(
+                    f"--init-from {folder} was trained on other classes of {ours.data}: {name} "
+                    f"{getattr(theirs, name)} there, {getattr(ours, name)} here"
+                )
+    torch.set_num_threads(config.threads)  # reading the other run has set them as it wants
+    weights = backbone_of(other.learner.network).state_dict()
+    try:
+        backbone_of(learner.network).load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(
+            f"--init-from {folder} has another backbone: {_shape_of(other.config)} there, "
+            f"{_shape_of(config)} here"
+        ) from error
+
+
+def _shape_of(config: FewShotRunConfig) -> str:
+    return f"{json.dumps(asdict(config.backbone))} of {config.data.data}"
 
 
 def _agree(kept: Any, now: Any) -> bool:

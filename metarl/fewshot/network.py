@@ -81,3 +81,11 @@ class HeadedNetwork(nn.Module):
     @staticmethod
     def _head(params: Params, features: Tensor) -> Tensor:
         return torch.baddbmm(params["head_bias"][:, None], features, params["head_weight"].mT)
+
+
+def backbone_of(network: nn.Module) -> nn.Module:
+    """The part of a learner's network that gives features."""
+    if isinstance(network, HeadedNetwork):
+        assert isinstance(network.backbone, nn.Module)
+        return network.backbone
+    return network

@@ -253,6 +253,39 @@ def test_training_options_that_do_not_fit(arguments, parts, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_starts_from_the_backbone_of_another(protonet, tmp_path):
+    options = [*STEPS, "--iterations", "1", "--lr", "0", "--init-from", str(protonet)]
+    assert fewshot(tmp_path, "maml", *options) == 0
+    (theirs, _), (ours, _) = (
+        load_newest(folder / "checkpoints") for folder in (protonet, only_folder(tmp_path))
+    )
+    theirs, ours = theirs["learner"]["network"], ours["learner"]["network"]
+    assert {name for name in ours if name.startswith("backbone.")} == {
+        f"backbone.{name}" for name in theirs
+    }
+    for name, value in theirs.items():
+        if "running" not in name and "num_batches" not in name:
+            assert torch.equal(ours[f"backbone.{name}"], value), name
+    assert main(["resume", str(only_folder(tmp_path)), "--iterations", "2"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--filters", "8"], ["another backbone", '"filters": 4', '"filters": 8']),
+        (["--split-seed", "1"], ["other classes of glyphs", "split_seed 0 there, 1 here"]),
+        (["--init-from", "nowhere"], ["nowhere"]),
+    ],
+)
+def test_starts_that_do_not_fit(arguments, parts, protonet, tmp_path, capsys):
+    options = ["--init-from", str(protonet), "--iterations", "1", *arguments]
+    assert fewshot(tmp_path, "maml", *STEPS, *options) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    for part in parts:
+        assert part in line
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_divergence_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, capsys):
     """Infinite inner steps make every meta-gradient non-finite from the first iteration on."""
     assert fewshot(tmp_path, "maml", *STEPS, "--inner-lr", "inf", "--iterations", "30") == 2
