@@ -118,7 +118,7 @@ def double_backward(learner: MAMLTRPO, data: Experience) -> Product:
 def check_same(learner: MAMLTRPO, data: Experience) -> None:
     """Raise unless both products agree in double precision."""
     learner.policy.double()
-    exact = Experience([], [type(b)(*(value.double() for value in b)) for b in data.batches])
+    exact = Experience([], [batch.map(torch.Tensor.double) for batch in data.batches])
     vector = parameters_to_vector(learner.policy.parameters()).detach()
     mine, other = ours(learner, exact)(vector), double_backward(learner, exact)(vector)
     difference = float((mine - other).norm() / other.norm())
@@ -135,7 +135,7 @@ def main() -> None:
     print_breakdown(learner, 3 if quick else 20)
 
     full = learner.collect()
-    thinned = full.thin(learner.trpo.fisher_stride)
+    thinned = full.thin(learner.trpo.fisher_stride, supports=True)
     check_same(learner, thinned)
     count = learner.trpo.cg_iterations
     vector = torch.randn(

@@ -128,6 +128,7 @@ def adapt_from(
         policy,
         expand(parameters_of(policy), sampler.num_tasks),
         sampler,
+        learner.inner_loss,
         step_sizes=list(step_sizes),
         gae_lambda=learner.config.gae_lambda,
         rng=rng,

@@ -35,6 +35,8 @@ def advantage_batch(rollout: Rollout, *, gae_lambda: float) -> AdvantageBatch:
         actions=torch.where(keep, rollout.actions, 0.0).flatten(1, 2),
         advantages=normalise(advantages, weights).flatten(1),
         weights=weights.flatten(1),
+        rewards=reward_signal(rewards, discounts, mask, scale_of(advantages, weights)).flatten(1),
+        num_trajectories=mask.shape[2],
     )
 
 
@@ -47,5 +49,33 @@ def normalise(advantages: Tensor, weights: Tensor) -> Tensor:
     """
     mean = (advantages * weights).sum((1, 2), keepdim=True)
     centred = torch.where(weights > 0, advantages - mean, 0.0)
-    variance = (centred.square() * weights).sum((1, 2), keepdim=True)
-    return centred / (variance.sqrt() + EPSILON)
+    return centred / scale_of(advantages, weights)
+
+
+def scale_of(advantages: Tensor, weights: Tensor) -> Tensor:
+    """Standard deviation of each task's real steps, ``[M, 1, 1]``; above 0.
+
+    Args:
+        advantages: ``[M, T, E]``.
+        weights: 1 / number of real steps, 0 for padding, ``[M, T, E]``.
+    """
+    mean = (advantages * weights).sum((1, 2), keepdim=True)
+    centred = torch.where(weights > 0, advantages - mean, 0.0)
+    return (centred.square() * weights).sum((1, 2), keepdim=True).sqrt() + EPSILON
+
+
+def reward_signal(rewards: Tensor, discounts: Tensor, mask: Tensor, scale: Tensor) -> Tensor:
+    """γ^t (r_t - mean of r_t over the task's trajectories) / scale, ``[M, T, E]``; what DiCE sees.
+
+    The mean at each time is a baseline that no single action moves much; it and the scale make
+    step sizes comparable with those of normalised advantages.
+
+    Args:
+        rewards: 0 in padding, ``[M, T, E]``.
+        discounts: γ, or 0 where the task terminated, ``[M, T, E]``.
+        mask: True for real steps.
+        scale: ``[M, 1, 1]``.
+    """
+    mean = rewards.sum(2, keepdim=True) / mask.sum(2, keepdim=True).clamp(min=1)
+    since_start = torch.cat([torch.ones_like(discounts[:, :1]), discounts[:, :-1]], 1).cumprod(1)
+    return torch.where(mask, since_start * (rewards - mean) / scale, 0.0)

@@ -112,6 +112,10 @@ INNER_LOSSES: dict[Estimator, InnerLoss] = {
 }
 
 
+TRAJECTORY_WISE: tuple[Estimator, ...] = ("dice", "loaded-dice")
+"""Those that need the steps of a trajectory in their order."""
+
+
 def sampling_credit(log_probs: Tensor, scores: Tensor, mask: Tensor) -> Tensor:
     """-Σ_{t,e} log π(a_t|s_t) R': credit of the trajectories before adaptation, ``[M]``.
 

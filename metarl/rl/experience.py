@@ -9,10 +9,9 @@ import torch
 from metarl.core import inner_step
 from metarl.nn.policies import GaussianPolicy
 from metarl.rl.advantages import advantage_batch
-from metarl.rl.losses import reinforce_loss
 from metarl.rl.rollout import AdvantageBatch, Rollout
 from metarl.rl.sampler import Sampler
-from metarl.types import Params, StepSize
+from metarl.types import LossFn, Params, StepSize
 
 
 class Experience(NamedTuple):
@@ -49,23 +48,23 @@ class Experience(NamedTuple):
         """The batches of some tasks; the rollouts stay behind."""
         return Experience([], [batch.tasks(chosen) for batch in self.batches])
 
-    def thin(self, stride: int) -> "Experience":
-        """Every ``stride``-th step of the batches; the rollouts stay behind."""
-        return Experience([], [batch.thin(stride) for batch in self.batches])
+    def thin(self, stride: int, *, supports: bool) -> "Experience":
+        """Every ``stride``-th step of the query and, if asked, the supports; without rollouts."""
+        kept = [batch.thin(stride) for batch in self.supports] if supports else self.supports
+        return Experience([], [*kept, self.query.thin(stride)])
 
     @staticmethod
     def concatenate(parts: Sequence["Experience"]) -> "Experience":
         """The batches of several groups of tasks as one."""
         columns = zip(*(part.batches for part in parts), strict=True)
-        return Experience(
-            [], [AdvantageBatch(*map(torch.cat, zip(*column, strict=True))) for column in columns]
-        )
+        return Experience([], [AdvantageBatch.concatenate(column) for column in columns])
 
 
 def collect_experience(
     policy: GaussianPolicy,
     params: Params,
     sampler: Sampler,
+    loss: LossFn[AdvantageBatch],
     *,
     step_sizes: Sequence[StepSize],
     gae_lambda: float,
@@ -80,6 +79,7 @@ def collect_experience(
         policy: the policy.
         params: task-batched parameters to start from.
         sampler: with its tasks set.
+        loss: the inner objective.
         step_sizes: inner learning rates, one a step; may be empty.
         gae_lambda: λ of the advantages.
         rng: seeds the environments.
@@ -88,10 +88,6 @@ def collect_experience(
     Returns:
         The experience, and the adapted parameters outside autograd.
     """
-
-    def loss(params: Params, batch: AdvantageBatch) -> torch.Tensor:
-        return reinforce_loss(policy, params, batch)
-
     rollouts, batches = [], []
     for step_size in [*step_sizes, None]:
         rollouts.append(sampler.collect(policy, params, rng, generator))

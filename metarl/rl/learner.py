@@ -15,8 +15,9 @@ from torch.nn.utils import parameters_to_vector
 
 from metarl.core import adapt, expand, parameters_of
 from metarl.nn.policies import Gaussian, GaussianPolicy
+from metarl.rl.estimators import Estimator
 from metarl.rl.experience import Experience, collect_experience
-from metarl.rl.losses import reinforce_loss, surrogate_loss
+from metarl.rl.losses import inner_loss, surrogate_loss
 from metarl.rl.rollout import AdvantageBatch
 from metarl.rl.sampler import Sampler
 from metarl.types import Metrics, Params
@@ -30,8 +31,8 @@ class MAMLConfig:
     """Step size α of adaptation. 0 turns adaptation off."""
     num_inner_steps: int = 1
     """Gradient steps of adaptation in training, each on fresh trajectories."""
-    first_order: bool = False
-    """Drop second derivatives (first-order MAML)."""
+    estimator: Estimator = "lvc"
+    """How the inner objective estimates second derivatives; see metarl/rl/estimators.py."""
     gae_lambda: float = 0.95
     """λ of generalised advantage estimation, in [0, 1]."""
     task_chunk: int = 4
@@ -174,6 +175,7 @@ class MAMLLearner(ABC):
             self.policy,
             expand(parameters_of(self.policy), self.sampler.num_tasks),
             self.sampler,
+            self.inner_loss,
             step_sizes=self.config.step_sizes(num_steps),
             gae_lambda=self.config.gae_lambda,
             rng=rng,
@@ -190,18 +192,19 @@ class MAMLLearner(ABC):
         size = self.config.task_chunk or num_tasks
         return [experience.tasks(slice(i, i + size)) for i in range(0, num_tasks, size)]
 
-    def _inner_loss(self, params: Params, batch: AdvantageBatch) -> Tensor:
-        return reinforce_loss(self.policy, params, batch)
+    def inner_loss(self, params: Params, batch: AdvantageBatch) -> Tensor:
+        """What adaptation descends, ``[M]``."""
+        return inner_loss(self.policy, params, batch, self.config.estimator)
 
     def _adapted(self, theta: Params, experience: Experience) -> Gaussian:
         """Adapt to the stored supports, then act on the stored query observations."""
         query = experience.query
         params = adapt(
-            self._inner_loss,
+            self.inner_loss,
             expand(theta, query.weights.shape[0]),
             experience.supports,
             lr=self.config.inner_lr,
-            first_order=self.config.first_order,
+            first_order=self.config.estimator == "first-order",
         )
         return self.policy.distribution(params, query.observations)
 

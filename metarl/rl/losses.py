@@ -8,14 +8,18 @@ import torch
 from torch import Tensor
 
 from metarl.nn.policies import Gaussian, GaussianPolicy
+from metarl.rl.estimators import INNER_LOSSES, Estimator
 from metarl.rl.rollout import AdvantageBatch
 from metarl.types import Params
 
 
-def reinforce_loss(policy: GaussianPolicy, params: Params, batch: AdvantageBatch) -> Tensor:
-    """-E[log π(a|s) A], the inner objective of MAML-RL  (Finn et al. 2017, eq. 4)."""
-    log_prob = policy.distribution(params, batch.observations).log_prob(batch.actions)
-    return -(log_prob * batch.advantages * batch.weights).sum(-1)
+def inner_loss(
+    policy: GaussianPolicy, params: Params, batch: AdvantageBatch, estimator: Estimator
+) -> Tensor:
+    """The inner objective of MAML-RL (Finn et al. 2017, eq. 4), by :mod:`metarl.rl.estimators`."""
+    log_probs = policy.distribution(params, batch.observations).log_prob(batch.actions)
+    signal = batch.rewards if estimator == "dice" else batch.advantages
+    return INNER_LOSSES[estimator](*map(batch.by_time, (log_probs, signal, batch.weights)))
 
 
 def surrogate_loss(new: Gaussian, old: Gaussian, batch: AdvantageBatch) -> Tensor:

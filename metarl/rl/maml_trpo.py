@@ -10,6 +10,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from metarl.core import parameters_of
 from metarl.nn.policies import GaussianPolicy
+from metarl.rl.estimators import TRAJECTORY_WISE
 from metarl.rl.experience import Experience
 from metarl.rl.learner import MAMLConfig, MAMLLearner, MetaGradient
 from metarl.rl.losses import mean_kl, surrogate_loss
@@ -97,7 +98,9 @@ class MAMLTRPO(MAMLLearner):
         stride = self.trpo.fisher_stride
         while math.gcd(stride, self.sampler.num_trajectories) > 1:
             stride += 1
-        thinned = Experience.concatenate([chunk.thin(stride) for chunk in chunks])
+        stepwise = self.config.estimator not in TRAJECTORY_WISE
+        parts = [chunk.thin(stride, supports=stepwise) for chunk in chunks]
+        thinned = Experience.concatenate(parts)
         theta = parameters_of(self.policy)
         weights = thinned.query.weights / self._num_tasks(chunks)
         return fisher_product(

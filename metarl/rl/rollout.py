@@ -4,7 +4,8 @@ Every environment contributes one trajectory. Shorter ones are padded to ``T`` a
 the steps that happened; whatever stands in the others changes nothing.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -52,13 +53,40 @@ class AdvantageBatch(NamedTuple):
     """``[M, B]``, normalised within each task."""
     weights: Tensor
     """1 / number of real steps of the task, 0 for padding: weighted sums are means. ``[M, B]``."""
+    rewards: Tensor
+    """Discounted from the start and centred at each time over the task's trajectories; in the unit
+    of the advantages. ``[M, B]``."""
+    num_trajectories: int
+    """E; step t of trajectory e is row t·E + e. 0 where the rows are no whole trajectories."""
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """All of them by name."""
+        return {k: v for k, v in self._asdict().items() if isinstance(v, Tensor)}
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "AdvantageBatch":
+        """The same change of every tensor."""
+        changed: dict[str, Any] = {k: change(value) for k, value in self.tensors.items()}
+        return self._replace(**changed)
+
+    def by_time(self, values: Tensor) -> Tensor:
+        """Values of every step ``[M, B]`` as ``[M, T, E]``."""
+        return values.reshape(len(values), -1, max(self.num_trajectories, 1))
 
     def tasks(self, chosen: slice) -> "AdvantageBatch":
         """The part of some tasks."""
-        return AdvantageBatch(*(value[chosen] for value in self))
+        return self.map(lambda value: value[chosen])
 
     def thin(self, stride: int) -> "AdvantageBatch":
         """Every ``stride``-th step, with weights that sum to what they did."""
-        thinned = AdvantageBatch(*(value[:, ::stride] for value in self))
+        thinned = self.map(lambda value: value[:, ::stride])._replace(num_trajectories=0)
         total = thinned.weights.sum(1, keepdim=True).clamp(min=1e-12)
         return thinned._replace(weights=thinned.weights / total)
+
+    @staticmethod
+    def concatenate(parts: "Sequence[AdvantageBatch]") -> "AdvantageBatch":
+        """The batches of several groups of tasks as one."""
+        joined: dict[str, Any] = {
+            k: torch.cat([part.tensors[k] for part in parts]) for k in parts[0].tensors
+        }
+        return parts[0]._replace(**joined)

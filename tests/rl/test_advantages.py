@@ -8,7 +8,7 @@ from rl_samples import make_rollout
 from torch.testing import assert_close
 
 from metarl.rl import Rollout
-from metarl.rl.advantages import advantage_batch, normalise
+from metarl.rl.advantages import advantage_batch, normalise, reward_signal
 
 LENGTHS = [[20, 7], [12, 20]]
 
@@ -39,7 +39,7 @@ def test_normalise() -> None:
 def test_padding_changes_nothing(filler: float) -> None:
     expected = advantage_batch(make_rollout(LENGTHS), gae_lambda=0.95)
     batch = advantage_batch(make_rollout(LENGTHS, filler=filler), gae_lambda=0.95)
-    for value, reference in zip(batch, expected, strict=True):
+    for value, reference in zip(batch.tensors.values(), expected.tensors.values(), strict=True):
         assert torch.equal(value, reference)
 
 
@@ -77,4 +77,18 @@ def test_thinning_keeps_every_nth_step_and_the_total_weight() -> None:
     thin = batch.thin(3)
     assert torch.equal(thin.observations, batch.observations[:, ::3])
     assert_close(thin.weights.sum(1), torch.ones(2))
+    assert thin.num_trajectories == 0
     assert torch.equal(thin.weights > 0, batch.weights[:, ::3] > 0)
+
+
+def test_reward_signal() -> None:
+    """γ = ½, two trajectories, the second one step shorter; the unit is 2.
+
+    Step 0 has rewards 1 and 3, ±1 around their mean; step 1 has 4 and 8, ±2, discounted by ½; step
+    2 has 6 alone, which is its own mean, and padding.
+    """
+    rewards = torch.tensor([[[1.0, 3.0], [4.0, 8.0], [6.0, 0.0]]])
+    mask = torch.tensor([[[True, True], [True, True], [True, False]]])
+    discounts = torch.where(mask, 0.5, 0.0)
+    signal = reward_signal(rewards, discounts, mask, torch.full((1, 1, 1), 2.0))
+    assert signal[0].tolist() == [[-0.5, 0.5], [-0.5, 0.5], [0.0, 0.0]]

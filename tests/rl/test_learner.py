@@ -1,6 +1,7 @@
 """What MAML learners compute, keep and report."""
 
 import io
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.func import functional_call
 from torch.testing import assert_close
 
 from metarl.rl import MAMLTRPO, MAMLVPG, Experience, MAMLTRPOConfig, MAMLVPGConfig
+from metarl.rl.estimators import INNER_LOSSES, Estimator
 from metarl.rl.learner import MAMLLearner
 from metarl.rl.rollout import AdvantageBatch
 
@@ -21,7 +23,7 @@ LEARNERS = pytest.mark.parametrize("kind", [MAMLTRPO, MAMLVPG])
 
 def in_double(learner: MAMLLearner) -> Experience:
     """An experience of the learner, and the learner's policy, in double precision."""
-    batches = [AdvantageBatch(*(v.double() for v in b)) for b in learner.collect().batches]
+    batches = [batch.map(Tensor.double) for batch in learner.collect().batches]
     learner.policy.double()
     return Experience([], batches)
 
@@ -70,6 +72,7 @@ def test_chunks_give_the_gradient_of_the_whole(task_chunk: int, num_inner_steps:
 
 def one_task_loss(learner: MAMLLearner, experience: Experience, m: int) -> Tensor:
     """Finn et al. 2017, algorithm 3, for one task and without a task axis."""
+    estimator = learner.config.estimator
     policy, lr = learner.policy, learner.config.inner_lr
     theta = dict(policy.named_parameters())
 
@@ -81,9 +84,12 @@ def one_task_loss(learner: MAMLLearner, experience: Experience, m: int) -> Tenso
 
     params = theta
     for batch in experience.supports:
-        inner = -(log_prob(params, batch) * batch.advantages[m] * batch.weights[m]).sum()
+        taken = log_prob(params, batch)
+        if estimator == "lvc":
+            taken = (taken - taken.detach()).exp()
+        inner = -(taken * batch.advantages[m] * batch.weights[m]).sum()
         gradients = torch.autograd.grad(
-            inner, list(params.values()), create_graph=not learner.config.first_order
+            inner, list(params.values()), create_graph=estimator != "first-order"
         )
         params = {k: v - lr * g for (k, v), g in zip(params.items(), gradients, strict=True)}
     new = log_prob(params, experience.query)
@@ -91,9 +97,9 @@ def one_task_loss(learner: MAMLLearner, experience: Experience, m: int) -> Tenso
     return -((new - new.detach()).exp() * weighted).sum()
 
 
-@pytest.mark.parametrize("first_order", [False, True])
-def test_meta_gradient_is_that_of_a_loop_over_tasks(first_order: bool) -> None:
-    learner = make_learner(num_inner_steps=2, first_order=first_order, task_chunk=2)
+@pytest.mark.parametrize("estimator", ["first-order", "log-likelihood", "lvc"])
+def test_meta_gradient_is_that_of_a_loop_over_tasks(estimator: Estimator) -> None:
+    learner = make_learner(num_inner_steps=2, estimator=estimator, task_chunk=2)
     experience = in_double(learner)
     loss = torch.stack([one_task_loss(learner, experience, m) for m in range(3)]).mean()
     expected = torch.autograd.grad(loss, list(learner.policy.parameters()))
@@ -102,12 +108,13 @@ def test_meta_gradient_is_that_of_a_loop_over_tasks(first_order: bool) -> None:
     assert meta.loss == pytest.approx(loss.item(), abs=1e-12)
 
 
-def test_second_order_terms_matter() -> None:
+def test_every_estimator_has_a_meta_gradient_of_its_own() -> None:
     """A guard for the test above."""
-    learners = [make_learner(first_order=first_order) for first_order in (False, True)]
+    learners = [make_learner(estimator=estimator) for estimator in INNER_LOSSES]
     experience = learners[0].collect()
     gradients = [x._meta_gradient(x._chunks(experience)).gradient for x in learners]
-    assert (gradients[0] - gradients[1]).norm() > 0.01 * gradients[0].norm()
+    for one, other in combinations(gradients, 2):
+        assert (one - other).norm() > 0.01 * one.norm()
 
 
 def test_trpo_candidate_at_the_old_parameters() -> None:

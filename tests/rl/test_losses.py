@@ -9,7 +9,8 @@ from torch.testing import assert_close
 from metarl.core import expand, parameters_of
 from metarl.nn import Gaussian, GaussianPolicy
 from metarl.rl import AdvantageBatch
-from metarl.rl.losses import mean_kl, reinforce_loss, surrogate_loss
+from metarl.rl.estimators import INNER_LOSSES, Estimator
+from metarl.rl.losses import inner_loss, mean_kl, surrogate_loss
 
 
 def draw(seed: int, *shape: int) -> Tensor:
@@ -22,7 +23,9 @@ def batch() -> AdvantageBatch:
     """3 tasks, 5 steps, the last of which is padding."""
     weights = draw(3, 3, 5).square()
     weights[:, -1] = 0.0
-    return AdvantageBatch(draw(0, 3, 5, 2), draw(1, 3, 5, 2), draw(2, 3, 5), weights)
+    return AdvantageBatch(
+        draw(0, 3, 5, 2), draw(1, 3, 5, 2), draw(2, 3, 5), weights, draw(8, 3, 5), 1
+    )
 
 
 @pytest.fixture
@@ -46,8 +49,11 @@ def test_reinforce_gradient_of_one_linear_gaussian() -> None:
         actions=torch.tensor([[[3.0], [-2.0]]], dtype=torch.float64),
         advantages=torch.tensor([[1.0, -4.0]], dtype=torch.float64),
         weights=torch.tensor([[0.5, 0.5]], dtype=torch.float64),
+        rewards=torch.zeros(1, 2, dtype=torch.float64),
+        num_trajectories=2,
     )
-    reinforce_loss(policy, expand(parameters_of(policy), 1), batch).sum().backward()
+    params = expand(parameters_of(policy), 1)
+    inner_loss(policy, params, batch, "log-likelihood").sum().backward()
     gradients = {name: p.grad.item() for name, p in policy.named_parameters() if p.grad is not None}
     assert gradients == pytest.approx(
         {"mean.layers.0.weight": -0.5, "mean.layers.0.bias": -0.5, "log_std": -2.0}
@@ -62,14 +68,15 @@ def test_surrogate_at_the_old_policy_is_the_mean_advantage(
     assert_close(loss, -(batch.weights * batch.advantages).sum(1))
 
 
+@pytest.mark.parametrize("estimator", ["log-likelihood", "lvc", "loaded-dice"])
 def test_surrogate_gradient_at_the_old_policy_is_the_policy_gradient(
-    policy: GaussianPolicy, batch: AdvantageBatch
+    policy: GaussianPolicy, batch: AdvantageBatch, estimator: Estimator
 ) -> None:
     params = expand(parameters_of(policy), 3)
     new = policy.distribution(params, batch.observations)
     parameters = list(policy.parameters())
     surrogate = torch.autograd.grad(surrogate_loss(new, new.detach(), batch).sum(), parameters)
-    reinforce = torch.autograd.grad(reinforce_loss(policy, params, batch).sum(), parameters)
+    reinforce = torch.autograd.grad(inner_loss(policy, params, batch, estimator).sum(), parameters)
     for ours, expected in zip(surrogate, reinforce, strict=True):
         assert_close(ours, expected)
         assert expected.abs().max() > 1e-3
@@ -101,28 +108,34 @@ def test_mean_kl_is_torchs_from_the_old_policy(batch: AdvantageBatch) -> None:
     assert mean_kl(old, old, batch).tolist() == [0.0, 0.0, 0.0]
 
 
-def test_steps_of_weight_zero_do_not_count(policy: GaussianPolicy, batch: AdvantageBatch) -> None:
+@pytest.mark.parametrize("estimator", INNER_LOSSES)
+def test_steps_of_weight_zero_do_not_count(
+    policy: GaussianPolicy, batch: AdvantageBatch, estimator: Estimator
+) -> None:
     params = expand(parameters_of(policy), 3)
-    changed = AdvantageBatch(*(value.clone() for value in batch))
-    for value in changed[:3]:
+    changed = batch.map(torch.clone)
+    for value in (changed.observations, changed.actions, changed.advantages, changed.rewards):
         value[:, -1] += 3.0
     new = policy.distribution(params, batch.observations)
     moved = policy.distribution(params, changed.observations)
     old = Gaussian(new.mean.detach() + 0.1, new.log_std.detach() - 0.2)
-    assert torch.equal(
-        reinforce_loss(policy, params, changed), reinforce_loss(policy, params, batch)
-    )
+    expected = inner_loss(policy, params, batch, estimator)
+    assert torch.equal(inner_loss(policy, params, changed, estimator), expected)
     assert torch.equal(surrogate_loss(moved, old, changed), surrogate_loss(new, old, batch))
     assert torch.equal(mean_kl(moved, old, changed), mean_kl(new, old, batch))
 
 
-def test_losses_are_linear_in_the_weights(policy: GaussianPolicy, batch: AdvantageBatch) -> None:
+@pytest.mark.parametrize("estimator", INNER_LOSSES)
+def test_losses_are_linear_in_the_weights(
+    policy: GaussianPolicy, batch: AdvantageBatch, estimator: Estimator
+) -> None:
     doubled = batch._replace(weights=2 * batch.weights)
     params = expand(parameters_of(policy), 3)
     new, old = (
         policy.distribution(params, batch.observations),
         Gaussian(draw(6, 3, 5, 2), draw(7, 3, 1, 2)),
     )
-    assert_close(reinforce_loss(policy, params, doubled), 2 * reinforce_loss(policy, params, batch))
+    once, twice = (inner_loss(policy, params, b, estimator) for b in (batch, doubled))
+    assert_close(twice, 2 * once)
     assert_close(surrogate_loss(new, old, doubled), 2 * surrogate_loss(new, old, batch))
     assert_close(mean_kl(new, old, doubled), 2 * mean_kl(new, old, batch))

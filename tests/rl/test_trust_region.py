@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from metarl.core import adapt, expand, parameters_of
 from metarl.nn import Gaussian, GaussianPolicy
 from metarl.rl import AdvantageBatch
-from metarl.rl.losses import mean_kl, reinforce_loss
+from metarl.rl.losses import inner_loss, mean_kl
 from metarl.rl.trust_region import (
     Candidate,
     Step,
@@ -73,14 +73,20 @@ class Adaptation:
         weights = draw(seed + 3, 2, 6).square()
         weights[:, -1] = 0.0
         weights = weights / weights.sum(1, keepdim=True)
+        shape = 2, 6
         return AdvantageBatch(
-            draw(seed, 2, 6, 3), draw(seed + 1, 2, 6, 1), draw(seed + 2, 2, 6), weights
+            draw(seed, *shape, 3),
+            draw(seed + 1, *shape, 1),
+            draw(seed + 2, *shape),
+            weights,
+            torch.zeros_like(weights),
+            2,
         )
 
     def adapted(self, parameters: Sequence[Tensor]) -> Gaussian:
         names = parameters_of(self.policy)
         params = adapt(
-            lambda p, batch: reinforce_loss(self.policy, p, batch),
+            lambda p, batch: inner_loss(self.policy, p, batch, "lvc"),
             expand(dict(zip(names, parameters, strict=True)), 2),
             self.supports,
             lr=0.3,
