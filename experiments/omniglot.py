@@ -23,7 +23,7 @@ import tyro
 from results import fewshot_row, save
 from runner import evaluated, trained
 
-COMMON = ["--data", "omniglot", "--trainval", "--eval-every", "1000", "--checkpoint-every", "200"]
+COMMON = ["--data", "omniglot", "--trainval", "--eval-every", "250", "--checkpoint-every", "200"]
 PROTONET = ["protonet", "--train-ways", "60", "--train-queries", "5"]
 PAPERS = {
     "protonet": ("Snell et al. 2017", (0.988, 0.997, 0.960, 0.989)),
@@ -37,8 +37,8 @@ STRIDED = ["--downsample", "stride"]
 ALONE = ["maml", *STRIDED, "--head", "free", "--num-inner-steps", "1", "--num-test-steps", "3"]
 ALONE += ["--inner-lr", "0.5", "--lr", "0.003", "--train-queries", "5"]
 START = [*PROTONET, *STRIDED, "--augmentation", "affine"]
-STARTED = ["maml", *STRIDED, "--augmentation", "affine", "--num-inner-steps", "3"]
-STARTED += ["--num-test-steps", "5", "--lr", "0.0002", "--train-queries", "15"]
+STARTED = ["maml", *STRIDED, "--augmentation", "affine", "--num-test-steps", "5"]
+STARTED += ["--inner-lr", "0.2", "--lr", "5e-05", "--train-queries", "15"]
 
 
 class Training(NamedTuple):
@@ -61,10 +61,10 @@ RUNS = {
     "start-1shot": Training([*START, "--num-shots", "1"], 4000, ()),
     "start-5shot": Training([*START, "--num-shots", "5"], 2500, ()),
     "started-maml-5w1s": Training(
-        [*STARTED, "--inner-lr", "0.4", "--num-shots", "1"], 3500, ("5w1s",), "start-1shot"
+        [*STARTED, "--num-inner-steps", "5", "--num-shots", "1"], 850, ("5w1s",), "start-1shot"
     ),
     "started-maml-5w5s": Training(
-        [*STARTED, "--inner-lr", "0.2", "--num-shots", "5"], 1800, ("5w5s",), "start-5shot"
+        [*STARTED, "--num-inner-steps", "3", "--num-shots", "5"], 750, ("5w5s",), "start-5shot"
     ),
 }
 

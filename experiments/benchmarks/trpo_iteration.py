@@ -118,7 +118,7 @@ def double_backward(learner: MAMLTRPO, data: Experience) -> Product:
 def check_same(learner: MAMLTRPO, data: Experience) -> None:
     """Raise unless both products agree in double precision."""
     learner.policy.double()
-    exact = Experience([], [batch.map(torch.Tensor.double) for batch in data.batches])
+    exact = Experience([], [batch.map(torch.Tensor.double) for batch in data.batches], data.scores)
     vector = parameters_to_vector(learner.policy.parameters()).detach()
     mine, other = ours(learner, exact)(vector), double_backward(learner, exact)(vector)
     difference = float((mine - other).norm() / other.norm())

@@ -12,13 +12,28 @@ from typing import Any, get_args
 import metarl
 from metarl.cli.errors import UserError, nearest
 from metarl.nn.mlp import ACTIVATIONS, Activation
-from metarl.rl import MAMLTRPO, MAMLVPG, MAMLConfig, MAMLTRPOConfig, MAMLVPGConfig
+from metarl.rl import (
+    MAMLPPO,
+    MAMLTRPO,
+    MAMLVPG,
+    EMAMLConfig,
+    FOMAMLConfig,
+    MAMLConfig,
+    MAMLPPOConfig,
+    MAMLTRPOConfig,
+    MAMLVPGConfig,
+    ProMPConfig,
+)
 from metarl.rl.learner import MAMLLearner
 from metarl.train import DeviceName, Schedule
 
 LEARNERS: dict[str, tuple[type[MAMLConfig], type[MAMLLearner]]] = {
     "maml-trpo": (MAMLTRPOConfig, MAMLTRPO),
     "maml-vpg": (MAMLVPGConfig, MAMLVPG),
+    "maml-ppo": (MAMLPPOConfig, MAMLPPO),
+    "promp": (ProMPConfig, MAMLPPO),
+    "e-maml": (EMAMLConfig, MAMLTRPO),
+    "fomaml": (FOMAMLConfig, MAMLTRPO),
 }
 
 

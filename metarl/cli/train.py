@@ -11,13 +11,26 @@ from metarl.cli.evaluate import Evaluate, evaluate
 from metarl.cli.film import TrainingFilms
 from metarl.cli.runs import MAX_SEED, create_folder, load_run, make_learner, parse_json
 from metarl.cli.session import make_trainer, run_session, say
-from metarl.rl import MAMLConfig, MAMLLearner, MAMLTRPOConfig, MAMLVPGConfig
+from metarl.rl import (
+    EMAMLConfig,
+    FOMAMLConfig,
+    MAMLConfig,
+    MAMLLearner,
+    MAMLPPOConfig,
+    MAMLTRPOConfig,
+    MAMLVPGConfig,
+    ProMPConfig,
+)
 from metarl.train import DeviceName, Films, Schedule, Trainer
 from metarl.types import Metrics
 
 LearnerChoice = (
     Annotated[MAMLTRPOConfig, tyro.conf.subcommand("maml-trpo")]
     | Annotated[MAMLVPGConfig, tyro.conf.subcommand("maml-vpg")]
+    | Annotated[MAMLPPOConfig, tyro.conf.subcommand("maml-ppo")]
+    | Annotated[ProMPConfig, tyro.conf.subcommand("promp")]
+    | Annotated[EMAMLConfig, tyro.conf.subcommand("e-maml")]
+    | Annotated[FOMAMLConfig, tyro.conf.subcommand("fomaml")]
 )
 
 ScheduleT = TypeVar("ScheduleT", bound=Schedule)

@@ -29,13 +29,15 @@ def advantage_batch(rollout: Rollout, *, gae_lambda: float) -> AdvantageBatch:
         rewards, values.current, values.following, discounts, ends, gae_lambda=gae_lambda
     )
     weights = mask / mask.sum((1, 2), keepdim=True)
+    scale = scale_of(advantages, weights)
     keep = mask[..., None]
     return AdvantageBatch(
         observations=torch.where(keep, rollout.observations, 0.0).flatten(1, 2),
         actions=torch.where(keep, rollout.actions, 0.0).flatten(1, 2),
         advantages=normalise(advantages, weights).flatten(1),
         weights=weights.flatten(1),
-        rewards=reward_signal(rewards, discounts, mask, scale_of(advantages, weights)).flatten(1),
+        rewards=reward_signal(rewards, discounts, mask, scale).flatten(1),
+        scale=scale.flatten(1),
         num_trajectories=mask.shape[2],
     )
 

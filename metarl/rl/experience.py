@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from metarl.core import inner_step
 from metarl.nn.policies import GaussianPolicy
@@ -21,6 +22,9 @@ class Experience(NamedTuple):
     """K + 1 rollouts: before the first step, ..., after the last."""
     batches: list[AdvantageBatch]
     """What the losses consume, one a rollout: K supports, then the query."""
+    scores: Tensor
+    """Mean return after adaptation, minus that of the other tasks, in the unit of the query's
+    advantages, ``[M]``; see :func:`metarl.rl.estimators.sampling_credit`."""
 
     @property
     def supports(self) -> list[AdvantageBatch]:
@@ -32,7 +36,7 @@ class Experience(NamedTuple):
         """The batch of the adapted policy."""
         return self.batches[-1]
 
-    def returns(self) -> torch.Tensor:
+    def returns(self) -> Tensor:
         """Mean return of every task after 0..K steps, ``[K + 1, M]``."""
         return torch.stack([rollout.returns().mean(1) for rollout in self.rollouts])
 
@@ -46,18 +50,22 @@ class Experience(NamedTuple):
 
     def tasks(self, chosen: slice) -> "Experience":
         """The batches of some tasks; the rollouts stay behind."""
-        return Experience([], [batch.tasks(chosen) for batch in self.batches])
+        return Experience([], [batch.tasks(chosen) for batch in self.batches], self.scores[chosen])
 
     def thin(self, stride: int, *, supports: bool) -> "Experience":
         """Every ``stride``-th step of the query and, if asked, the supports; without rollouts."""
         kept = [batch.thin(stride) for batch in self.supports] if supports else self.supports
-        return Experience([], [*kept, self.query.thin(stride)])
+        return Experience([], [*kept, self.query.thin(stride)], self.scores)
 
     @staticmethod
     def concatenate(parts: Sequence["Experience"]) -> "Experience":
         """The batches of several groups of tasks as one."""
         columns = zip(*(part.batches for part in parts), strict=True)
-        return Experience([], [AdvantageBatch.concatenate(column) for column in columns])
+        return Experience(
+            [],
+            [AdvantageBatch.concatenate(column) for column in columns],
+            torch.cat([part.scores for part in parts]),
+        )
 
 
 def collect_experience(
@@ -95,4 +103,16 @@ def collect_experience(
         if step_size is not None:
             with torch.no_grad():
                 params = inner_step(loss, params, batches[-1], lr=step_size)
-    return Experience(rollouts, batches), params
+    return Experience(rollouts, batches, outcome_scores(rollouts[-1], batches[-1])), params
+
+
+def outcome_scores(rollout: Rollout, batch: AdvantageBatch) -> Tensor:
+    """Mean return of every task, minus the mean of the other tasks, by the advantages' scale.
+
+    The other tasks' trajectories are independent of this one's, so the mean is a proper baseline.
+    With one task there is none, and the score is 0.
+    """
+    outcomes = rollout.returns().mean(1)
+    others = (outcomes.sum() - outcomes) / max(len(outcomes) - 1, 1)
+    scores = (outcomes - others) / batch.scale[:, 0]
+    return scores if len(scores) > 1 else torch.zeros_like(scores)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from metarl.core import adapt, expand, parameters_of
+from metarl.core import adaptation_path, expand, parameters_of
 from metarl.nn.policies import Gaussian, GaussianPolicy
-from metarl.rl.estimators import Estimator
+from metarl.rl.estimators import Estimator, sampling_credit
 from metarl.rl.experience import Experience, collect_experience
 from metarl.rl.losses import inner_loss, surrogate_loss
 from metarl.rl.rollout import AdvantageBatch
@@ -33,6 +33,8 @@ class MAMLConfig:
     """Gradient steps of adaptation in training, each on fresh trajectories."""
     estimator: Estimator = "lvc"
     """How the inner objective estimates second derivatives; see metarl/rl/estimators.py."""
+    sampling_credit: bool = False
+    """Add E-MAML's term: credit of the pre-adaptation trajectories for the outcome."""
     gae_lambda: float = 0.95
     """λ of generalised advantage estimation, in [0, 1]."""
     task_chunk: int = 4
@@ -64,8 +66,8 @@ class MetaGradient(NamedTuple):
     """Mean surrogate loss of the adapted policies."""
     gradient: Tensor
     """``[P]``, through the adaptation."""
-    adapted: list[Gaussian]
-    """The adapted policies' action distributions on the query, one a chunk, outside autograd."""
+    old: list[list[Gaussian]]
+    """Of every chunk, what :meth:`MAMLLearner._distributions` gave, outside autograd."""
 
     def is_finite(self) -> bool:
         """Whether an update may use it."""
@@ -196,31 +198,77 @@ class MAMLLearner(ABC):
         """What adaptation descends, ``[M]``."""
         return inner_loss(self.policy, params, batch, self.config.estimator)
 
-    def _adapted(self, theta: Params, experience: Experience) -> Gaussian:
-        """Adapt to the stored supports, then act on the stored query observations."""
-        query = experience.query
-        params = adapt(
+    def _distributions(
+        self, theta: Params, experience: Experience, *, supports: bool = False
+    ) -> list[Gaussian]:
+        """Actions of the adapted policies on the query.
+
+        With ``supports`` those on each support come before it, by the policies that sampled it.
+        """
+        path = adaptation_path(
             self.inner_loss,
-            expand(theta, query.weights.shape[0]),
+            expand(theta, experience.query.weights.shape[0]),
             experience.supports,
             lr=self.config.inner_lr,
             first_order=self.config.estimator == "first-order",
         )
-        return self.policy.distribution(params, query.observations)
+        shown = zip(path, experience.batches, strict=True)
+        return [
+            self.policy.distribution(params, batch.observations)
+            for params, batch in (shown if supports else list(shown)[-1:])
+        ]
 
-    def _meta_gradient(self, chunks: list[Experience]) -> MetaGradient:
+    def _adapted(self, theta: Params, experience: Experience) -> Gaussian:
+        """Adapt to the stored supports, then act on the stored query observations."""
+        return self._distributions(theta, experience)[-1]
+
+    @property
+    def _needs_supports(self) -> bool:
+        """Whether the outer loss looks at the policies before adaptation."""
+        return self.config.sampling_credit
+
+    def _outer_losses(
+        self, new: list[Gaussian], old: list[Gaussian], experience: Experience
+    ) -> Tensor:
+        """The outer loss of every task, ``[M]``; ``old`` is what ``new`` was at first."""
+        losses = surrogate_loss(new[-1], old[-1], experience.query)
+        if self.config.sampling_credit:
+            losses = losses + self._credit(new, experience)
+        return losses
+
+    @staticmethod
+    def _credit(new: list[Gaussian], experience: Experience) -> Tensor:
+        """E-MAML's term, divided by the steps of a trajectory as the surrogate is; ``[M]``."""
+        query = experience.query
+        total = torch.zeros_like(experience.scores)
+        for distribution, batch in zip(new[:-1], experience.supports, strict=True):
+            log_probs = batch.by_time(distribution.log_prob(batch.actions))
+            total = total + sampling_credit(
+                log_probs, experience.scores, batch.by_time(batch.weights > 0)
+            )
+        return total * max(query.num_trajectories, 1) / (query.weights > 0).sum(1)
+
+    def _meta_gradient(
+        self, chunks: list[Experience], old: list[list[Gaussian]] | None = None
+    ) -> MetaGradient:
+        """Outer loss and gradient at the current parameters.
+
+        Args:
+            chunks: the meta-batch.
+            old: the distributions that acted, where the parameters have moved since.
+        """
         theta = parameters_of(self.policy)
         num_tasks = self._num_tasks(chunks)
         total = torch.zeros_like(parameters_to_vector(theta.values())).detach()
-        loss, adapted = 0.0, []
-        for chunk in chunks:
-            new = self._adapted(theta, chunk)
-            adapted.append(new.detach())
-            chunk_loss = surrogate_loss(new, adapted[-1], chunk.query).sum() / num_tasks
+        loss, acted = 0.0, []
+        for i, chunk in enumerate(chunks):
+            new = self._distributions(theta, chunk, supports=self._needs_supports)
+            acted.append([one.detach() for one in new] if old is None else old[i])
+            chunk_loss = self._outer_losses(new, acted[-1], chunk).sum() / num_tasks
             gradients = torch.autograd.grad(chunk_loss, list(theta.values()))
             total += parameters_to_vector(gradients)
             loss += chunk_loss.item()
-        return MetaGradient(loss, total, adapted)
+        return MetaGradient(loss, total, acted)
 
 
 def _generators(seeds: np.random.SeedSequence) -> tuple[np.random.Generator, torch.Generator]:

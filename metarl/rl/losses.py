@@ -28,6 +28,14 @@ def surrogate_loss(new: Gaussian, old: Gaussian, batch: AdvantageBatch) -> Tenso
     return -(ratio * batch.advantages * batch.weights).sum(-1)
 
 
+def clipped_loss(new: Gaussian, old: Gaussian, batch: AdvantageBatch, clip: float) -> Tensor:
+    """-E[min(r A, clip(r, 1 - ε, 1 + ε) A)], r = π_new / π_old  (Schulman et al. 2017, eq. 7)."""
+    ratio = torch.exp(new.log_prob(batch.actions) - old.log_prob(batch.actions))
+    clipped = ratio.clamp(1 - clip, 1 + clip)
+    gain = torch.minimum(ratio * batch.advantages, clipped * batch.advantages)
+    return -(gain * batch.weights).sum(-1)
+
+
 def mean_kl(new: Gaussian, old: Gaussian, batch: AdvantageBatch) -> Tensor:
     """E[KL(π_old || π_new)] over the visited states; ``old`` is a constant."""
     return (new.kl_from(old) * batch.weights).sum(-1)

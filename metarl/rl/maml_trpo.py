@@ -10,10 +10,10 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from metarl.core import parameters_of
 from metarl.nn.policies import GaussianPolicy
-from metarl.rl.estimators import TRAJECTORY_WISE
+from metarl.rl.estimators import TRAJECTORY_WISE, Estimator
 from metarl.rl.experience import Experience
 from metarl.rl.learner import MAMLConfig, MAMLLearner, MetaGradient
-from metarl.rl.losses import mean_kl, surrogate_loss
+from metarl.rl.losses import mean_kl
 from metarl.rl.sampler import Sampler
 from metarl.rl.trust_region import (
     Candidate,
@@ -49,6 +49,24 @@ class MAMLTRPOConfig(MAMLConfig):
             raise ValueError(f"cg_damping must be at least 0, got {self.cg_damping}")
         if self.fisher_stride < 1:
             raise ValueError(f"fisher_stride must be at least 1, got {self.fisher_stride}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FOMAMLConfig(MAMLTRPOConfig):
+    """First-order MAML: inner gradients are treated as constants (Finn et al. 2017)."""
+
+    estimator: Estimator = "first-order"
+    """How the inner objective estimates second derivatives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EMAMLConfig(MAMLTRPOConfig):
+    """E-MAML: what is sampled before adaptation answers for the outcome (Stadie et al. 2018)."""
+
+    estimator: Estimator = "log-likelihood"
+    """How the inner objective estimates second derivatives; this one is exact with the credit."""
+    sampling_credit: bool = True
+    """Add the credit of the pre-adaptation trajectories."""
 
 
 class MAMLTRPO(MAMLLearner):
@@ -118,10 +136,10 @@ class MAMLTRPO(MAMLLearner):
         proposal = {name: piece.view_as(value) for (name, value), piece in pieces}
         losses, divergences = [], []
         with torch.no_grad():
-            for chunk, old in zip(chunks, meta.adapted, strict=True):
-                new = self._adapted(proposal, chunk)
-                losses.append(surrogate_loss(new, old, chunk.query))
-                divergences.append(mean_kl(new, old, chunk.query))
+            for chunk, old in zip(chunks, meta.old, strict=True):
+                new = self._distributions(proposal, chunk, supports=self._needs_supports)
+                losses.append(self._outer_losses(new, old, chunk))
+                divergences.append(mean_kl(new[-1], old[-1], chunk.query))
         return Candidate(torch.cat(losses).mean().item(), torch.cat(divergences).mean().item())
 
     def _optimiser_state(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn.utils import vector_to_parameters
 
 from metarl.nn.policies import GaussianPolicy
@@ -45,14 +46,18 @@ class MAMLVPG(MAMLLearner):
         self.optimiser = torch.optim.Adam(policy.parameters(), lr=config.outer_lr)
 
     def _outer_step(self, chunks: list[Experience], meta: MetaGradient) -> Metrics:
+        self._step_along(meta.gradient)
+        return {}
+
+    def _step_along(self, gradient: Tensor) -> None:
+        """One step of Adam on a gradient ``[P]``."""
         parameters = list(self.policy.parameters())
         gradients = [torch.empty_like(parameter) for parameter in parameters]
-        vector_to_parameters(meta.gradient, gradients)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
+        vector_to_parameters(gradient, gradients)
+        for parameter, part in zip(parameters, gradients, strict=True):
+            parameter.grad = part
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        return {}
 
     def _optimiser_state(self) -> dict[str, Any]:
         state: dict[str, Any] = self.optimiser.state_dict()

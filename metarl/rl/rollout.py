@@ -56,6 +56,8 @@ class AdvantageBatch(NamedTuple):
     rewards: Tensor
     """Discounted from the start and centred at each time over the task's trajectories; in the unit
     of the advantages. ``[M, B]``."""
+    scale: Tensor
+    """What the advantages were divided by; other figures come into their unit by it. ``[M, 1]``."""
     num_trajectories: int
     """E; step t of trajectory e is row t·E + e. 0 where the rows are no whole trajectories."""
 

@@ -7,10 +7,23 @@ import torch
 
 import envs  # noqa: F401  # registers the ids
 from metarl.nn import GaussianPolicy
-from metarl.rl import MAMLTRPO, MAMLVPG, MAMLTRPOConfig, MAMLVPGConfig, Rollout, Sampler
+from metarl.rl import (
+    MAMLPPO,
+    MAMLTRPO,
+    MAMLVPG,
+    MAMLTRPOConfig,
+    MAMLVPGConfig,
+    ProMPConfig,
+    Rollout,
+    Sampler,
+)
 from metarl.rl.learner import MAMLLearner
 
-CONFIGS: dict[type[MAMLLearner], Any] = {MAMLTRPO: MAMLTRPOConfig, MAMLVPG: MAMLVPGConfig}
+CONFIGS: dict[type[MAMLLearner], Any] = {
+    MAMLTRPO: MAMLTRPOConfig,
+    MAMLVPG: MAMLVPGConfig,
+    MAMLPPO: ProMPConfig,
+}
 
 
 def pad(value: torch.Tensor, mask: torch.Tensor, filler: float) -> torch.Tensor:

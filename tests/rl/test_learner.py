@@ -13,19 +13,30 @@ from torch.distributions import Independent, Normal
 from torch.func import functional_call
 from torch.testing import assert_close
 
-from metarl.rl import MAMLTRPO, MAMLVPG, Experience, MAMLTRPOConfig, MAMLVPGConfig
+from metarl.core import expand, parameters_of
+from metarl.rl import (
+    MAMLPPO,
+    MAMLTRPO,
+    MAMLVPG,
+    Experience,
+    MAMLTRPOConfig,
+    MAMLVPGConfig,
+    ProMPConfig,
+)
 from metarl.rl.estimators import INNER_LOSSES, Estimator
+from metarl.rl.experience import outcome_scores
 from metarl.rl.learner import MAMLLearner
 from metarl.rl.rollout import AdvantageBatch
 
-LEARNERS = pytest.mark.parametrize("kind", [MAMLTRPO, MAMLVPG])
+LEARNERS = pytest.mark.parametrize("kind", [MAMLTRPO, MAMLVPG, MAMLPPO])
 
 
 def in_double(learner: MAMLLearner) -> Experience:
     """An experience of the learner, and the learner's policy, in double precision."""
-    batches = [batch.map(Tensor.double) for batch in learner.collect().batches]
+    experience = learner.collect()
+    batches = [batch.map(Tensor.double) for batch in experience.batches]
     learner.policy.double()
-    return Experience([], batches)
+    return Experience([], batches, experience.scores.double())
 
 
 def snapshot(learner: MAMLLearner) -> dict[str, Any]:
@@ -64,8 +75,8 @@ def test_chunks_give_the_gradient_of_the_whole(task_chunk: int, num_inner_steps:
     chunked.policy.double()
     expected = whole._meta_gradient(whole._chunks(experience))
     meta = chunked._meta_gradient(chunked._chunks(experience))
-    assert len(expected.adapted) == 1
-    assert len(meta.adapted) == -(-3 // task_chunk)
+    assert len(expected.old) == 1
+    assert len(meta.old) == -(-3 // task_chunk)
     assert_close(meta.gradient, expected.gradient)
     assert meta.loss == pytest.approx(expected.loss)
 
@@ -150,6 +161,66 @@ def test_vpg_step_is_adams_along_the_meta_gradient() -> None:
     large = gradient.abs() > 1e-4
     assert large.sum() > 20
     assert_close((after - before)[large], -0.01 * gradient[large].sign(), rtol=1e-2, atol=1e-7)
+
+
+def test_promp_with_one_epoch_is_the_policy_gradients_step() -> None:
+    """At the old parameters the clip and the KL penalty have no gradient."""
+    learners = [
+        make_learner(MAMLVPG, outer_lr=0.01),
+        make_learner(MAMLPPO, outer_lr=0.01, epochs=1, inner_kl=3.0),
+    ]
+    experience = learners[0].collect()
+    for learner in learners:
+        learner.update(experience)
+    vpg, ppo = (torch.cat([p.reshape(-1) for p in x.policy.parameters()]) for x in learners)
+    assert_close(vpg, ppo, rtol=0, atol=1e-6)
+
+
+def test_promp_improves_its_objective_and_the_penalty_holds_it_back() -> None:
+    metrics = []
+    for inner_kl in (0.0, 100.0):
+        learner = make_learner(MAMLPPO, outer_lr=0.01, epochs=10, inner_kl=inner_kl)
+        experience = learner.collect()
+        metrics.append(learner.update(experience))
+        chunks = learner._chunks(experience)
+        if inner_kl == 0.0:
+            old = make_learner(MAMLPPO)._meta_gradient(chunks).old
+            free = [[one[-1]] for one in old]
+            assert learner._meta_gradient(chunks, free).loss < metrics[0]["meta/loss"] - 0.01
+    assert metrics[0]["meta/kl"] > 0
+    assert 0 <= metrics[0]["meta/clipped"] <= 1
+    learner = make_learner(MAMLPPO, outer_lr=0.01, epochs=10, inner_kl=1e-9)
+    held, loose = metrics[1]["meta/inner_kl"], learner.update(learner.collect())["meta/inner_kl"]
+    assert 0 < held < 0.5 * loose
+
+
+def test_scores_are_outcomes_above_those_of_the_other_tasks() -> None:
+    """Golden: outcomes 1, 2, 6 have other tasks' means 4, 3.5, 1.5; the scales are 1, 1, 2."""
+    learner = make_learner()
+    rollout = learner.collect().rollouts[-1]
+    first = torch.zeros_like(rollout.rewards)
+    first[:, 0] = torch.tensor([1.0, 2.0, 6.0])[:, None]
+    batch = learner.collect().query._replace(scale=torch.tensor([[1.0], [1.0], [2.0]]))
+    scores = outcome_scores(rollout._replace(rewards=first), batch)
+    assert scores.tolist() == [-3.0, -1.5, 2.25]
+
+
+def test_the_sampling_credit_adds_its_gradient() -> None:
+    """-Σ_τ ∇log π_θ(τ) score / T of every task's support, here by hand for one inner step."""
+    plain, credited = make_learner(), make_learner(sampling_credit=True)
+    experience = in_double(plain)
+    credited.policy.double()
+    gradients = [x._meta_gradient(x._chunks(experience)).gradient for x in (plain, credited)]
+    support, query = experience.supports[0], experience.query
+    theta = parameters_of(plain.policy)
+    acted = plain.policy.distribution(expand(theta, 3), support.observations)
+    total = (acted.log_prob(support.actions) * (support.weights > 0)).sum(1)
+    steps = (query.weights > 0).sum(1) / query.num_trajectories
+    expected = torch.autograd.grad(
+        -(total * experience.scores / steps).mean(), list(theta.values())
+    )
+    assert_close(gradients[1] - gradients[0], torch.cat([g.reshape(-1) for g in expected]))
+    assert (gradients[1] - gradients[0]).norm() > 1e-3
 
 
 def poisoned(experience: Experience, index: int) -> Experience:
@@ -292,6 +363,9 @@ def test_step_sizes_halve_beyond_the_trained_steps(
         (MAMLTRPOConfig, "cg_damping", -1.0),
         (MAMLTRPOConfig, "fisher_stride", 0),
         (MAMLVPGConfig, "outer_lr", 0.0),
+        (ProMPConfig, "clip", 0.0),
+        (ProMPConfig, "epochs", 0),
+        (ProMPConfig, "inner_kl", -1.0),
         (MAMLVPGConfig, "inner_lr", -0.1),
     ],
 )

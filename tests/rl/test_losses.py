@@ -10,7 +10,7 @@ from metarl.core import expand, parameters_of
 from metarl.nn import Gaussian, GaussianPolicy
 from metarl.rl import AdvantageBatch
 from metarl.rl.estimators import INNER_LOSSES, Estimator
-from metarl.rl.losses import inner_loss, mean_kl, surrogate_loss
+from metarl.rl.losses import clipped_loss, inner_loss, mean_kl, surrogate_loss
 
 
 def draw(seed: int, *shape: int) -> Tensor:
@@ -24,7 +24,13 @@ def batch() -> AdvantageBatch:
     weights = draw(3, 3, 5).square()
     weights[:, -1] = 0.0
     return AdvantageBatch(
-        draw(0, 3, 5, 2), draw(1, 3, 5, 2), draw(2, 3, 5), weights, draw(8, 3, 5), 1
+        draw(0, 3, 5, 2),
+        draw(1, 3, 5, 2),
+        draw(2, 3, 5),
+        weights,
+        rewards=draw(8, 3, 5),
+        scale=torch.ones(3, 1, dtype=torch.float64),
+        num_trajectories=1,
     )
 
 
@@ -50,6 +56,7 @@ def test_reinforce_gradient_of_one_linear_gaussian() -> None:
         advantages=torch.tensor([[1.0, -4.0]], dtype=torch.float64),
         weights=torch.tensor([[0.5, 0.5]], dtype=torch.float64),
         rewards=torch.zeros(1, 2, dtype=torch.float64),
+        scale=torch.ones(1, 1, dtype=torch.float64),
         num_trajectories=2,
     )
     params = expand(parameters_of(policy), 1)
@@ -94,6 +101,25 @@ def test_surrogate_ratio(batch: AdvantageBatch) -> None:
     ]
     expected = -(densities[0] / densities[1] * batch.advantages * batch.weights).sum(1)
     assert_close(surrogate_loss(new, old, batch), expected)
+
+
+def test_clipped_loss() -> None:
+    """Golden, ε = 0.3 and ratios 2, 2, ½, ½ with A = 1, -1, 1, -1: 1.3, -2, 0.5, -0.7."""
+    ratios = torch.tensor([2.0, 2.0, 0.5, 0.5], dtype=torch.float64)
+    zeros = torch.zeros(1, 4, 1, dtype=torch.float64)
+    # densities of action 0: the ratio is exp(-(μ² - μ_old²)/2)
+    old = Gaussian(torch.full_like(zeros, 2.0), zeros[:, :1])
+    new = Gaussian((4.0 - 2.0 * ratios.log()).sqrt()[None, :, None], zeros[:, :1])
+    batch = AdvantageBatch(
+        zeros,
+        zeros,
+        torch.tensor([[1.0, -1.0, 1.0, -1.0]], dtype=torch.float64),
+        torch.full((1, 4), 0.25, dtype=torch.float64),
+        zeros[..., 0],
+        scale=zeros[:, 0],
+        num_trajectories=1,
+    )
+    assert clipped_loss(new, old, batch, 0.3).item() == pytest.approx(-(1.3 - 2 + 0.5 - 0.7) / 4)
 
 
 def test_mean_kl_is_torchs_from_the_old_policy(batch: AdvantageBatch) -> None:

@@ -79,8 +79,9 @@ class Adaptation:
             draw(seed + 1, *shape, 1),
             draw(seed + 2, *shape),
             weights,
-            torch.zeros_like(weights),
-            2,
+            rewards=torch.zeros_like(weights),
+            scale=torch.ones_like(weights[:, :1]),
+            num_trajectories=2,
         )
 
     def adapted(self, parameters: Sequence[Tensor]) -> Gaussian:

@@ -1,0 +1,114 @@
+"""``maml-ppo`` and ``promp``: several Adam steps on the clipped objective of one meta-batch."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from metarl.core import parameters_of
+from metarl.nn.policies import Gaussian, GaussianPolicy
+from metarl.rl.experience import Experience
+from metarl.rl.learner import MetaGradient
+from metarl.rl.losses import clipped_loss, mean_kl
+from metarl.rl.maml_vpg import MAMLVPG, MAMLVPGConfig
+from metarl.rl.sampler import Sampler
+from metarl.types import Metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class MAMLPPOConfig(MAMLVPGConfig):
+    """MAML with PPO's clipped objective outside (Schulman et al. 2017)."""
+
+    clip: float = 0.3
+    """ε, how far the probability ratio of the adapted policies counts."""
+    epochs: int = 5
+    """Adam steps on one meta-batch."""
+    inner_kl: float = 0.0
+    """η, weight of the mean KL between old and new policies before adaptation (ProMP)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.clip > 0:
+            raise ValueError(f"clip must be above 0, got {self.clip}")
+        if self.epochs < 1:
+            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
+        if not self.inner_kl >= 0:
+            raise ValueError(f"inner_kl must be at least 0, got {self.inner_kl}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProMPConfig(MAMLPPOConfig):
+    """ProMP: low-variance curvature, clipping and a KL penalty inside (Rothfuss et al. 2019)."""
+
+    inner_kl: float = 5e-4
+    """η, weight of the mean KL between old and new policies before adaptation."""
+
+
+class MAMLPPO(MAMLVPG):
+    """Meta-learner that takes several steps on a clipped objective.
+
+    The first step needs no further pass: at the old parameters the ratios are 1 and the KL is flat,
+    so its gradient is the meta-gradient.
+
+    Args:
+        policy: the policy whose parameters are meta-learned.
+        sampler: rolls out the meta-batch.
+        config: numbers of the algorithm.
+        seed: of everything random in it.
+    """
+
+    step_metrics: ClassVar[tuple[str, ...]] = ("meta/kl", "meta/inner_kl", "meta/clipped")
+
+    def __init__(
+        self, policy: GaussianPolicy, sampler: Sampler, config: MAMLPPOConfig, *, seed: int
+    ) -> None:
+        super().__init__(policy, sampler, config, seed=seed)
+        self.ppo = config
+
+    @property
+    def _needs_supports(self) -> bool:
+        return self.ppo.inner_kl > 0 or super()._needs_supports
+
+    def _outer_losses(
+        self, new: list[Gaussian], old: list[Gaussian], experience: Experience
+    ) -> Tensor:
+        losses = clipped_loss(new[-1], old[-1], experience.query, self.ppo.clip)
+        if self.ppo.inner_kl > 0:
+            losses = losses + self.ppo.inner_kl * _inner_kl(new, old, experience)
+        if self.config.sampling_credit:
+            losses = losses + self._credit(new, experience)
+        return losses
+
+    def _outer_step(self, chunks: list[Experience], meta: MetaGradient) -> Metrics:
+        self._step_along(meta.gradient)
+        for _ in range(self.ppo.epochs - 1):
+            later = self._meta_gradient(chunks, meta.old)
+            if not later.is_finite():
+                break
+            self._step_along(later.gradient)
+        return self._change(chunks, meta)
+
+    @torch.no_grad()
+    def _change(self, chunks: list[Experience], meta: MetaGradient) -> Metrics:
+        """How far the policies have moved."""
+        kl, inner, clipped = [], [], []
+        theta = parameters_of(self.policy)
+        for chunk, old in zip(chunks, meta.old, strict=True):
+            new = self._distributions(theta, chunk, supports=self._needs_supports)
+            query = chunk.query
+            ratio = torch.exp(new[-1].log_prob(query.actions) - old[-1].log_prob(query.actions))
+            outside = ((ratio - 1).abs() > self.ppo.clip) * query.weights
+            kl.append(mean_kl(new[-1], old[-1], query))
+            inner.append(_inner_kl(new, old, chunk))
+            clipped.append(outside.sum(1))
+        values = (float(torch.cat(column).mean()) for column in (kl, inner, clipped))
+        return dict(zip(self.step_metrics, values, strict=True))
+
+
+def _inner_kl(new: list[Gaussian], old: list[Gaussian], experience: Experience) -> Tensor:
+    """Mean KL between old and new policies before adaptation, over the inner steps; ``[M]``."""
+    steps = list(zip(new[:-1], old[:-1], experience.supports[: len(new) - 1], strict=True))
+    if not steps:
+        return torch.zeros_like(experience.scores)
+    return torch.stack([mean_kl(*step) for step in steps]).mean(0)
