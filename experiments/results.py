@@ -103,8 +103,8 @@ def save(rows: list[dict[str, Any]]) -> None:
     kept = [row for row in kept if _key(row) not in new]
     everything = sorted([*kept, *rows], key=_key)
     RESULTS.write_text(json.dumps(everything, indent=1) + "\n")
-    _write_table("results", table([row for row in everything if "figure" not in row]))
-    _write_table("few-shot", fewshot_table([row for row in everything if "figure" in row]))
+    write_table("results", table([row for row in everything if "figure" not in row]))
+    write_table("few-shot", fewshot_table([row for row in everything if "figure" in row]))
 
 
 def _key(row: dict[str, Any]) -> tuple[str, ...]:
@@ -112,7 +112,7 @@ def _key(row: dict[str, Any]) -> tuple[str, ...]:
     return row["experiment"], row["learner"], row.get("norm", "")
 
 
-def _write_table(name: str, lines: str) -> None:
+def write_table(name: str, lines: str) -> None:
     """Replace what stands between a table's markers in the README."""
     begin, end = f"<!-- {name} begin -->", f"<!-- {name} end -->"
     head, _, rest = README.read_text().partition(begin)
