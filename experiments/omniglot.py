@@ -7,11 +7,10 @@ class. ProtoNet is trained on 60-way episodes with as many shots as at test and 
 running statistics at test (inductive), as its authors do; MAML by those of the query set
 (transductive), as its authors do. Every run is evaluated both ways. Hours are of one thread.
 
-MAML has the paper's strided network and is trained twice: from random weights, for an hour or less
-(the paper's runs see 20 to 60 times as many tasks), and from the backbone of a strided ProtoNet,
-which is trained for some minutes on the same classes; the hours of the second count both. The
-5-shot ProtoNet, the starts and what starts from them are trained on slightly turned, scaled and
-moved images.
+MAML has the paper's strided network. From random weights it is trained for an hour or less (the
+paper's runs see 20 to 60 times as many tasks); with 5 shots also from the backbone of a strided
+ProtoNet, which is trained for some minutes on the same classes: its hours count both. The 5-shot
+ProtoNet, the start and what starts from it are trained on slightly turned, scaled and moved images.
 """
 
 import json
@@ -58,11 +57,7 @@ RUNS = {
     ),
     "maml-5w1s": Training([*ALONE, "--num-shots", "1"], 24000, ("5w1s",)),
     "maml-5w5s": Training([*ALONE, "--num-shots", "5"], 8000, ("5w5s",)),
-    "start-1shot": Training([*START, "--num-shots", "1"], 4000, ()),
     "start-5shot": Training([*START, "--num-shots", "5"], 2500, ()),
-    "started-maml-5w1s": Training(
-        [*STARTED, "--num-inner-steps", "5", "--num-shots", "1"], 850, ("5w1s",), "start-1shot"
-    ),
     "started-maml-5w5s": Training(
         [*STARTED, "--num-inner-steps", "3", "--num-shots", "5"], 750, ("5w5s",), "start-5shot"
     ),
