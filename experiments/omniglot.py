@@ -22,8 +22,8 @@ import tyro
 from results import fewshot_row, save
 from runner import evaluated, trained
 
-COMMON = ["--data", "omniglot", "--trainval", "--eval-every", "250", "--checkpoint-every", "200"]
-PROTONET = ["protonet", "--train-ways", "60", "--train-queries", "5"]
+COMMON = ["--data", "omniglot", "--trainval", "--checkpoint-every", "200"]
+PROTONET = ["protonet", "--train-ways", "60", "--train-queries", "5", "--eval-every", "1000"]
 PAPERS = {
     "protonet": ("Snell et al. 2017", (0.988, 0.997, 0.960, 0.989)),
     "maml": ("Finn et al. 2017", (0.987, 0.999, 0.958, 0.989)),
@@ -34,10 +34,10 @@ REPRODUCED = {
 SETTINGS = {"5w1s": 0, "5w5s": 1, "20w1s": 2, "20w5s": 3}
 STRIDED = ["--downsample", "stride"]
 ALONE = ["maml", *STRIDED, "--head", "free", "--num-inner-steps", "1", "--num-test-steps", "3"]
-ALONE += ["--inner-lr", "0.5", "--lr", "0.003", "--train-queries", "5"]
+ALONE += ["--inner-lr", "0.5", "--lr", "0.003", "--train-queries", "5", "--eval-every", "1000"]
 START = [*PROTONET, *STRIDED, "--augmentation", "affine"]
 STARTED = ["maml", *STRIDED, "--augmentation", "affine", "--num-test-steps", "5"]
-STARTED += ["--inner-lr", "0.2", "--lr", "5e-05", "--train-queries", "15"]
+STARTED += ["--inner-lr", "0.2", "--lr", "5e-05", "--train-queries", "15", "--eval-every", "250"]
 
 
 class Training(NamedTuple):

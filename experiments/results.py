@@ -115,7 +115,10 @@ def _key(row: dict[str, Any]) -> tuple[str, ...]:
 def write_table(name: str, lines: str) -> None:
     """Replace what stands between a table's markers in the README."""
     begin, end = f"<!-- {name} begin -->", f"<!-- {name} end -->"
-    head, _, rest = README.read_text().partition(begin)
+    content = README.read_text()
+    if begin not in content or end not in content:
+        raise ValueError(f"{README} has no place for the table: {begin} and {end}")
+    head, _, rest = content.partition(begin)
     _, _, tail = rest.partition(end)
     README.write_text(f"{head}{begin}\n{lines}{end}{tail}")
 

@@ -29,12 +29,12 @@ def advantage_batch(rollout: Rollout, *, gae_lambda: float) -> AdvantageBatch:
         rewards, values.current, values.following, discounts, ends, gae_lambda=gae_lambda
     )
     weights = mask / mask.sum((1, 2), keepdim=True)
-    scale = scale_of(advantages, weights)
+    normalised, scale = normalise(advantages, weights)
     keep = mask[..., None]
     return AdvantageBatch(
         observations=torch.where(keep, rollout.observations, 0.0).flatten(1, 2),
         actions=torch.where(keep, rollout.actions, 0.0).flatten(1, 2),
-        advantages=normalise(advantages, weights).flatten(1),
+        advantages=normalised.flatten(1),
         weights=weights.flatten(1),
         rewards=reward_signal(rewards, discounts, mask, scale).flatten(1),
         scale=scale.flatten(1),
@@ -42,28 +42,21 @@ def advantage_batch(rollout: Rollout, *, gae_lambda: float) -> AdvantageBatch:
     )
 
 
-def normalise(advantages: Tensor, weights: Tensor) -> Tensor:
+def normalise(advantages: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Zero mean and unit variance within each task, over its real steps; 0 in padding.
 
     Args:
         advantages: ``[M, T, E]``.
         weights: 1 / number of real steps, 0 for padding, ``[M, T, E]``.
+
+    Returns:
+        The normalised advantages ``[M, T, E]``, and what they were divided by, ``[M, 1, 1]``.
     """
     mean = (advantages * weights).sum((1, 2), keepdim=True)
     centred = torch.where(weights > 0, advantages - mean, 0.0)
-    return centred / scale_of(advantages, weights)
-
-
-def scale_of(advantages: Tensor, weights: Tensor) -> Tensor:
-    """Standard deviation of each task's real steps, ``[M, 1, 1]``; above 0.
-
-    Args:
-        advantages: ``[M, T, E]``.
-        weights: 1 / number of real steps, 0 for padding, ``[M, T, E]``.
-    """
-    mean = (advantages * weights).sum((1, 2), keepdim=True)
-    centred = torch.where(weights > 0, advantages - mean, 0.0)
-    return (centred.square() * weights).sum((1, 2), keepdim=True).sqrt() + EPSILON
+    variance = (centred.square() * weights).sum((1, 2), keepdim=True)
+    scale = variance.sqrt() + EPSILON
+    return centred / scale, scale
 
 
 def reward_signal(rewards: Tensor, discounts: Tensor, mask: Tensor, scale: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ Two objectives are called MAML. Where the inner gradient is the expected one (MA
 it), ``dice`` and ``loaded-dice`` are unbiased. Where the adaptation to the sampled trajectories is
 part of what is trained (E-MAML), the step is a plain function of them, whose derivative
 ``log-likelihood`` has exactly, and :func:`sampling_credit` adds the rest: that sum is unbiased.
-``tests/rl/test_estimators.py`` shows all of this on an enumerated MDP, and measures each bias.
+``tests/rl/test_estimators.py`` shows all of this on an enumerated MDP, and measures each bias; that
+of first-order is 20 % of the gradient's length for MAML, 25 % for E-MAML with the credit.
 """
 
 from collections.abc import Callable
@@ -64,7 +65,8 @@ def lvc(log_probs: Tensor, advantages: Tensor, weights: Tensor) -> Tensor:
 
     Its second gradient drops the terms between an action and earlier ones of its trajectory; their
     expectation falls to 0 towards a local optimum. Less variance than :func:`dice`. On the
-    enumerated MDP the meta-gradient of MAML is off by 3 % of its length.
+    enumerated MDP the meta-gradient of MAML is off by 3 % of its length, that of E-MAML with
+    :func:`sampling_credit` by 35 %.
 
     Args:
         log_probs: of the actions taken, ``[M, T, E]``.
@@ -76,6 +78,9 @@ def lvc(log_probs: Tensor, advantages: Tensor, weights: Tensor) -> Tensor:
 
 def dice(log_probs: Tensor, rewards: Tensor, weights: Tensor) -> Tensor:
     """-E[Σ_t □(Σ_{k≤t} log π_k) r_t]: all derivatives unbiased  (Foerster et al. 2018, section 4).
+
+    So of MAML. That of E-MAML with :func:`sampling_credit`, which adapts to the sampled
+    trajectories themselves, is off by 25 % on the enumerated MDP.
 
     Args:
         log_probs: of the actions taken, ``[M, T, E]``, steps in their order.
@@ -90,7 +95,7 @@ def loaded_dice(log_probs: Tensor, advantages: Tensor, weights: Tensor) -> Tenso
     """-E[Σ_t (□(w_t) - □(w_{t-1})) A_t], w_t = Σ_{k≤t} log π_k  (Farquhar et al. 2019, section 4).
 
     The paper's λ is 1 here: 0 would be :func:`lvc`. All derivatives are unbiased if A_t is an
-    unbiased advantage of any baseline that depends on the state only.
+    unbiased advantage of any baseline that depends on the state only. For E-MAML as :func:`dice`.
 
     Args:
         log_probs: of the actions taken, ``[M, T, E]``, steps in their order.

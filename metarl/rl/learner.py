@@ -231,10 +231,14 @@ class MAMLLearner(ABC):
         self, new: list[Gaussian], old: list[Gaussian], experience: Experience
     ) -> Tensor:
         """The outer loss of every task, ``[M]``; ``old`` is what ``new`` was at first."""
-        losses = surrogate_loss(new[-1], old[-1], experience.query)
+        losses = self._query_losses(new[-1], old[-1], experience.query)
         if self.config.sampling_credit:
             losses = losses + self._credit(new, experience)
         return losses
+
+    def _query_losses(self, new: Gaussian, old: Gaussian, query: AdvantageBatch) -> Tensor:
+        """What the adapted policies are judged by, ``[M]``."""
+        return surrogate_loss(new, old, query)
 
     @staticmethod
     def _credit(new: list[Gaussian], experience: Experience) -> Tensor:

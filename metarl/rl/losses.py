@@ -22,17 +22,21 @@ def inner_loss(
     return INNER_LOSSES[estimator](*map(batch.by_time, (log_probs, signal, batch.weights)))
 
 
+def ratio(new: Gaussian, old: Gaussian, batch: AdvantageBatch) -> Tensor:
+    """π_new(a|s) / π_old(a|s) of the actions taken, ``[M, B]``."""
+    return torch.exp(new.log_prob(batch.actions) - old.log_prob(batch.actions))
+
+
 def surrogate_loss(new: Gaussian, old: Gaussian, batch: AdvantageBatch) -> Tensor:
     """-E[π_new(a|s) / π_old(a|s) A]  (Schulman et al. 2015, eq. 14); ``old`` is a constant."""
-    ratio = torch.exp(new.log_prob(batch.actions) - old.log_prob(batch.actions))
-    return -(ratio * batch.advantages * batch.weights).sum(-1)
+    return -(ratio(new, old, batch) * batch.advantages * batch.weights).sum(-1)
 
 
 def clipped_loss(new: Gaussian, old: Gaussian, batch: AdvantageBatch, clip: float) -> Tensor:
     """-E[min(r A, clip(r, 1 - ε, 1 + ε) A)], r = π_new / π_old  (Schulman et al. 2017, eq. 7)."""
-    ratio = torch.exp(new.log_prob(batch.actions) - old.log_prob(batch.actions))
-    clipped = ratio.clamp(1 - clip, 1 + clip)
-    gain = torch.minimum(ratio * batch.advantages, clipped * batch.advantages)
+    ratios = ratio(new, old, batch)
+    clipped = ratios.clamp(1 - clip, 1 + clip)
+    gain = torch.minimum(ratios * batch.advantages, clipped * batch.advantages)
     return -(gain * batch.weights).sum(-1)
 
 

@@ -10,8 +10,9 @@ from metarl.core import parameters_of
 from metarl.nn.policies import Gaussian, GaussianPolicy
 from metarl.rl.experience import Experience
 from metarl.rl.learner import MetaGradient
-from metarl.rl.losses import clipped_loss, mean_kl
+from metarl.rl.losses import clipped_loss, mean_kl, ratio
 from metarl.rl.maml_vpg import MAMLVPG, MAMLVPGConfig
+from metarl.rl.rollout import AdvantageBatch
 from metarl.rl.sampler import Sampler
 from metarl.types import Metrics
 
@@ -73,12 +74,13 @@ class MAMLPPO(MAMLVPG):
     def _outer_losses(
         self, new: list[Gaussian], old: list[Gaussian], experience: Experience
     ) -> Tensor:
-        losses = clipped_loss(new[-1], old[-1], experience.query, self.ppo.clip)
+        losses = super()._outer_losses(new, old, experience)
         if self.ppo.inner_kl > 0:
             losses = losses + self.ppo.inner_kl * _inner_kl(new, old, experience)
-        if self.config.sampling_credit:
-            losses = losses + self._credit(new, experience)
         return losses
+
+    def _query_losses(self, new: Gaussian, old: Gaussian, query: AdvantageBatch) -> Tensor:
+        return clipped_loss(new, old, query, self.ppo.clip)
 
     def _outer_step(self, chunks: list[Experience], meta: MetaGradient) -> Metrics:
         self._step_along(meta.gradient)
@@ -97,11 +99,10 @@ class MAMLPPO(MAMLVPG):
         for chunk, old in zip(chunks, meta.old, strict=True):
             new = self._distributions(theta, chunk, supports=self._needs_supports)
             query = chunk.query
-            ratio = torch.exp(new[-1].log_prob(query.actions) - old[-1].log_prob(query.actions))
-            outside = ((ratio - 1).abs() > self.ppo.clip) * query.weights
+            outside = (ratio(new[-1], old[-1], query) - 1).abs() > self.ppo.clip
             kl.append(mean_kl(new[-1], old[-1], query))
             inner.append(_inner_kl(new, old, chunk))
-            clipped.append(outside.sum(1))
+            clipped.append((outside * query.weights).sum(1))
         values = (float(torch.cat(column).mean()) for column in (kl, inner, clipped))
         return dict(zip(self.step_metrics, values, strict=True))
 

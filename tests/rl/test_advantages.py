@@ -32,7 +32,9 @@ def test_normalise() -> None:
     """Golden: 1, 3 and padding 9: mean 2, standard deviation 1."""
     advantages = torch.tensor([1.0, 3.0, 9.0], dtype=torch.float64).reshape(1, 3, 1)
     weights = torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64).reshape(1, 3, 1)
-    assert normalise(advantages, weights).flatten().tolist() == pytest.approx([-1.0, 1.0, 0.0])
+    normalised, scale = normalise(advantages, weights)
+    assert normalised.flatten().tolist() == pytest.approx([-1.0, 1.0, 0.0])
+    assert scale.tolist() == [[[pytest.approx(1.0)]]]
 
 
 @pytest.mark.parametrize("filler", [nan, inf, -1e30])
