@@ -10,42 +10,72 @@ from typing import Any
 
 import gymnasium as gym
 
+from envs.bandits import BernoulliBandit
 from envs.family import Family, FamilyEnv, FamilyVectorEnv
+from envs.grid import GridNavi
+from envs.mdp import TabularMDP
 from envs.point import PointCorners, PointGoal, PointGoalSparse
 from envs.single import SingleTaskEnv
-from envs.tasks import Choice, Disk, Distribution, LogUniform, Product, Uniform, validate_task
+from envs.task_spaces import validate_task
+from envs.tasks import (
+    Choice,
+    Dirichlet,
+    Disk,
+    Distribution,
+    LogUniform,
+    Normal,
+    Product,
+    Uniform,
+)
 from envs.vector import TaskVectorEnv
-from envs.wrappers import DynamicsField, RandomDynamics, RandomGoal, Trial
+from envs.wrappers import (
+    DynamicsField,
+    RandomDynamics,
+    RandomGoal,
+    ShowTask,
+    ShowTaskVector,
+    Trial,
+)
 
 __all__ = [
     "FAMILIES",
     "MUJOCO_FAMILIES",
-    "POINT_FAMILIES",
+    "NUMPY_FAMILIES",
+    "BernoulliBandit",
     "Choice",
+    "Dirichlet",
     "Disk",
     "Distribution",
     "DynamicsField",
     "Family",
     "FamilyEnv",
     "FamilyVectorEnv",
+    "GridNavi",
     "LogUniform",
+    "Normal",
     "PointCorners",
     "PointGoal",
     "PointGoalSparse",
     "Product",
     "RandomDynamics",
     "RandomGoal",
+    "ShowTask",
+    "ShowTaskVector",
     "SingleTaskEnv",
+    "TabularMDP",
     "TaskVectorEnv",
     "Trial",
     "Uniform",
     "validate_task",
 ]
 
-POINT_FAMILIES: dict[str, tuple[type[Any], int]] = {
+NUMPY_FAMILIES: dict[str, tuple[type[Any], int]] = {
     "metarl/PointGoal-v0": (PointGoal, 100),
     "metarl/PointGoalSparse-v0": (PointGoalSparse, 20),
     "metarl/PointCorners-v0": (PointCorners, 100),
+    "metarl/GridNavi-v0": (GridNavi, 15),
+    "metarl/BernoulliBandit-v0": (BernoulliBandit, 1),
+    "metarl/TabularMDP-v0": (TabularMDP, 10),
 }
 """Environment id to family and time limit."""
 
@@ -63,7 +93,7 @@ MUJOCO_FAMILIES = {
 }
 """Environment id to time limit; their code is imported when the first one is made."""
 
-FAMILIES = {env_id: limit for env_id, (_, limit) in POINT_FAMILIES.items()} | MUJOCO_FAMILIES
+FAMILIES = {env_id: limit for env_id, (_, limit) in NUMPY_FAMILIES.items()} | MUJOCO_FAMILIES
 """Every registered id to its time limit in steps."""
 
 
@@ -82,7 +112,7 @@ def _vector(
     return FamilyVectorEnv(family_type(**options), num_envs, max_episode_steps, autoreset_mode)
 
 
-for _id, (_family, _limit) in POINT_FAMILIES.items():
+for _id, (_family, _limit) in NUMPY_FAMILIES.items():
     gym.register(
         _id,
         entry_point=partial(_single, _family),

@@ -3,6 +3,7 @@
 A :class:`Family` describes start states, transitions and rewards on arrays of any leading shape.
 :class:`FamilyEnv` runs one environment of it (leading shape ``()``), :class:`FamilyVectorEnv` a
 whole batch (leading shape ``(num_envs,)``) with the same functions, so both agree step for step.
+Where steps are random, both draw from their ``np_random``.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,8 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from numpy.typing import ArrayLike, NDArray
 
-from envs.tasks import Product, Task, validate_task
+from envs.task_spaces import validate_task
+from envs.tasks import Product, Task
 from envs.vector import TaskVectorEnv
 
 Array = NDArray[np.float64]
@@ -23,7 +25,7 @@ Array = NDArray[np.float64]
 class Outcome(NamedTuple):
     """What one step gives, each with the leading shape of the batch."""
 
-    state: Array
+    state: NDArray[Any]
     reward: Array
     terminated: NDArray[np.bool_]
 
@@ -31,19 +33,29 @@ class Outcome(NamedTuple):
 class Family(Protocol):
     """Dynamics and reward of a task family; ``...`` is any leading shape."""
 
-    observation_space: spaces.Box
-    action_space: spaces.Box
+    @property
+    def observation_space(self) -> spaces.Space[Any]:
+        """Of a single environment."""
+        ...
+
+    @property
+    def action_space(self) -> spaces.Space[Any]:
+        """Of a single environment."""
+        ...
+
     task_distribution: Product
 
-    def start(self, rng: np.random.Generator, leading: tuple[int, ...]) -> Array:
-        """Start states ``[*leading, ...]``."""
+    def start(self, rng: np.random.Generator, leading: tuple[int, ...]) -> NDArray[Any]:
+        """Start states ``[*leading, ...]``, of any type."""
         ...
 
-    def step(self, state: Array, action: NDArray[Any], task: Task) -> Outcome:
-        """Successor states, rewards and terminations."""
+    def step(
+        self, state: NDArray[Any], action: NDArray[Any], task: Task, rng: np.random.Generator
+    ) -> Outcome:
+        """Successor states, as fresh arrays, rewards and terminations."""
         ...
 
-    def observe(self, state: Array, task: Task) -> NDArray[np.float32]:
+    def observe(self, state: NDArray[Any], task: Task) -> NDArray[Any]:
         """Observations, as fresh arrays."""
         ...
 
@@ -84,7 +96,9 @@ class FamilyEnv(gym.Env[NDArray[Any], NDArray[Any]]):
 
     def step(self, action: NDArray[Any]) -> tuple[NDArray[Any], float, bool, bool, dict[str, Any]]:
         """Advance by one step."""
-        self.state, reward, terminated = self.family.step(self.state, action, self._task)
+        self.state, reward, terminated = self.family.step(
+            self.state, action, self._task, self.np_random
+        )
         observation = self.family.observe(self.state, self._task)
         return observation, float(reward), bool(terminated), False, {}
 
@@ -123,8 +137,10 @@ class FamilyVectorEnv(TaskVectorEnv):
     def _advance(
         self, actions: NDArray[Any]
     ) -> tuple[Array, NDArray[np.bool_], dict[str, NDArray[Any]]]:
-        self.state, rewards, terminated = self.family.step(self.state, actions, self._tasks)
+        self.state, rewards, terminated = self.family.step(
+            self.state, actions, self._tasks, self.np_random
+        )
         return rewards, terminated, {}
 
-    def _observe(self) -> NDArray[np.float32]:
+    def _observe(self) -> NDArray[Any]:
         return self.family.observe(self.state, self._tasks)

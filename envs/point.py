@@ -52,7 +52,9 @@ class PointGoal:
         """The origin."""
         return np.zeros((*leading, 2))
 
-    def step(self, state: Array, action: NDArray[Any], task: Task) -> Outcome:
+    def step(
+        self, state: Array, action: NDArray[Any], task: Task, rng: np.random.Generator
+    ) -> Outcome:
         """Move, then measure the distance."""
         state = state + _clip(action, self.step_limit)
         offset = np.abs(state - task["goal"])
@@ -94,7 +96,9 @@ class PointGoalSparse:
         """The origin."""
         return np.zeros((*leading, 2))
 
-    def step(self, state: Array, action: NDArray[Any], task: Task) -> Outcome:
+    def step(
+        self, state: Array, action: NDArray[Any], task: Task, rng: np.random.Generator
+    ) -> Outcome:
         """Move; reward only near the goal."""
         state = state + _clip(action, self.step_limit)
         gap = distance(state, task["goal"])
@@ -137,7 +141,9 @@ class PointCorners:
         """Uniform in the start square."""
         return rng.uniform(-0.2, 0.2, (*leading, 2))
 
-    def step(self, state: Array, action: NDArray[Any], task: Task) -> Outcome:
+    def step(
+        self, state: Array, action: NDArray[Any], task: Task, rng: np.random.Generator
+    ) -> Outcome:
         """Move; the reward depends on the variant."""
         moved = state + _clip(action, self.step_limit)
         goal = task["goal"]

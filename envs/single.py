@@ -7,7 +7,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.tasks import Task, unstack, validate_task
+from envs.task_spaces import validate_task
+from envs.tasks import Task, unstack
 from envs.vector import TaskVectorEnv
 
 

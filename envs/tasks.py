@@ -12,14 +12,16 @@ parts keep the marginals and every held-out cell lies among train cells. ``Choic
 values it is told to; with none, both parts are the whole finite set and ``disjoint`` is False.
 """
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
+
+from envs.task_spaces import Finite, Simplex
 
 Task = dict[str, NDArray[Any]]
 """One task, or a batch of them with a leading axis."""
@@ -123,6 +125,54 @@ class LogUniform(_Continuous):
         return np.asarray(self.base ** self.exponents.transform(uniforms), np.float64)
 
 
+class Normal(_Continuous):
+    """Independent normals, elementwise.
+
+    Args:
+        mean: means, any shape.
+        std: standard deviations, of the same shape or a number.
+    """
+
+    def __init__(self, mean: ArrayLike, std: ArrayLike) -> None:
+        self.mean, self.std = np.broadcast_arrays(np.asarray(mean, float), np.asarray(std, float))
+        if not (self.std > 0).all():
+            raise ValueError(f"Normal needs positive std, got {self.std.tolist()}")
+        self.num_uniforms = self.mean.size
+        self.space = Finite(self.mean.shape)
+
+    def transform(self, uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Quantiles: one uniform a number, so that cells of the cube are cells of the values."""
+        quantile = np.vectorize(NormalDist().inv_cdf, otypes=[np.float64])
+        positive = np.maximum(uniforms, 2.0**-54)  # half of the least positive draw
+        values = quantile(positive).reshape(-1, *self.mean.shape)
+        return np.asarray(self.mean + self.std * values, np.float64)
+
+
+class Dirichlet(_Continuous):
+    """Independent rows of probabilities, each uniform over the simplex: all concentrations are 1.
+
+    Of what is left of 1, entry j of K takes the share 1 - U^(1/(K-j)), the last one the rest. K - 1
+    uniforms a row and K - 1 free numbers correspond one to one; normalised exponentials would lead
+    from train and held-out cells to the same row.
+
+    Args:
+        shape: of the values; rows are along the last axis, of at least 2 entries.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        if not shape or shape[-1] < 2:
+            raise ValueError(f"Dirichlet needs at least 2 entries in the last axis, got {shape}")
+        self.space = Simplex(shape)
+        self._free = (*shape[:-1], shape[-1] - 1)
+        self.num_uniforms = int(np.prod(self._free))
+
+    def transform(self, uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Break the stick."""
+        powers = 1.0 / np.arange(self._free[-1], 0, -1)
+        left = np.cumprod((1.0 - uniforms.reshape(-1, *self._free)) ** powers, axis=-1)
+        return -np.diff(left, axis=-1, prepend=1.0, append=0.0)
+
+
 class Disk(_Continuous):
     """Uniform over the plane disk of a radius around the origin: radius·sqrt(U), angle U(0, 2π)."""
 
@@ -205,51 +255,7 @@ def unstack(tasks: Task) -> list[Task]:
     return [{name: values[i] for name, values in tasks.items()} for i in range(num)]
 
 
-def validate_task(space: spaces.Dict, task: Mapping[str, ArrayLike]) -> Task:
-    """A task as arrays of the space's dtypes.
-
-    Raises:
-        ValueError: one line that names the entry, what it is and what it should be.
-
-    Returns:
-        Copies, so that a task stays what it is when the caller's arrays change.
-
-    >>> validate_task(spaces.Dict({"goal": spaces.Box(-1, 1, (2,))}), {"goal": [0.5, 3.0]})
-    Traceback (most recent call last):
-    ...
-    ValueError: task entry 'goal' is [0.5, 3.0]; it must lie within [-1.0, 1.0] and have shape (2,)
-    """
-    if not isinstance(task, Mapping):
-        raise ValueError(f"a task has the entries {sorted(space.spaces)}, got {task!r}")
-    if set(task) != set(space.spaces):
-        raise ValueError(f"a task has the entries {sorted(space.spaces)}, got {sorted(task)}")
-    checked: Task = {}
-    for name, part in space.spaces.items():
-        try:
-            value = np.array(task[name], dtype=part.dtype)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"task entry {name!r} is not numeric: {task[name]!r}") from error
-        if not part.contains(value):
-            raise ValueError(
-                f"task entry {name!r} is {json.dumps(value.tolist())}; it must {describe(part)}"
-            )
-        checked[name] = value
-    return checked
-
-
 def _box(low: ArrayLike, high: ArrayLike) -> spaces.Box:
     # the shape is given because Box makes a number's box (1,) where its values are ()
     low, high = np.asarray(low), np.asarray(high)
     return spaces.Box(low, high, low.shape, dtype=np.float64)
-
-
-def describe(space: spaces.Space[Any]) -> str:
-    """What fits the space, as a phrase after "must"."""
-    if not isinstance(space, spaces.Box):
-        return f"fit {space}"
-    low, high = np.unique(space.low), np.unique(space.high)
-    if len(low) == len(high) == 1:
-        bounds = f"[{low[0]}, {high[0]}]"
-    else:
-        bounds = f"[{space.low.tolist()}, {space.high.tolist()}]"
-    return f"lie within {bounds} and have shape {space.shape}"

@@ -17,7 +17,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from envs.tasks import Product, Task, unstack, validate_task
+from envs.task_spaces import fits, validate_task
+from envs.tasks import Product, Task, unstack
 
 
 class TaskVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]], ABC):
@@ -100,11 +101,9 @@ class TaskVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]], ABC):
         batch = {name: np.array(tasks[name], part.dtype) for name, part in self.task_space.items()}
         for name, part in self.task_space.items():
             if isinstance(part, spaces.Box):
-                valid = ((batch[name] >= part.low) & (batch[name] <= part.high)).reshape(
-                    self.num_envs, -1
-                )
+                valid = fits(part, batch[name]).reshape(self.num_envs, -1).all(1)
                 if not valid.all():
-                    bad = int(np.argmin(valid.all(axis=1)))
+                    bad = int(np.argmin(valid))
                     validate_task(self.task_space, unstack(batch)[bad])
         rows = self._changed(batch)
         if rows.any():

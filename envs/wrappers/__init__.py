@@ -3,6 +3,7 @@
 * :class:`RandomGoal`: the goal is the task.
 * :class:`RandomDynamics`: masses, friction, gravity, ... are the task.
 * :class:`Trial`: several trajectories of one task as one episode, for recurrent policies.
+* :class:`ShowTask`: the task beside the observation, for policies that are to know it.
 
 They nest: ``RandomGoal(RandomDynamics(env, ...), ...)`` has the entries of both in its task.
 """
@@ -10,6 +11,15 @@ They nest: ``RandomGoal(RandomDynamics(env, ...), ...)`` has the entries of both
 from envs.wrappers.base import TaskWrapper
 from envs.wrappers.dynamics import DynamicsField, RandomDynamics
 from envs.wrappers.goal import RandomGoal
+from envs.wrappers.show_task import ShowTask, ShowTaskVector
 from envs.wrappers.trial import Trial
 
-__all__ = ["DynamicsField", "RandomDynamics", "RandomGoal", "TaskWrapper", "Trial"]
+__all__ = [
+    "DynamicsField",
+    "RandomDynamics",
+    "RandomGoal",
+    "ShowTask",
+    "ShowTaskVector",
+    "TaskWrapper",
+    "Trial",
+]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import tyro
 from rich.console import Console
 
@@ -12,7 +13,6 @@ from metarl.cli.errors import UserError
 from metarl.cli.evaluate import (
     NUM_STEPS,
     NUM_TRAJECTORIES,
-    adapt_from,
     planar_paths,
     write_json,
 )
@@ -75,9 +75,12 @@ def adapt(options: Adapt) -> int:
     camera = None if options.video is None else Camera(run.config, sampler.horizon, "--video")
     _make_folders(options)
 
-    step_sizes = run.learner.config.step_sizes(num_steps)
-    rng = np.random.default_rng(options.seed)
-    experience, params = adapt_from(run.learner, sampler, step_sizes, rng, options.seed)
+    experience, params = run.learner.adapt(
+        sampler,
+        run.learner.adaptation.lr(num_steps),
+        np.random.default_rng(options.seed),
+        torch.Generator().manual_seed(options.seed),
+    )
     returns = experience.returns()[:, 0].tolist()
     adapted = make_actor(run.config, sampler, select(params, 0))
     adapted.save(options.output / "policy.pt")

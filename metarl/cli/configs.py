@@ -16,13 +16,22 @@ from metarl.rl import (
     MAMLPPO,
     MAMLTRPO,
     MAMLVPG,
+    ANILConfig,
+    CAVIAConfig,
     EMAMLConfig,
     FOMAMLConfig,
     MAMLConfig,
     MAMLPPOConfig,
     MAMLTRPOConfig,
     MAMLVPGConfig,
+    MetaSGDConfig,
+    OracleConfig,
+    PretrainedConfig,
     ProMPConfig,
+    RandomInit,
+    RandomInitConfig,
+    Reptile,
+    ReptileConfig,
 )
 from metarl.rl.learner import MAMLLearner
 from metarl.train import DeviceName, Schedule
@@ -34,6 +43,13 @@ LEARNERS: dict[str, tuple[type[MAMLConfig], type[MAMLLearner]]] = {
     "promp": (ProMPConfig, MAMLPPO),
     "e-maml": (EMAMLConfig, MAMLTRPO),
     "fomaml": (FOMAMLConfig, MAMLTRPO),
+    "reptile": (ReptileConfig, Reptile),
+    "anil": (ANILConfig, MAMLTRPO),
+    "cavia": (CAVIAConfig, MAMLTRPO),
+    "meta-sgd": (MetaSGDConfig, MAMLTRPO),
+    "pretrained": (PretrainedConfig, MAMLTRPO),
+    "random-init": (RandomInitConfig, RandomInit),
+    "oracle": (OracleConfig, MAMLTRPO),
 }
 
 
@@ -138,27 +154,31 @@ def read_config(folder: Path) -> RunConfig:
     Raises:
         UserError: if the folder is not a run folder or its config is damaged.
     """
-    content = config_content(folder)
     try:
-        content.pop("metarl")
-        algorithm, _ = learner_classes(content["learner"])
-        nested = {
-            "algorithm": algorithm,
-            "policy": PolicyConfig,
-            "sampling": SamplingConfig,
-            "schedule": Schedule,
-        }
-        for name, kind in nested.items():
-            content[name] = build(kind, content[name])
-        config = RunConfig(**content)
-        check_common(config.seed, config.threads, config.device)
-        if config.policy.activation not in ACTIVATIONS:
-            raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}")
-        return config
+        return parse_config(config_content(folder))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{folder / 'config.json'} is not a config of this version of metarl: {error}"
         ) from error
+
+
+def parse_config(content: dict[str, Any]) -> RunConfig:
+    """The config that a run's JSON holds; any of several errors if it does not fit."""
+    algorithm, _ = learner_classes(content["learner"])
+    nested = {
+        "algorithm": algorithm,
+        "policy": PolicyConfig,
+        "sampling": SamplingConfig,
+        "schedule": Schedule,
+    }
+    values = {name: value for name, value in content.items() if name != "metarl"}
+    for name, kind in nested.items():
+        values[name] = build(kind, values[name])
+    config = RunConfig(**values)
+    check_common(config.seed, config.threads, config.device)
+    if config.policy.activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}")
+    return config
 
 
 def check_common(seed: Any, threads: Any, device: Any) -> None:

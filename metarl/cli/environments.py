@@ -6,7 +6,7 @@ The only module that knows :mod:`envs`, and only to register its ids.
 import importlib
 import json
 import sys
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode
@@ -20,13 +20,16 @@ from metarl.rl.sampler import TaskEnvs
 _REGISTERED_BY_GYMNASIUM = gym.registry.keys() - envs.FAMILIES.keys()
 
 
-def make_task_env(env_id: str, num_envs: int, options: dict[str, Any]) -> TaskEnvs:
+def make_task_env(
+    env_id: str, num_envs: int, options: dict[str, Any], *, show_task: bool
+) -> TaskEnvs:
     """A vector environment of a task family.
 
     Args:
         env_id: a registered id, or ``module:Id`` to import the module that registers it.
         num_envs: number of environments.
         options: of the family.
+        show_task: append the task to the observation.
 
     Raises:
         UserError: if the id is unknown, the options do not fit or it has no tasks.
@@ -39,13 +42,13 @@ def make_task_env(env_id: str, num_envs: int, options: dict[str, Any]) -> TaskEn
         env: Any = gym.make_vec(env_id, num_envs=num_envs, **{**waiting, **options})
     except (TypeError, ValueError, gym.error.Error) as error:
         raise UserError(f"--env {env_id} with options {json.dumps(options)}: {error}") from error
-    task_envs: TaskEnvs = env
     try:
-        task_envs.get_attr("task_distribution")
+        env.get_attr("task_distribution")
     except AttributeError as error:
         raise UserError(
             f"--env {env_id} has no tasks: a task family has task_space, task_distribution and task"
         ) from error
+    task_envs: TaskEnvs = cast(Any, envs.ShowTaskVector(env)) if show_task else env
     return task_envs
 
 
@@ -71,6 +74,12 @@ def _import(module: str) -> None:
     if "" not in sys.path:
         sys.path.insert(0, "")
     importlib.import_module(module)
+
+
+def make_single(env_id: str, options: dict[str, Any], *, show_task: bool) -> gym.Env[Any, Any]:
+    """One environment of a task family, for what is not a batch; arguments as above."""
+    env: gym.Env[Any, Any] = gym.make(env_id, **options)
+    return envs.ShowTask(env) if show_task else env
 
 
 def horizon_of(env: TaskEnvs, requested: int | None) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,11 +16,9 @@ from rich.text import Text
 
 from metarl.cli.errors import UserError
 from metarl.cli.runs import MAX_SEED, Run, load_run, make_sampler
-from metarl.core import expand, parameters_of
 from metarl.report import AdaptationCurve, Paths, adaptation_curve, draw_adaptation
-from metarl.rl import Experience, MAMLLearner, Sampler, collect_experience
+from metarl.rl import Experience, Sampler
 from metarl.train import DeviceName
-from metarl.types import Params
 
 NUM_PATHS = 3  # trajectories drawn of a task
 NUM_TASKS = 40
@@ -86,8 +85,9 @@ def evaluate(options: Evaluate) -> int:
     sampler = make_sampler(run.config, num_tasks=num_tasks, num_trajectories=num_trajectories)
     rng = np.random.default_rng(options.seed)
     sampler.draw_tasks(rng, "held_out")
-    step_sizes = list(options.inner_lr) or run.learner.config.step_sizes(num_steps)
-    experience, _ = adapt_from(run.learner, sampler, step_sizes, rng, options.seed)
+    step_sizes = list(options.inner_lr) or run.learner.adaptation.lr(num_steps)
+    noise = torch.Generator().manual_seed(options.seed)
+    experience, _ = run.learner.adapt(sampler, step_sizes, rng, noise)
     try:
         curve = adaptation_curve(experience.returns().cpu().double().numpy(), seed=options.seed)
     except ValueError as error:
@@ -98,7 +98,7 @@ def evaluate(options: Evaluate) -> int:
         **_figures(run, curve, options.seed),
         "tasks": _plain_tasks(sampler),
         "held_out": bool(distribution.disjoint),
-        "inner_lr": step_sizes,
+        "inner_lr": None if any(isinstance(size, Mapping) for size in step_sizes) else step_sizes,
         "trajectories": num_trajectories,
         "iteration": run.checkpoint["iteration"],
         "hours": run.checkpoint["seconds"] / 3600,
@@ -113,27 +113,6 @@ def evaluate(options: Evaluate) -> int:
     print_curve(console, curve, title)
     console.print(f"picture: {picture}", soft_wrap=True, markup=False)
     return 0
-
-
-def adapt_from(
-    learner: MAMLLearner,
-    sampler: Sampler,
-    step_sizes: list[float],
-    rng: np.random.Generator,
-    seed: int,
-) -> tuple[Experience, Params]:
-    """Adapt a learner's policy in the sampler's tasks; also the adapted parameters."""
-    policy = learner.policy
-    return collect_experience(
-        policy,
-        expand(parameters_of(policy), sampler.num_tasks),
-        sampler,
-        learner.inner_loss,
-        step_sizes=list(step_sizes),
-        gae_lambda=learner.config.gae_lambda,
-        rng=rng,
-        generator=torch.Generator().manual_seed(seed),
-    )
 
 
 def write_json(path: Path, figures: dict[str, Any]) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from metarl.cli.configs import RunConfig
-from metarl.cli.environments import check_id
+from metarl.cli.environments import check_id, make_single
 from metarl.cli.errors import UserError
-from metarl.cli.evaluate import adapt_from
 from metarl.cli.runs import make_actor, make_sampler
 from metarl.core import parameters_of, select
 from metarl.report import side_by_side
@@ -69,7 +69,11 @@ class Camera:
                 f"{list(modes.get('render_modes', ()))} and lack rgb_array"
             )
         env: gym.Env[Any, Any] = self._try(
-            lambda: gym.make(config.env, render_mode="rgb_array", **kwargs)
+            lambda: make_single(
+                config.env,
+                {"render_mode": "rgb_array", **kwargs},
+                show_task=config.algorithm.shows_task,
+            )
         )
         return env
 
@@ -115,9 +119,9 @@ class TrainingFilms:
         seed = self._config.seed
         rng = np.random.default_rng((seed, 3))
         self._sampler.draw_tasks(rng, "held_out")
-        config = self._learner.config
-        sizes = config.step_sizes(max(config.num_inner_steps, 1))
-        _, adapted = adapt_from(self._learner, self._sampler, sizes, rng, seed)
+        sizes = self._learner.adaptation.lr(max(self._learner.config.num_inner_steps, 1))
+        noise = torch.Generator().manual_seed(seed)
+        _, adapted = self._learner.adapt(self._sampler, sizes, rng, noise)
         parameters = parameters_of(self._learner.policy), select(adapted, 0)
         before, after = (make_actor(self._config, self._sampler, p) for p in parameters)
         task = self._sampler.env.get_attr("task")[0]

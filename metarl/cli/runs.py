@@ -10,10 +10,10 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from metarl.cli.configs import RunConfig, learner_classes, read_config
+from metarl.cli.configs import RunConfig, learner_classes, parse_config, read_config
 from metarl.cli.environments import horizon_of, make_task_env
 from metarl.cli.errors import UserError
-from metarl.nn.policies import GaussianPolicy
+from metarl.nn import Policy
 from metarl.rl import Actor, MAMLLearner, Sampler
 from metarl.rl.actor import PolicySpec
 from metarl.train import CheckpointError, DeviceName, load_newest, resolve_device
@@ -68,9 +68,14 @@ def _first_free(output: Path, stem: str) -> Path:
 
 def make_sampler(config: RunConfig, *, num_tasks: int, num_trajectories: int) -> Sampler:
     """A sampler of the run's environment for that many tasks and trajectories a task."""
-    env = make_task_env(config.env, num_tasks * num_trajectories, config.env_kwargs)
     sampling = config.sampling
     try:
+        env = make_task_env(
+            config.env,
+            num_tasks * num_trajectories,
+            config.env_kwargs,
+            show_task=config.algorithm.shows_task,
+        )
         return Sampler(
             env,
             num_tasks=num_tasks,
@@ -84,29 +89,24 @@ def make_sampler(config: RunConfig, *, num_tasks: int, num_trajectories: int) ->
 
 def policy_spec(config: RunConfig, sampler: Sampler) -> PolicySpec:
     """Shape of the run's policy."""
-    spaces = sampler.env.single_observation_space, sampler.env.single_action_space
-    observation_size, action_size = (gym.spaces.flatdim(space) for space in spaces)
+    seen, acted = sampler.env.single_observation_space, sampler.env.single_action_space
     policy = config.policy
     return PolicySpec(
-        observation_size,
-        action_size,
+        _observation_size(config, seen),
+        gym.spaces.flatdim(acted),
         policy.hidden_sizes,
         policy.activation,
         policy.min_log_std,
+        categorical=isinstance(acted, gym.spaces.Discrete),
+        context_size=config.algorithm.context_size,
     )
 
 
-def make_policy(config: RunConfig, sampler: Sampler) -> GaussianPolicy:
+def make_policy(config: RunConfig, sampler: Sampler) -> Policy:
     """The run's policy with its initial weights, drawn from the seed."""
-    spec, policy = policy_spec(config, sampler), config.policy
     seed = int(np.random.SeedSequence((config.seed, 2)).generate_state(1)[0])
-    return GaussianPolicy(
-        spec.observation_size,
-        spec.action_size,
-        hidden_sizes=policy.hidden_sizes,
-        activation=policy.activation,
-        initial_log_std=policy.initial_log_std,
-        min_log_std=policy.min_log_std,
+    return policy_spec(config, sampler).build(
+        initial_log_std=config.policy.initial_log_std,
         generator=torch.Generator().manual_seed(seed),
     )
 
@@ -115,7 +115,21 @@ def make_actor(config: RunConfig, sampler: Sampler, params: Params) -> Actor:
     """The run's policy with other weights, ready to act."""
     policy = make_policy(config, sampler)
     policy.load_state_dict(params)
-    return Actor(policy, policy_spec(config, sampler), sampler.scaling)
+    return Actor(policy, policy_spec(config, sampler), sampler.to_env)
+
+
+def _observation_size(
+    config: RunConfig, space: gym.spaces.Space[Any]
+) -> int | tuple[int, int, int]:
+    """Numbers of a vector; height, width and channels of an image."""
+    if space.shape is None or len(space.shape) != 3:
+        return gym.spaces.flatdim(space)
+    height, width, channels = space.shape
+    if space.dtype != np.uint8 or channels > min(height, width):
+        raise UserError(
+            f"--env {config.env}: images are uint8 of (height, width, channels), got {space}"
+        )
+    return height, width, channels
 
 
 def make_learner(config: RunConfig) -> MAMLLearner:
@@ -161,9 +175,10 @@ def load_run(folder: Path, device: DeviceName | None = None) -> Run:
     return Run(folder, config, learner, checkpoint, problems)
 
 
-def _check_same_run(kept: dict[str, Any], config: RunConfig, folder: Path) -> None:
+def _check_same_run(content: dict[str, Any], config: RunConfig, folder: Path) -> None:
     """Raise a :class:`UserError` if ``config.json`` was changed in what decides the run."""
-    now = json.loads(config.to_json())
+    # read as the file is, so that what this version has new is at its default in both
+    kept, now = (json.loads(c.to_json()) for c in (parse_config(content), config))
     for name in ("learner", "env", "env_kwargs", "seed", "algorithm", "policy", "sampling"):
         if kept[name] != now[name]:
             raise UserError(

@@ -12,6 +12,8 @@ from metarl.cli.film import TrainingFilms
 from metarl.cli.runs import MAX_SEED, create_folder, load_run, make_learner, parse_json
 from metarl.cli.session import make_trainer, run_session, say
 from metarl.rl import (
+    ANILConfig,
+    CAVIAConfig,
     EMAMLConfig,
     FOMAMLConfig,
     MAMLConfig,
@@ -19,7 +21,12 @@ from metarl.rl import (
     MAMLPPOConfig,
     MAMLTRPOConfig,
     MAMLVPGConfig,
+    MetaSGDConfig,
+    OracleConfig,
+    PretrainedConfig,
     ProMPConfig,
+    RandomInitConfig,
+    ReptileConfig,
 )
 from metarl.train import DeviceName, Films, Schedule, Trainer
 from metarl.types import Metrics
@@ -31,6 +38,13 @@ LearnerChoice = (
     | Annotated[ProMPConfig, tyro.conf.subcommand("promp")]
     | Annotated[EMAMLConfig, tyro.conf.subcommand("e-maml")]
     | Annotated[FOMAMLConfig, tyro.conf.subcommand("fomaml")]
+    | Annotated[ReptileConfig, tyro.conf.subcommand("reptile")]
+    | Annotated[ANILConfig, tyro.conf.subcommand("anil")]
+    | Annotated[CAVIAConfig, tyro.conf.subcommand("cavia")]
+    | Annotated[MetaSGDConfig, tyro.conf.subcommand("meta-sgd")]
+    | Annotated[PretrainedConfig, tyro.conf.subcommand("pretrained")]
+    | Annotated[RandomInitConfig, tyro.conf.subcommand("random-init")]
+    | Annotated[OracleConfig, tyro.conf.subcommand("oracle")]
 )
 
 ScheduleT = TypeVar("ScheduleT", bound=Schedule)

@@ -1,19 +1,26 @@
 """Networks whose layers take task-batched weights."""
 
 from metarl.nn.backbones import Backbone, FeatureMLP, LiftedBackbone, RawInputs
+from metarl.nn.cnn import CNN
 from metarl.nn.conv4 import Conv4
+from metarl.nn.distributions import ActionDistribution, Categorical, Gaussian
 from metarl.nn.mlp import MLP
-from metarl.nn.policies import Gaussian, GaussianPolicy
+from metarl.nn.policies import CategoricalPolicy, GaussianPolicy, Policy
 from metarl.nn.resnet12 import ResNet12
 
 __all__ = [
+    "CNN",
     "MLP",
+    "ActionDistribution",
     "Backbone",
+    "Categorical",
+    "CategoricalPolicy",
     "Conv4",
     "FeatureMLP",
     "Gaussian",
     "GaussianPolicy",
     "LiftedBackbone",
+    "Policy",
     "RawInputs",
     "ResNet12",
 ]

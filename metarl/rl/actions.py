@@ -1,4 +1,7 @@
-"""From policy actions to environment actions: scale to the bounds, then clip."""
+"""From policy actions to environment actions: scale to the bounds and clip, or count from a start.
+
+Both are written to files with a policy, so they are plain data.
+"""
 
 from typing import Any, NamedTuple
 
@@ -25,7 +28,7 @@ class ActionScaling(NamedTuple):
             ValueError: for any other space.
         """
         if not isinstance(space, spaces.Box) or not space.is_bounded():
-            raise ValueError(f"need a bounded Box action space, got {space}")
+            raise ValueError(f"need a Discrete or a bounded Box action space, got {space}")
         return ActionScaling(space.low.ravel(), space.high.ravel(), scale)
 
     def __call__(self, actions: NDArray[Any]) -> NDArray[Any]:
@@ -40,3 +43,36 @@ class ActionScaling(NamedTuple):
         scaled = actions * half_range + middle
         clipped: NDArray[Any] = np.minimum(np.maximum(scaled, self.low), self.high)
         return clipped
+
+
+class ActionNumbering(NamedTuple):
+    """Policy actions are indices from 0, environment actions numbers from ``start``."""
+
+    start: int
+    """The first action's number."""
+
+    def __call__(self, actions: NDArray[Any]) -> NDArray[np.int64]:
+        """Indices ``[..., 1]`` to numbers ``[...]``.
+
+        >>> ActionNumbering(1)(np.array([[0.0], [2.0]])).tolist()
+        [1, 3]
+        """
+        return actions[..., 0].astype(np.int64) + self.start
+
+
+ActionMap = ActionScaling | ActionNumbering
+
+
+def action_map(space: spaces.Space[Any], scale: float) -> ActionMap:
+    """From the actions of a policy to those of a space.
+
+    Args:
+        space: a bounded Box, for a Gaussian policy, or Discrete, for a categorical one.
+        scale: see :class:`ActionScaling`; means nothing where actions are Discrete.
+
+    Raises:
+        ValueError: for any other space.
+    """
+    if isinstance(space, spaces.Discrete):
+        return ActionNumbering(int(space.start))
+    return ActionScaling.of(space, scale)

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from metarl.core import expand, parameters_of
-from metarl.nn.policies import GaussianPolicy
-from metarl.rl.actions import ActionScaling
+from metarl.nn import CategoricalPolicy, GaussianPolicy, Policy
+from metarl.rl.actions import ActionMap, ActionNumbering, ActionScaling
 
 FORMAT = "metarl-policy"
 
@@ -19,22 +19,43 @@ FORMAT = "metarl-policy"
 class PolicySpec(NamedTuple):
     """What is needed to build the policy's network again."""
 
-    observation_size: int
+    observation_size: int | tuple[int, int, int]
+    """D, or height, width and channels of images."""
     action_size: int
+    """Of continuous actions, or the number of discrete ones."""
     hidden_sizes: tuple[int, ...]
     activation: Any
     min_log_std: float
+    """Of continuous actions."""
+    categorical: bool = False
+    """Whether actions are discrete."""
+    context_size: int = 0
 
-    def build(self) -> GaussianPolicy:
-        """A policy of this shape, its weights still to be loaded."""
+    def build(
+        self, *, initial_log_std: float | None = None, generator: torch.Generator | None = None
+    ) -> Policy:
+        """A policy of this shape.
+
+        Args:
+            initial_log_std: starting log σ, of continuous actions; anything where weights are
+                loaded afterwards.
+            generator: source of the initial weights.
+        """
+        shape: dict[str, Any] = {
+            "hidden_sizes": self.hidden_sizes,
+            "activation": self.activation,
+            "context_size": self.context_size,
+            "generator": torch.Generator() if generator is None else generator,
+        }
+        if self.categorical:
+            return CategoricalPolicy(self.observation_size, self.action_size, **shape)
+        start = max(0.0, self.min_log_std) if initial_log_std is None else initial_log_std
         return GaussianPolicy(
             self.observation_size,
             self.action_size,
-            hidden_sizes=self.hidden_sizes,
-            activation=self.activation,
-            initial_log_std=max(0.0, self.min_log_std),
+            initial_log_std=start,
             min_log_std=self.min_log_std,
-            generator=torch.Generator(),
+            **shape,
         )
 
 
@@ -44,16 +65,14 @@ class Actor:
     Args:
         policy: with the weights to act with.
         spec: the shape of ``policy``.
-        scaling: from its actions to the environment's.
+        to_env: from its actions to the environment's.
         seed: of the action noise.
     """
 
-    def __init__(
-        self, policy: GaussianPolicy, spec: PolicySpec, scaling: ActionScaling, seed: int = 0
-    ) -> None:
+    def __init__(self, policy: Policy, spec: PolicySpec, to_env: ActionMap, seed: int = 0) -> None:
         self.policy = policy
         self.spec = spec
-        self.scaling = scaling
+        self.to_env = to_env
         self._generator = torch.Generator().manual_seed(seed)
 
     def predict(
@@ -65,34 +84,36 @@ class Actor:
     ) -> tuple[NDArray[Any], None]:
         """Environment actions for one observation ``[D]`` or a batch ``[B, D]``.
 
+        Images are ``[H, W, C]`` or ``[B, H, W, C]``, discrete actions numbers.
+
         Args:
             observation: as the environment gives it.
             state: unused; the policy is not recurrent.
             episode_start: unused, as above.
             deterministic: the mean action instead of a sample.
         """
-        batch = torch.as_tensor(np.atleast_2d(observation), dtype=torch.float32)[None]
+        single = np.ndim(observation) == (1 if isinstance(self.spec.observation_size, int) else 3)
+        rows = np.asarray(observation)[None] if single else np.asarray(observation)
+        batch = torch.as_tensor(rows.reshape(len(rows), -1), dtype=torch.float32)[None]
         noise = self.policy.noise(batch.shape[:2], self._generator)
         with torch.no_grad():
-            actions = self.policy.act(
+            drawn = self.policy.act(
                 expand(parameters_of(self.policy), 1),
                 batch,
                 torch.zeros_like(noise) if deterministic else noise,
             )
-        scaled = self.scaling(actions[0].numpy()).astype(np.float32)
-        return (scaled[0] if np.ndim(observation) == 1 else scaled), None
+        actions = self.to_env(drawn[0].numpy())
+        if isinstance(self.to_env, ActionScaling):
+            actions = actions.astype(np.float32)
+        return (actions[0] if single else actions), None
 
     def save(self, path: Path) -> None:
-        """Write weights, shape and scaling to one file."""
+        """Write weights, shape and action map to one file."""
         torch.save(
             {
                 "format": FORMAT,
                 "spec": self.spec._asdict(),
-                "scaling": {
-                    "low": self.scaling.low.tolist(),
-                    "high": self.scaling.high.tolist(),
-                    "scale": self.scaling.scale,
-                },
+                "actions": _plain(self.to_env),
                 "weights": self.policy.state_dict(),
             },
             path,
@@ -120,5 +141,19 @@ def load_policy(path: str | Path, *, seed: int = 0) -> Actor:
     spec = PolicySpec(**content["spec"])
     policy = spec.build()
     policy.load_state_dict(content["weights"])
-    low, high = (np.asarray(content["scaling"][side], np.float32) for side in ("low", "high"))
-    return Actor(policy, spec, ActionScaling(low, high, content["scaling"]["scale"]), seed)
+    return Actor(policy, spec, _action_map(content["actions"]), seed)
+
+
+def _plain(to_env: ActionMap) -> dict[str, Any]:
+    """An action map as plain data."""
+    if isinstance(to_env, ActionNumbering):
+        return to_env._asdict()
+    return {"low": to_env.low.tolist(), "high": to_env.high.tolist(), "scale": to_env.scale}
+
+
+def _action_map(plain: dict[str, Any]) -> ActionMap:
+    """What :func:`_plain` was given."""
+    if "start" in plain:
+        return ActionNumbering(**plain)
+    low, high = (np.asarray(plain[side], np.float32) for side in ("low", "high"))
+    return ActionScaling(low, high, plain["scale"])

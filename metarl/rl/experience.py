@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from metarl.core import inner_step
-from metarl.nn.policies import GaussianPolicy
+from metarl.rl.adaptation import Adaptation
 from metarl.rl.advantages import advantage_batch
 from metarl.rl.rollout import AdvantageBatch, Rollout
 from metarl.rl.sampler import Sampler
@@ -69,8 +69,7 @@ class Experience(NamedTuple):
 
 
 def collect_experience(
-    policy: GaussianPolicy,
-    params: Params,
+    adaptation: Adaptation,
     sampler: Sampler,
     loss: LossFn[AdvantageBatch],
     *,
@@ -84,8 +83,7 @@ def collect_experience(
     Fresh trajectories are taken at every inner step with the parameters of that step.
 
     Args:
-        policy: the policy.
-        params: task-batched parameters to start from.
+        adaptation: the policy, and what of it adapts.
         sampler: with its tasks set.
         loss: the inner objective.
         step_sizes: inner learning rates, one a step; may be empty.
@@ -96,13 +94,14 @@ def collect_experience(
     Returns:
         The experience, and the adapted parameters outside autograd.
     """
+    params = adaptation.start(sampler.num_tasks)
     rollouts, batches = [], []
     for step_size in [*step_sizes, None]:
-        rollouts.append(sampler.collect(policy, params, rng, generator))
+        rollouts.append(sampler.collect(adaptation.policy, params, rng, generator))
         batches.append(advantage_batch(rollouts[-1], gae_lambda=gae_lambda))
         if step_size is not None:
             with torch.no_grad():
-                params = inner_step(loss, params, batches[-1], lr=step_size)
+                params = inner_step(loss, params, batches[-1], lr=step_size, mask=adaptation.mask)
     return Experience(rollouts, batches, outcome_scores(rollouts[-1], batches[-1])), params
 
 

@@ -5,7 +5,7 @@ differs and nothing else.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -13,50 +13,16 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from metarl.core import adaptation_path, expand, parameters_of
-from metarl.nn.policies import Gaussian, GaussianPolicy
-from metarl.rl.estimators import Estimator, sampling_credit
+from metarl.core import adaptation_path
+from metarl.nn import ActionDistribution, Policy
+from metarl.rl.adaptation import Adaptation
+from metarl.rl.estimators import sampling_credit
 from metarl.rl.experience import Experience, collect_experience
 from metarl.rl.losses import inner_loss, surrogate_loss
+from metarl.rl.maml_configs import MAMLConfig
 from metarl.rl.rollout import AdvantageBatch
 from metarl.rl.sampler import Sampler
-from metarl.types import Metrics, Params
-
-
-@dataclass(frozen=True, kw_only=True)
-class MAMLConfig:
-    """What every MAML learner has to know."""
-
-    inner_lr: float = 0.5
-    """Step size α of adaptation. 0 turns adaptation off."""
-    num_inner_steps: int = 1
-    """Gradient steps of adaptation in training, each on fresh trajectories."""
-    estimator: Estimator = "lvc"
-    """How the inner objective estimates second derivatives; see metarl/rl/estimators.py."""
-    sampling_credit: bool = False
-    """Add E-MAML's term: credit of the pre-adaptation trajectories for the outcome."""
-    gae_lambda: float = 0.95
-    """λ of generalised advantage estimation, in [0, 1]."""
-    task_chunk: int = 4
-    """Tasks differentiated at once; 0 for all. Small chunks stay in a CPU's cache."""
-
-    def __post_init__(self) -> None:
-        if not self.inner_lr >= 0:
-            raise ValueError(f"inner_lr must be at least 0, got {self.inner_lr}")
-        if self.num_inner_steps < 0:
-            raise ValueError(f"num_inner_steps must be at least 0, got {self.num_inner_steps}")
-        if not 0 <= self.gae_lambda <= 1:
-            raise ValueError(f"gae_lambda must be within [0, 1], got {self.gae_lambda}")
-        if self.task_chunk < 0:
-            raise ValueError(f"task_chunk must be at least 0, got {self.task_chunk}")
-
-    def step_sizes(self, num_steps: int) -> list[float]:
-        """Inner learning rates of ``num_steps`` steps, halved for steps beyond the trained ones.
-
-        The MAML authors evaluate so (their ``test_maml_*`` scripts).
-        """
-        trained = max(self.num_inner_steps, 1)
-        return [self.inner_lr if k < trained else self.inner_lr / 2 for k in range(num_steps)]
+from metarl.types import Metrics, Params, StepSize
 
 
 class MetaGradient(NamedTuple):
@@ -66,7 +32,7 @@ class MetaGradient(NamedTuple):
     """Mean surrogate loss of the adapted policies."""
     gradient: Tensor
     """``[P]``, through the adaptation."""
-    old: list[list[Gaussian]]
+    old: list[list[ActionDistribution]]
     """Of every chunk, what :meth:`MAMLLearner._distributions` gave, outside autograd."""
 
     def is_finite(self) -> bool:
@@ -87,12 +53,11 @@ class MAMLLearner(ABC):
     step_metrics: ClassVar[tuple[str, ...]] = ()
     """Keys that :meth:`_outer_step` reports."""
 
-    def __init__(
-        self, policy: GaussianPolicy, sampler: Sampler, config: MAMLConfig, *, seed: int
-    ) -> None:
+    def __init__(self, policy: Policy, sampler: Sampler, config: MAMLConfig, *, seed: int) -> None:
         self.policy = policy
         self.sampler = sampler
         self.config = config
+        self.adaptation = Adaptation(policy, config)
         self.env_steps = 0
         self._seed = seed
         self._rng, self._generator = _generators(np.random.SeedSequence(seed))
@@ -136,7 +101,7 @@ class MAMLLearner(ABC):
             "meta/skipped": float(skipped),
             "meta/loss": meta.loss,
             "meta/gradient_norm": float(meta.gradient.norm()),
-            "meta/std": float(self.policy.log_std.detach().exp().mean()),
+            **self.policy.metrics(),
             **step,
         }
 
@@ -156,6 +121,7 @@ class MAMLLearner(ABC):
         """Everything that decides what happens next."""
         return {
             "policy": self.policy.state_dict(),
+            "step_sizes": {k: v.detach() for k, v in self.adaptation.step_sizes.items()},
             "optimiser": self._optimiser_state(),
             "rng": self._rng.bit_generator.state,
             "generator": self._generator.get_state(),
@@ -165,25 +131,51 @@ class MAMLLearner(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`state_dict` gave."""
         self.policy.load_state_dict(state["policy"])
+        with torch.no_grad():
+            for name, value in self.adaptation.step_sizes.items():
+                value.copy_(state["step_sizes"][name])
         self._load_optimiser_state(state["optimiser"])
         self._rng.bit_generator.state = state["rng"]
         self._generator.set_state(state["generator"])
         self.env_steps = state["env_steps"]
 
-    def _adapt_and_collect(
-        self, num_steps: int, rng: np.random.Generator, generator: torch.Generator
-    ) -> Experience:
-        experience, _ = collect_experience(
-            self.policy,
-            expand(parameters_of(self.policy), self.sampler.num_tasks),
-            self.sampler,
+    def adapt(
+        self,
+        sampler: Sampler,
+        step_sizes: Sequence[StepSize],
+        rng: np.random.Generator,
+        generator: torch.Generator,
+    ) -> tuple[Experience, Params]:
+        """Adapt to the tasks of a sampler on fresh trajectories, one step a step size.
+
+        Args:
+            sampler: with its tasks set.
+            step_sizes: inner learning rates, usually ``adaptation.lr(num_steps)``.
+            rng: seeds the environments.
+            generator: source of the action noise.
+
+        Returns:
+            The experience, and the adapted parameters outside autograd.
+        """
+        return collect_experience(
+            self.adaptation,
+            sampler,
             self.inner_loss,
-            step_sizes=self.config.step_sizes(num_steps),
+            step_sizes=step_sizes,
             gae_lambda=self.config.gae_lambda,
             rng=rng,
             generator=generator,
         )
+
+    def _adapt_and_collect(
+        self, num_steps: int, rng: np.random.Generator, generator: torch.Generator
+    ) -> Experience:
+        experience, _ = self.adapt(self.sampler, self.adaptation.lr(num_steps), rng, generator)
         return experience
+
+    def _theta(self) -> Params:
+        """The meta-parameters."""
+        return dict(self.adaptation.meta_parameters())
 
     @staticmethod
     def _num_tasks(chunks: list[Experience]) -> int:
@@ -200,17 +192,18 @@ class MAMLLearner(ABC):
 
     def _distributions(
         self, theta: Params, experience: Experience, *, supports: bool = False
-    ) -> list[Gaussian]:
+    ) -> list[ActionDistribution]:
         """Actions of the adapted policies on the query.
 
         With ``supports`` those on each support come before it, by the policies that sampled it.
         """
         path = adaptation_path(
             self.inner_loss,
-            expand(theta, experience.query.weights.shape[0]),
+            self.adaptation.start(experience.query.weights.shape[0], theta),
             experience.supports,
-            lr=self.config.inner_lr,
+            lr=self.adaptation.lr(len(experience.supports), theta),
             first_order=self.config.estimator == "first-order",
+            mask=self.adaptation.mask,
         )
         shown = zip(path, experience.batches, strict=True)
         return [
@@ -218,7 +211,7 @@ class MAMLLearner(ABC):
             for params, batch in (shown if supports else list(shown)[-1:])
         ]
 
-    def _adapted(self, theta: Params, experience: Experience) -> Gaussian:
+    def _adapted(self, theta: Params, experience: Experience) -> ActionDistribution:
         """Adapt to the stored supports, then act on the stored query observations."""
         return self._distributions(theta, experience)[-1]
 
@@ -228,7 +221,7 @@ class MAMLLearner(ABC):
         return self.config.sampling_credit
 
     def _outer_losses(
-        self, new: list[Gaussian], old: list[Gaussian], experience: Experience
+        self, new: list[ActionDistribution], old: list[ActionDistribution], experience: Experience
     ) -> Tensor:
         """The outer loss of every task, ``[M]``; ``old`` is what ``new`` was at first."""
         losses = self._query_losses(new[-1], old[-1], experience.query)
@@ -236,12 +229,14 @@ class MAMLLearner(ABC):
             losses = losses + self._credit(new, experience)
         return losses
 
-    def _query_losses(self, new: Gaussian, old: Gaussian, query: AdvantageBatch) -> Tensor:
+    def _query_losses(
+        self, new: ActionDistribution, old: ActionDistribution, query: AdvantageBatch
+    ) -> Tensor:
         """What the adapted policies are judged by, ``[M]``."""
         return surrogate_loss(new, old, query)
 
     @staticmethod
-    def _credit(new: list[Gaussian], experience: Experience) -> Tensor:
+    def _credit(new: list[ActionDistribution], experience: Experience) -> Tensor:
         """E-MAML's term, divided by the steps of a trajectory as the surrogate is; ``[M]``."""
         query = experience.query
         total = torch.zeros_like(experience.scores)
@@ -253,7 +248,7 @@ class MAMLLearner(ABC):
         return total * max(query.num_trajectories, 1) / (query.weights > 0).sum(1)
 
     def _meta_gradient(
-        self, chunks: list[Experience], old: list[list[Gaussian]] | None = None
+        self, chunks: list[Experience], old: list[list[ActionDistribution]] | None = None
     ) -> MetaGradient:
         """Outer loss and gradient at the current parameters.
 
@@ -261,7 +256,7 @@ class MAMLLearner(ABC):
             chunks: the meta-batch.
             old: the distributions that acted, where the parameters have moved since.
         """
-        theta = parameters_of(self.policy)
+        theta = self._theta()
         num_tasks = self._num_tasks(chunks)
         total = torch.zeros_like(parameters_to_vector(theta.values())).detach()
         loss, acted = 0.0, []

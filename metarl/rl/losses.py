@@ -7,14 +7,14 @@ steps of each task.
 import torch
 from torch import Tensor
 
-from metarl.nn.policies import Gaussian, GaussianPolicy
+from metarl.nn import ActionDistribution, Policy
 from metarl.rl.estimators import INNER_LOSSES, Estimator
 from metarl.rl.rollout import AdvantageBatch
 from metarl.types import Params
 
 
 def inner_loss(
-    policy: GaussianPolicy, params: Params, batch: AdvantageBatch, estimator: Estimator
+    policy: Policy, params: Params, batch: AdvantageBatch, estimator: Estimator
 ) -> Tensor:
     """The inner objective of MAML-RL (Finn et al. 2017, eq. 4), by :mod:`metarl.rl.estimators`."""
     log_probs = policy.distribution(params, batch.observations).log_prob(batch.actions)
@@ -22,17 +22,21 @@ def inner_loss(
     return INNER_LOSSES[estimator](*map(batch.by_time, (log_probs, signal, batch.weights)))
 
 
-def ratio(new: Gaussian, old: Gaussian, batch: AdvantageBatch) -> Tensor:
+def ratio(new: ActionDistribution, old: ActionDistribution, batch: AdvantageBatch) -> Tensor:
     """π_new(a|s) / π_old(a|s) of the actions taken, ``[M, B]``."""
     return torch.exp(new.log_prob(batch.actions) - old.log_prob(batch.actions))
 
 
-def surrogate_loss(new: Gaussian, old: Gaussian, batch: AdvantageBatch) -> Tensor:
+def surrogate_loss(
+    new: ActionDistribution, old: ActionDistribution, batch: AdvantageBatch
+) -> Tensor:
     """-E[π_new(a|s) / π_old(a|s) A]  (Schulman et al. 2015, eq. 14); ``old`` is a constant."""
     return -(ratio(new, old, batch) * batch.advantages * batch.weights).sum(-1)
 
 
-def clipped_loss(new: Gaussian, old: Gaussian, batch: AdvantageBatch, clip: float) -> Tensor:
+def clipped_loss(
+    new: ActionDistribution, old: ActionDistribution, batch: AdvantageBatch, clip: float
+) -> Tensor:
     """-E[min(r A, clip(r, 1 - ε, 1 + ε) A)], r = π_new / π_old  (Schulman et al. 2017, eq. 7)."""
     ratios = ratio(new, old, batch)
     clipped = ratios.clamp(1 - clip, 1 + clip)
@@ -40,6 +44,6 @@ def clipped_loss(new: Gaussian, old: Gaussian, batch: AdvantageBatch, clip: floa
     return -(gain * batch.weights).sum(-1)
 
 
-def mean_kl(new: Gaussian, old: Gaussian, batch: AdvantageBatch) -> Tensor:
+def mean_kl(new: ActionDistribution, old: ActionDistribution, batch: AdvantageBatch) -> Tensor:
     """E[KL(π_old || π_new)] over the visited states; ``old`` is a constant."""
     return (new.kl_from(old) * batch.weights).sum(-1)

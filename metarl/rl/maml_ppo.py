@@ -6,8 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from metarl.core import parameters_of
-from metarl.nn.policies import Gaussian, GaussianPolicy
+from metarl.nn import ActionDistribution, Policy
 from metarl.rl.experience import Experience
 from metarl.rl.learner import MetaGradient
 from metarl.rl.losses import clipped_loss, mean_kl, ratio
@@ -62,7 +61,7 @@ class MAMLPPO(MAMLVPG):
     step_metrics: ClassVar[tuple[str, ...]] = ("meta/kl", "meta/inner_kl", "meta/clipped")
 
     def __init__(
-        self, policy: GaussianPolicy, sampler: Sampler, config: MAMLPPOConfig, *, seed: int
+        self, policy: Policy, sampler: Sampler, config: MAMLPPOConfig, *, seed: int
     ) -> None:
         super().__init__(policy, sampler, config, seed=seed)
         self.ppo = config
@@ -72,14 +71,16 @@ class MAMLPPO(MAMLVPG):
         return self.ppo.inner_kl > 0 or super()._needs_supports
 
     def _outer_losses(
-        self, new: list[Gaussian], old: list[Gaussian], experience: Experience
+        self, new: list[ActionDistribution], old: list[ActionDistribution], experience: Experience
     ) -> Tensor:
         losses = super()._outer_losses(new, old, experience)
         if self.ppo.inner_kl > 0:
             losses = losses + self.ppo.inner_kl * _inner_kl(new, old, experience)
         return losses
 
-    def _query_losses(self, new: Gaussian, old: Gaussian, query: AdvantageBatch) -> Tensor:
+    def _query_losses(
+        self, new: ActionDistribution, old: ActionDistribution, query: AdvantageBatch
+    ) -> Tensor:
         return clipped_loss(new, old, query, self.ppo.clip)
 
     def _outer_step(self, chunks: list[Experience], meta: MetaGradient) -> Metrics:
@@ -95,7 +96,7 @@ class MAMLPPO(MAMLVPG):
     def _change(self, chunks: list[Experience], meta: MetaGradient) -> Metrics:
         """How far the policies have moved."""
         kl, inner, clipped = [], [], []
-        theta = parameters_of(self.policy)
+        theta = self._theta()
         for chunk, old in zip(chunks, meta.old, strict=True):
             new = self._distributions(theta, chunk, supports=self._needs_supports)
             query = chunk.query
@@ -107,7 +108,9 @@ class MAMLPPO(MAMLVPG):
         return dict(zip(self.step_metrics, values, strict=True))
 
 
-def _inner_kl(new: list[Gaussian], old: list[Gaussian], experience: Experience) -> Tensor:
+def _inner_kl(
+    new: list[ActionDistribution], old: list[ActionDistribution], experience: Experience
+) -> Tensor:
     """Mean KL between old and new policies before adaptation, over the inner steps; ``[M]``."""
     steps = list(zip(new[:-1], old[:-1], experience.supports[: len(new) - 1], strict=True))
     if not steps:

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils import vector_to_parameters
 
-from metarl.nn.policies import GaussianPolicy
+from metarl.nn import Policy
 from metarl.rl.experience import Experience
-from metarl.rl.learner import MAMLConfig, MAMLLearner, MetaGradient
+from metarl.rl.learner import MAMLLearner, MetaGradient
+from metarl.rl.maml_configs import MAMLConfig
 from metarl.rl.sampler import Sampler
 from metarl.types import Metrics
 
@@ -40,10 +41,12 @@ class MAMLVPG(MAMLLearner):
     """
 
     def __init__(
-        self, policy: GaussianPolicy, sampler: Sampler, config: MAMLVPGConfig, *, seed: int
+        self, policy: Policy, sampler: Sampler, config: MAMLVPGConfig, *, seed: int
     ) -> None:
         super().__init__(policy, sampler, config, seed=seed)
-        self.optimiser = torch.optim.Adam(policy.parameters(), lr=config.outer_lr)
+        self.optimiser = torch.optim.Adam(
+            self.adaptation.meta_parameters().values(), lr=config.outer_lr
+        )
 
     def _outer_step(self, chunks: list[Experience], meta: MetaGradient) -> Metrics:
         self._step_along(meta.gradient)
@@ -51,7 +54,7 @@ class MAMLVPG(MAMLLearner):
 
     def _step_along(self, gradient: Tensor) -> None:
         """One step of Adam on a gradient ``[P]``."""
-        parameters = list(self.policy.parameters())
+        parameters = list(self.adaptation.meta_parameters().values())
         gradients = [torch.empty_like(parameter) for parameter in parameters]
         vector_to_parameters(gradient, gradients)
         for parameter, part in zip(parameters, gradients, strict=True):

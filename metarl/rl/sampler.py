@@ -15,8 +15,8 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from metarl.nn.policies import GaussianPolicy
-from metarl.rl.actions import ActionScaling
+from metarl.nn import Policy
+from metarl.rl.actions import action_map
 from metarl.rl.rollout import Rollout
 from metarl.types import Params
 
@@ -83,14 +83,20 @@ class Sampler:
         if env.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP:
             raise ValueError("SAME_STEP autoreset hides last observations; use NEXT_STEP")
         observation_space = env.single_observation_space
-        if not isinstance(observation_space, spaces.Box) or len(observation_space.shape) != 1:
-            raise ValueError(f"need a Box observation space of one axis, got {observation_space}")
+        if not isinstance(observation_space, spaces.Box) or len(observation_space.shape) not in (
+            1,
+            3,
+        ):
+            raise ValueError(
+                "need a Box observation space of one axis, or of three for images, "
+                f"got {observation_space}"
+            )
         self.env = env
         self.num_tasks = num_tasks
         self.num_trajectories = env.num_envs // num_tasks
         self.horizon = horizon
         self.discount = discount
-        self.scaling = ActionScaling.of(env.single_action_space, action_scale)
+        self.to_env = action_map(env.single_action_space, action_scale)
 
     def set_tasks(self, tasks: Sequence[dict[str, NDArray[Any]]]) -> None:
         """Give each of the M tasks to its E environments; they hold until set again."""
@@ -109,7 +115,7 @@ class Sampler:
 
     def collect(
         self,
-        policy: GaussianPolicy,
+        policy: Policy,
         params: Params,
         rng: np.random.Generator,
         generator: torch.Generator,
@@ -128,7 +134,7 @@ class Sampler:
         noise = policy.noise((horizon, num_tasks, num_envs), generator).to(device)
         raw, _ = self.env.reset(seed=int(rng.integers(SEED_RANGE)))
         raw = raw.reshape(self.env.num_envs, -1)
-        record = _Record(num_tasks, horizon, num_envs, raw.shape[-1], noise.shape[-1])
+        record = _Record(num_tasks, horizon, num_envs, raw.shape[-1], policy.action_width)
         final = np.zeros_like(raw, dtype=np.float32)
         alive = np.ones(self.env.num_envs, bool)
         diverged = np.zeros(self.env.num_envs, bool)
@@ -152,8 +158,8 @@ class Sampler:
         return record.rollout(t + 1, final, diverged).to(device)
 
     def _to_env(self, actions: NDArray[Any]) -> NDArray[Any]:
-        scaled = self.scaling(actions.reshape(self.env.num_envs, -1))
-        return scaled.reshape(self.env.action_space.shape or ())
+        mapped = self.to_env(actions.reshape(self.env.num_envs, -1))
+        return mapped.reshape(self.env.action_space.shape or ())
 
 
 class _Record:

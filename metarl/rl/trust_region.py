@@ -2,7 +2,7 @@
 
 At the old parameters the Hessian of the mean KL is the Fisher matrix F = Jᵀ W J, where J is the
 Jacobian of the adapted policies' distribution parameters with respect to the meta-parameters and W
-the (diagonal) Fisher information of a Gaussian (Schulman et al. 2015, appendix C). So no second
+the Fisher information of the action distributions (Schulman et al. 2015, appendix C). So no second
 derivative of the KL through the adaptation is ever taken: :func:`fisher_product` keeps one graph of
 the adaptation and goes through it twice a product.
 """
@@ -14,14 +14,18 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from metarl.nn.policies import Gaussian
+from metarl.nn import ActionDistribution
 
 Product = Callable[[Tensor], Tensor]
 """A symmetric positive semi-definite matrix, given by what it does to a vector ``[P]``."""
 
 
 def fisher_product(
-    distribution: Gaussian, weights: Tensor, parameters: Sequence[Tensor], *, damping: float
+    distribution: ActionDistribution,
+    weights: Tensor,
+    parameters: Sequence[Tensor],
+    *,
+    damping: float,
 ) -> Product:
     """Products v ↦ (F + damping) v with the mean Fisher information of the distributions.
 
@@ -30,8 +34,8 @@ def fisher_product(
     forward one.
 
     Args:
-        distribution: adapted policies' distributions, with their graph to ``parameters``: mean
-            ``[M, B, A]``, log σ ``[M, 1, A]``.
+        distribution: adapted policies' distributions of ``[M, B]`` actions, with their graph to
+            ``parameters``.
         weights: weight of every step, ``[M, B]``; the mean Fisher information is the sum over them.
         parameters: what the distributions depend on, P numbers in all.
         damping: added to the diagonal.
@@ -48,12 +52,7 @@ def fisher_product(
         pieces = zip(torch.split(v, sizes), parameters, strict=True)
         direction = [piece.view_as(parameter) for piece, parameter in pieces]
         tangent = torch.autograd.grad(pulled_back, seeds, direction, retain_graph=True)
-        scaled = metric.fisher_product(Gaussian(*tangent))
-        # log σ is one row for all steps of a task, the mean one row each
-        cotangent = (
-            scaled.mean * weights[..., None],
-            scaled.log_std * weights.sum(1)[:, None, None],
-        )
+        cotangent = tuple(metric.fisher_product(type(metric)(*tangent), weights))
         gradients = torch.autograd.grad(
             outputs, parameters, cotangent, retain_graph=True, materialize_grads=True
         )

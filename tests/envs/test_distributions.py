@@ -1,12 +1,13 @@
 """Task distributions: ranges, shapes, and the cut into train and held-out parts."""
 
 import itertools
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from envs import Choice, Disk, Distribution, LogUniform, Product, Uniform
+from envs import Choice, Dirichlet, Disk, Distribution, LogUniform, Normal, Product, Uniform
 from envs.tasks import CELLS, Split, is_held_out
 
 SPLITS: tuple[Split, Split] = ("train", "held_out")
@@ -23,6 +24,14 @@ def unit_cube(distribution: Distribution, values: NDArray[np.float64]) -> NDArra
         angle = np.arctan2(values[:, 1], values[:, 0]) % (2 * np.pi)
         radius = np.hypot(values[:, 0], values[:, 1]) / distribution.radius
         return np.stack([radius**2, angle / (2 * np.pi)], -1)
+    if isinstance(distribution, Normal):
+        scaled = (values - distribution.mean) / distribution.std
+        return np.vectorize(NormalDist().cdf)(scaled).reshape(len(values), -1)
+    if isinstance(distribution, Dirichlet):
+        num = values.shape[-1]
+        before = np.cumsum(values, -1) - values
+        share = (values / (1 - before))[..., :-1]  # Beta(1, num - 1 - j), of what is left
+        return (1 - (1 - share) ** np.arange(num - 1, 0, -1)).reshape(len(values), -1)
     low, high = distribution.space.low, distribution.space.high
     if isinstance(distribution, LogUniform):
         values, low, high = np.log(values), np.log(low), np.log(high)
@@ -36,6 +45,10 @@ CONTINUOUS = [
     LogUniform(-3.0, 3.0, base=1.5),
     LogUniform(np.full((2, 2), -1.0), 2.0),
     Disk(3.0),
+    Normal(1.0, 2.0),
+    Normal([[0.0, 1.0], [-1.0, 5.0]], 0.5),
+    Dirichlet((3,)),
+    Dirichlet((2, 2, 4)),
 ]
 
 
@@ -99,6 +112,41 @@ def test_train_moments_are_those_of_the_whole(shape: tuple[int, ...], tolerance:
     values = Uniform(np.full(shape, -1.0), 3.0).sample(rng(), NUM, "train")
     np.testing.assert_allclose(values.mean(0), 1.0, atol=0.02)
     np.testing.assert_allclose(values.var(0), 16 / 12, rtol=tolerance)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_normal_moments(split: Split) -> None:
+    """N(1, 2²): mean 1, variance 4, P(|x - 1| < 2) = 0.6827, P(x < 1 - 4) = 0.0228."""
+    values = Normal(np.ones((2, 3)), 2.0).sample(rng(), NUM, split)
+    assert values.shape == (NUM, 2, 3)
+    np.testing.assert_allclose(values.mean(0), 1.0, atol=5 * 2 / np.sqrt(NUM))
+    np.testing.assert_allclose(values.var(0), 4.0, rtol=5 * np.sqrt(2 / NUM))
+    np.testing.assert_allclose((np.abs(values - 1) < 2).mean(0), 0.6827, atol=0.0105)
+    np.testing.assert_allclose((values < -3).mean(0), 0.0228, atol=0.0035)
+    correlations = np.corrcoef(values.reshape(NUM, -1).T) - np.eye(6)
+    assert np.abs(correlations).max() < 5 / np.sqrt(NUM)
+
+
+def test_the_least_uniform_is_a_finite_normal() -> None:
+    assert np.isfinite(Normal(0.0, 1.0).transform(np.zeros((1, 1)))).all()
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_dirichlet_moments(split: Split) -> None:
+    """All concentrations 1, K = 4: mean 1/K, variance (K-1) / (K²(K+1)) = 3/80, covariance -1/80;
+
+    each entry is Beta(1, 3): P(p < 1/2) = 1 - 1/2³. Rows are independent.
+    """
+    rows = Dirichlet((2, 4)).sample(rng(), NUM, split)
+    assert (rows >= 0).all()
+    np.testing.assert_allclose(rows.sum(-1), 1.0, atol=1e-12)
+    np.testing.assert_allclose(rows.mean(0), 1 / 4, atol=5 * np.sqrt(3 / 80 / NUM))
+    np.testing.assert_allclose((rows < 0.5).mean(0), 7 / 8, atol=5 * np.sqrt(7 / 64 / NUM))
+    covariance = np.cov(rows.reshape(NUM, 8).T)
+    block = np.full((4, 4), -1 / 80) + np.eye(4) * 4 / 80
+    # the variance of a product of two entries' deviations is below that of a squared one, 0.0031
+    tolerance = 5 * np.sqrt(0.0031 / NUM)
+    np.testing.assert_allclose(covariance, np.kron(np.eye(2), block), atol=tolerance)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -181,6 +229,9 @@ def test_the_same_generator_gives_the_same_draws(distribution: Distribution) -> 
     [
         (lambda: Uniform([0.0, 1.0], 1.0), "needs low < high, got low=.0.0, 1.0., high=.1.0, 1.0."),
         (lambda: LogUniform(0.0, 1.0, base=0.0), "needs a positive base, got 0.0"),
+        (lambda: Normal([0.0, 1.0], [1.0, 0.0]), "needs positive std, got .1.0, 0.0."),
+        (lambda: Dirichlet((3, 1)), "needs at least 2 entries in the last axis, got .3, 1."),
+        (lambda: Dirichlet(()), "needs at least 2 entries in the last axis"),
         (lambda: Disk(0.0), "needs a positive radius, got 0.0"),
         (lambda: Choice([]), "needs at least one value"),
         (lambda: Choice([1.0, 2.0], held_out=[0, 1]), "one value that is not held out"),

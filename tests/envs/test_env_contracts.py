@@ -10,10 +10,10 @@ import pytest
 from gymnasium.utils import env_checker as gymnasium_checker
 from stable_baselines3.common import env_checker as sb3_checker
 
-from envs import POINT_FAMILIES, FamilyEnv
+from envs import NUMPY_FAMILIES, FamilyEnv
 from envs.tasks import unstack
 
-IDS = pytest.mark.parametrize("env_id", list(POINT_FAMILIES))
+IDS = pytest.mark.parametrize("env_id", list(NUMPY_FAMILIES))
 
 
 def with_tasks(env_id: str, num: int) -> list[FamilyEnv]:
@@ -40,9 +40,9 @@ def test_checkers_accept_every_task(env_id: str) -> None:
 
 
 def rollout(env: gym.Env[Any, Any], seed: int) -> list[Any]:
-    actions = np.random.default_rng(0).uniform(-0.2, 0.2, (30, 2)).astype(np.float32)
+    env.action_space.seed(0)
     observation, _ = env.reset(seed=seed)
-    steps = [env.step(action) for action in actions]
+    steps = [env.step(env.action_space.sample()) for _ in range(30)]
     return [*observation, *(number for step in steps for number in (*step[0], *step[1:4]))]
 
 
@@ -54,25 +54,41 @@ def test_rollouts_are_determined_by_seed_and_task(env_id: str) -> None:
     assert rollout(first, 3) == rollout(first, 3)
 
 
-def test_random_starts_depend_on_the_seed() -> None:
-    env, _ = with_tasks("metarl/PointCorners-v0", 1)
+@pytest.mark.parametrize(
+    "env_id", ["metarl/PointCorners-v0", "metarl/BernoulliBandit-v0", "metarl/TabularMDP-v0"]
+)
+def test_random_starts_and_steps_depend_on_the_seed(env_id: str) -> None:
+    env, _ = with_tasks(env_id, 1)
     assert rollout(env, 3) != rollout(env, 4)
 
 
+MOVE = np.full(2, 0.05, np.float32)
+
+
 @pytest.mark.parametrize(
-    ("env_id", "goals"),
+    ("env_id", "action", "tasks"),
     [
-        ("metarl/PointGoal-v0", [[0.3, 0.3], [-0.3, 0.3]]),
-        ("metarl/PointGoalSparse-v0", [[0.0, 0.1], [0.0, -0.8]]),
-        ("metarl/PointCorners-v0", [[2.0, 2.0], [-2.0, -2.0]]),
+        ("metarl/PointGoal-v0", MOVE, [{"goal": [0.3, 0.3]}, {"goal": [-0.3, 0.3]}]),
+        ("metarl/PointGoalSparse-v0", MOVE, [{"goal": [0.0, 0.1]}, {"goal": [0.0, -0.8]}]),
+        ("metarl/PointCorners-v0", MOVE, [{"goal": [2.0, 2.0]}, {"goal": [-2.0, -2.0]}]),
+        ("metarl/GridNavi-v0", 1, [{"goal": [0, 3]}, {"goal": [3, 0]}]),
+        ("metarl/BernoulliBandit-v0", 1, [{"means": [0.0] * 5}, {"means": [1.0] * 5}]),
+        (
+            "metarl/TabularMDP-v0",
+            1,
+            [
+                {"transitions": np.full((10, 5, 10), 0.1), "reward_means": np.full((10, 5), mean)}
+                for mean in (0.0, 1.0)
+            ],
+        ),
     ],
 )
-def test_different_tasks_give_different_rewards(env_id: str, goals: list[list[float]]) -> None:
+def test_different_tasks_give_different_rewards(env_id: str, action: Any, tasks: list[Any]) -> None:
     rewards = []
-    for goal in goals:
-        env = gym.make(env_id, task={"goal": goal})
+    for task in tasks:
+        env = gym.make(env_id, task=task, max_episode_steps=20)
         env.reset(seed=0)
-        rewards.append(sum(float(env.step(np.full(2, 0.05, np.float32))[1]) for _ in range(20)))
+        rewards.append(sum(float(env.step(action)[1]) for _ in range(20)))
     assert rewards[0] != rewards[1]
 
 
@@ -82,7 +98,8 @@ def test_tasks_stay_through_resets(env_id: str) -> None:
     env.task = other.task
     for seed in (None, 1, None):
         env.reset(seed=seed)
-        np.testing.assert_array_equal(env.task["goal"], other.task["goal"])
+        for name, value in other.task.items():
+            np.testing.assert_array_equal(env.task[name], value)
 
 
 @IDS
@@ -92,8 +109,9 @@ def test_first_tasks_come_from_the_train_part(env_id: str) -> None:
     assert env.task_space.contains(env.task)
     if env.task_distribution.disjoint:
         rng = np.random.default_rng(0)
-        held_out = env.task_distribution.sample(rng, 2000, "held_out")["goal"]
-        assert not (held_out == env.task["goal"]).all(-1).any()
+        held_out = env.task_distribution.sample(rng, 200, "held_out")
+        for name, values in held_out.items():
+            assert not (values == env.task[name]).reshape(200, -1).all(-1).any()
 
 
 def test_a_task_outside_the_space() -> None:

@@ -347,8 +347,8 @@ def test_metrics(kind: type[MAMLLearner]) -> None:
 def test_step_sizes_halve_beyond_the_trained_steps(
     num_inner_steps: int, expected: list[float]
 ) -> None:
-    config = MAMLTRPOConfig(inner_lr=0.4, num_inner_steps=num_inner_steps)
-    assert config.step_sizes(3) == expected
+    learner = make_learner(inner_lr=0.4, num_inner_steps=num_inner_steps)
+    assert learner.adaptation.lr(3) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+"""The Bernoulli bandit: the smallest task there is, with known good algorithms to compare with."""
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from envs.discrete import checked, entries
+from envs.family import Outcome
+from envs.tasks import Product, Task, Uniform
+
+
+class BernoulliBandit:
+    """Arms that pay 1 or 0 (Duan et al. 2016, "RL²", section 3.1).
+
+    * Observation: the constant 0, ``[1]``, float32.
+    * Action: the arm, 0 to ``num_arms`` - 1.
+    * Task: ``means`` ``[num_arms]``, each uniform over [0, 1]: the probabilities that arms pay.
+    * Reward: 1 with the probability of the arm, else 0.
+    * Ends: never terminated; time limit 1. One pull is one trajectory, so the paper's n pulls are
+      n trajectories of a task.
+
+    Args:
+        num_arms: k; the paper has 5, 10 and 50.
+    """
+
+    # the box is wider than its one value because gymnasium warns of one without extent
+    observation_space = spaces.Box(0.0, 1.0, (1,), dtype=np.float32)
+
+    def __init__(self, num_arms: int = 5) -> None:
+        if num_arms < 2:
+            raise ValueError(f"num_arms must be at least 2, got {num_arms}")
+        self.num_arms = num_arms
+        self.action_space = spaces.Discrete(num_arms)
+        self.task_distribution = Product({"means": Uniform(np.zeros(num_arms), 1.0)})
+
+    def start(self, rng: np.random.Generator, leading: tuple[int, ...]) -> NDArray[np.int64]:
+        """The only state."""
+        return np.zeros(leading, np.int64)
+
+    def step(
+        self, state: NDArray[Any], action: NDArray[Any], task: Task, rng: np.random.Generator
+    ) -> Outcome:
+        """Pull an arm."""
+        arm = checked(action, self.num_arms, state.shape)
+        paid = rng.random(state.shape) < entries(task["means"], arm)
+        return Outcome(state.copy(), np.asarray(paid, float), np.zeros(state.shape, bool))
+
+    def observe(self, state: NDArray[Any], task: Task) -> NDArray[np.float32]:
+        """Nothing."""
+        return np.zeros((*state.shape, 1), np.float32)

@@ -1,0 +1,63 @@
+"""Random tabular MDPs: tasks that take planning as well as exploration."""
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from envs.discrete import checked, entries
+from envs.family import Outcome
+from envs.tasks import Dirichlet, Normal, Product, Task
+
+
+class TabularMDP:
+    """Random transitions and rewards (Duan et al. 2016, "RL²", section 3.2).
+
+    * Observation: the state, one-hot ``[num_states]``, float32. Start in state 0.
+    * Action: 0 to ``num_actions`` - 1.
+    * Task: ``transitions`` ``[num_states, num_actions, num_states]``, each row P(·|s, a) drawn from
+      Dirichlet(1, ..., 1); ``reward_means`` ``[num_states, num_actions]``, each from N(1, 1).
+    * Reward: from N(mean of (s, a), 1).
+    * Ends: never terminated; time limit 10.
+
+    Args:
+        num_states: at least 2; the paper has 10.
+        num_actions: at least 2; the paper has 5.
+    """
+
+    def __init__(self, num_states: int = 10, num_actions: int = 5) -> None:
+        for name, num in (("num_states", num_states), ("num_actions", num_actions)):
+            if num < 2:
+                raise ValueError(f"{name} must be at least 2, got {num}")
+        self.num_states = num_states
+        self.num_actions = num_actions
+        self.observation_space = spaces.Box(0.0, 1.0, (num_states,), dtype=np.float32)
+        self.action_space = spaces.Discrete(num_actions)
+        self.task_distribution = Product(
+            {
+                "transitions": Dirichlet((num_states, num_actions, num_states)),
+                "reward_means": Normal(np.ones((num_states, num_actions)), 1.0),
+            }
+        )
+
+    def start(self, rng: np.random.Generator, leading: tuple[int, ...]) -> NDArray[np.int64]:
+        """State 0."""
+        return np.zeros(leading, np.int64)
+
+    def step(
+        self, state: NDArray[Any], action: NDArray[Any], task: Task, rng: np.random.Generator
+    ) -> Outcome:
+        """Draw the reward, then the next state."""
+        action = checked(action, self.num_actions, state.shape)
+        reward = entries(task["reward_means"], state, action) + rng.standard_normal(state.shape)
+        cumulative = entries(task["transitions"], state, action).cumsum(-1)
+        # scaled by the sum, which need not be 1 to the last digit: no impossible state is drawn
+        level = np.asarray(rng.random(state.shape) * cumulative[..., -1])
+        following = (cumulative > level[..., None]).argmax(-1)
+        return Outcome(np.asarray(following), np.asarray(reward), np.zeros(state.shape, bool))
+
+    def observe(self, state: NDArray[Any], task: Task) -> NDArray[np.float32]:
+        """One-hot."""
+        one_hot = state[..., None] == np.arange(self.num_states)
+        return np.asarray(one_hot, np.float32)

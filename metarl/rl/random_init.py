@@ -1,0 +1,28 @@
+"""``random-init``: the untrained policy, with the gradient steps of evaluation; a control."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from metarl.rl.experience import Experience
+from metarl.rl.learner import MAMLLearner, MetaGradient
+from metarl.rl.maml_configs import MAMLConfig
+from metarl.types import Metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomInitConfig(MAMLConfig):
+    """Control: the untrained policy, adapted when it is evaluated."""
+
+
+class RandomInit(MAMLLearner):
+    """Leaves the policy as it is; see :class:`~metarl.rl.learner.MAMLLearner` for the arguments."""
+
+    def _outer_step(self, chunks: list[Experience], meta: MetaGradient) -> Metrics:
+        return {}
+
+    def _optimiser_state(self) -> dict[str, Any]:
+        return {}
+
+    def _load_optimiser_state(self, state: dict[str, Any]) -> None:
+        if state:
+            raise ValueError("an untrained policy has no optimiser state, but some was given")

@@ -1,0 +1,88 @@
+"""``reptile``: move towards where plain policy gradient on each task leads (Nichol et al. 2018)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch.nn.utils import parameters_to_vector
+
+from metarl.core import adapt
+from metarl.nn import ActionDistribution
+from metarl.rl.estimators import Estimator
+from metarl.rl.experience import Experience
+from metarl.rl.learner import MetaGradient
+from metarl.rl.losses import surrogate_loss
+from metarl.rl.maml_vpg import MAMLVPG, MAMLVPGConfig
+from metarl.types import Metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReptileConfig(MAMLVPGConfig):
+    """Reptile (Nichol et al. 2018): towards the adapted parameters; no second derivatives.
+
+    With ``num_inner_steps`` of 1 the meta-gradient has two policy gradients of each task: at the
+    parameters and after one step. The first of them only serves all tasks alike.
+    """
+
+    num_inner_steps: int = 2
+    """Gradient steps of adaptation in training; one more is taken on the last trajectories."""
+    estimator: Estimator = "first-order"
+    """Always."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in ALWAYS.items():
+            if getattr(self, name) != value:
+                raise ValueError(f"{name} of reptile is {value}, got {getattr(self, name)}")
+
+
+ALWAYS = {
+    "estimator": "first-order",
+    "sampling_credit": False,
+    "adapted": "all",
+    "learned_lr": False,
+}
+"""Settings of MAML that mean nothing here."""
+
+
+class Reptile(MAMLVPG):
+    """Meta-learner whose gradient is Σ_k g_k, what the steps of adaptation descended.
+
+    That is (θ - θ'_m) / α, averaged over the tasks, and goes into Adam (section 2 of the paper).
+    The trajectories of the adapted policy make one more step, so that all that is collected counts.
+
+    Args:
+        policy: the policy whose parameters are meta-learned.
+        sampler: rolls out the meta-batch.
+        config: numbers of the algorithm.
+        seed: of everything random in it.
+    """
+
+    step_metrics: ClassVar[tuple[str, ...]] = ("meta/distance",)
+
+    def _meta_gradient(
+        self, chunks: list[Experience], old: list[list[ActionDistribution]] | None = None
+    ) -> MetaGradient:
+        num_tasks, step_size = self._num_tasks(chunks), self.config.inner_lr
+        total = torch.zeros_like(parameters_to_vector(self._theta().values())).detach()
+        loss, acted = 0.0, []
+        with torch.no_grad():
+            for chunk in chunks:
+                acted.append(self._distributions(self._theta(), chunk))
+                loss += surrogate_loss(acted[-1][0], acted[-1][0], chunk.query).sum().item()
+                start = self.adaptation.start(len(chunk.query.weights))
+                # at a step size of 0, one of 1 would give the same direction
+                adapted = adapt(
+                    self.inner_loss,
+                    start,
+                    chunk.batches,
+                    lr=[*self.adaptation.lr(len(chunk.supports)), step_size or 1.0],
+                    mask=self.adaptation.mask,
+                )
+                ways = [(start[name] - adapted[name]).sum(0) for name in self._theta()]
+                total += parameters_to_vector(ways) / (num_tasks * (step_size or 1.0))
+        return MetaGradient(loss / num_tasks, total, acted)
+
+    def _outer_step(self, chunks: list[Experience], meta: MetaGradient) -> Metrics:
+        super()._outer_step(chunks, meta)
+        return {"meta/distance": float(meta.gradient.norm()) * self.config.inner_lr}
