@@ -6,12 +6,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
 
-class ShowTask(gym.Wrapper[Any, Any, Any, Any]):
+class ShowTask(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Appends the task to every observation of a single environment with tasks.
 
     The entries come in the order of ``task_space``, bounded ones scaled to [-1, 1].
@@ -21,6 +22,7 @@ class ShowTask(gym.Wrapper[Any, Any, Any, Any]):
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
+        RecordConstructorArgs.__init__(self)
         super().__init__(env)
         self._task_space: spaces.Dict = env.get_wrapper_attr("task_space")
         self.observation_space = _with_task(env.observation_space, self._task_space)

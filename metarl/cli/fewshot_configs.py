@@ -85,8 +85,7 @@ class FewShotRunConfig:
 
 def is_fewshot(folder: Path) -> bool:
     """Whether a run folder holds a few-shot run."""
-    learner = config_content(folder).get("learner")
-    return isinstance(learner, str) and learner in FEWSHOT_LEARNERS
+    return "episodes" in config_content(folder)  # learners of both kinds share names
 
 
 def read_fewshot_config(folder: Path) -> FewShotRunConfig:

@@ -11,9 +11,12 @@ from metarl.rl import (
     MAMLPPO,
     MAMLTRPO,
     MAMLVPG,
+    MAMLConfig,
     MAMLTRPOConfig,
     MAMLVPGConfig,
     ProMPConfig,
+    Reptile,
+    ReptileConfig,
     Rollout,
     Sampler,
 )
@@ -23,6 +26,7 @@ CONFIGS: dict[type[MAMLLearner], Any] = {
     MAMLTRPO: MAMLTRPOConfig,
     MAMLVPG: MAMLVPGConfig,
     MAMLPPO: ProMPConfig,
+    Reptile: ReptileConfig,
 }
 
 
@@ -57,11 +61,21 @@ def make_rollout(lengths: list[list[int]], *, filler: float = 0.0, seed: int = 0
 
 
 def make_learner(
-    kind: type[MAMLLearner] = MAMLTRPO, *, seed: int = 0, **config: Any
+    kind: type[MAMLLearner] = MAMLTRPO,
+    *,
+    seed: int = 0,
+    config: type[MAMLConfig] | None = None,
+    **numbers: Any,
 ) -> MAMLLearner:
     """3 tasks of 2 trajectories of 10 steps, a policy with 8 hidden units."""
     env: Any = gym.make_vec("metarl/PointGoal-v0", num_envs=6)
     sampler = Sampler(env, num_tasks=3, horizon=10, discount=0.99, action_scale=10.0)
-    generator = torch.Generator().manual_seed(seed)
-    policy = GaussianPolicy(2, 2, hidden_sizes=(8,), generator=generator)
-    return kind(policy, sampler, CONFIGS[kind](**config), seed=seed)
+    chosen = (config or CONFIGS[kind])(**numbers)
+    policy = GaussianPolicy(
+        2,
+        2,
+        hidden_sizes=(8,),
+        context_size=chosen.context_size,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    return kind(policy, sampler, chosen, seed=seed)

@@ -8,11 +8,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 import envs  # noqa: F401  # registers the ids
 from metarl.nn import GaussianPolicy
 from metarl.rl import Actor, load_policy
-from metarl.rl.actions import ActionScaling
+from metarl.rl.actions import ActionScaling, action_map
 from metarl.rl.actor import PolicySpec
 
 OBSERVATIONS = np.array([[0.1, -0.2], [0.3, 0.4], [-1.0, 2.0]], np.float32)
@@ -60,6 +61,36 @@ def test_saved_and_loaded_it_predicts_the_same(actor: Actor, tmp_path: Path) -> 
         ours, _ = actor.predict(OBSERVATIONS, deterministic=deterministic)
         theirs, _ = loaded.predict(OBSERVATIONS, deterministic=deterministic)
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.fixture
+def chooser() -> Actor:
+    """Of images, with actions 1 to 3; the bias of the last one is highest."""
+    spec = PolicySpec((4, 5, 1), 3, (8,), "relu", 0.0, categorical=True, context_size=2)
+    policy = spec.build()
+    with torch.no_grad():
+        dict(policy.named_parameters())["logits.mlp.layers.1.bias"].copy_(torch.arange(3.0))
+    return Actor(policy, spec, action_map(spaces.Discrete(3, start=1), 1.0), seed=3)
+
+
+IMAGES = np.arange(120, dtype=np.uint8).reshape(6, 4, 5, 1)
+
+
+def test_discrete_actions_are_numbers_of_the_space(chooser: Actor) -> None:
+    likeliest, _ = chooser.predict(IMAGES, deterministic=True)
+    assert likeliest.tolist() == [3] * 6
+    assert likeliest.dtype == np.int64
+    single, _ = chooser.predict(IMAGES[0], deterministic=True)
+    assert spaces.Discrete(3, start=1).contains(single)
+    drawn = np.concatenate([chooser.predict(IMAGES)[0] for _ in range(50)])
+    assert set(drawn.tolist()) == {1, 2, 3}
+
+
+def test_a_chooser_saved_and_loaded_predicts_the_same(chooser: Actor, tmp_path: Path) -> None:
+    chooser.save(tmp_path / "policy.pt")
+    loaded = load_policy(tmp_path / "policy.pt", seed=3)
+    for _ in range(3):
+        np.testing.assert_array_equal(loaded.predict(IMAGES)[0], chooser.predict(IMAGES)[0])
 
 
 def write_tensor(path: Path) -> None:

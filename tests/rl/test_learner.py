@@ -22,13 +22,14 @@ from metarl.rl import (
     MAMLTRPOConfig,
     MAMLVPGConfig,
     ProMPConfig,
+    Reptile,
 )
 from metarl.rl.estimators import INNER_LOSSES, Estimator
 from metarl.rl.experience import outcome_scores
 from metarl.rl.learner import MAMLLearner
 from metarl.rl.rollout import AdvantageBatch
 
-LEARNERS = pytest.mark.parametrize("kind", [MAMLTRPO, MAMLVPG, MAMLPPO])
+LEARNERS = pytest.mark.parametrize("kind", [MAMLTRPO, MAMLVPG, MAMLPPO, Reptile])
 
 
 def in_double(learner: MAMLLearner) -> Experience:
@@ -328,8 +329,8 @@ def test_metrics(kind: type[MAMLLearner]) -> None:
     metrics = learner.update(experience)
     returns = experience.returns().mean(1)
     assert metrics["rollout/return_pre"] == pytest.approx(returns[0].item())
-    assert metrics["rollout/return_post"] == pytest.approx(returns[1].item())
-    assert metrics["adapt/gain"] == pytest.approx((returns[1] - returns[0]).item())
+    assert metrics["rollout/return_post"] == pytest.approx(returns[-1].item())
+    assert metrics["adapt/gain"] == pytest.approx((returns[-1] - returns[0]).item())
     assert metrics["rollout/steps"] == experience.num_steps() == learner.env_steps
     assert metrics["rollout/diverged"] == 0
     assert set(kind.step_metrics) <= set(metrics)
