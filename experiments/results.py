@@ -174,9 +174,10 @@ def table(rows: list[dict[str, Any]]) -> str:
     ]
     for row in rows:
         cells = zip(row["mean"], row["ci95"], strict=True)
-        ours = "; ".join(f"{mean:.1f} [{low:.1f}, {high:.1f}]" for mean, (low, high) in cells)
+        ours = "; ".join(f"{mean:.2f} [{low:.2f}, {high:.2f}]" for mean, (low, high) in cells)
         theirs = row["reference"]
-        reference = f"{' / '.join(map(str, theirs['mean']))} ({theirs['source']})"
+        figures = " / ".join(map(str, theirs["mean"]))
+        reference = f"{figures} ({theirs['source']})" if figures else ""
         seeds = ", ".join(map(str, row["seeds"]))
         lines.append(
             f"| {row['experiment']} | {row['learner']} | {ours} | {reference} | {seeds} "

@@ -3,10 +3,14 @@
 A run lives in a folder of its own; a finished one there is not trained again.
 """
 
+import csv
 import json
 import sys
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from metarl.cli import main
 
@@ -42,6 +46,16 @@ def evaluated(run: Path, options: list[str], target: Path) -> dict[str, Any]:
         _call(["evaluate", str(run), *options, "--json", str(target)])
     figures: dict[str, Any] = json.loads(target.read_text())
     return figures
+
+
+def training_curve(run: Path, key: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Environment steps and a figure of ``metrics.csv``, NaN where it was not measured."""
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    steps, figures = (
+        np.array([float(row[name] or "nan") for row in rows]) for name in ("rollout/env_steps", key)
+    )
+    return steps, figures
 
 
 def _call(arguments: list[str]) -> None:

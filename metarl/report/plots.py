@@ -1,5 +1,6 @@
 """Pictures of adaptation. The only module that draws."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,6 +67,28 @@ def draw_paths(path: Path, task: Paths) -> None:
     """
     figure = Figure(figsize=(4.6, 4.6), layout="constrained")
     _draw_paths(figure.add_subplot(), task, _reach(task), labelled=True)
+    figure.savefig(path, dpi=130)
+
+
+def draw_training(
+    path: Path, curves: Mapping[str, tuple[NDArray[Any], NDArray[Any]]], *, title: str, label: str
+) -> None:
+    """Draw what runs reached along their training.
+
+    Args:
+        path: the PNG to write.
+        curves: environment steps and figures of each run, by its name; NaN is left out.
+        title: of the picture.
+        label: what the figures are.
+    """
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    for name, (steps, figures) in curves.items():
+        measured = np.isfinite(figures)
+        axes.plot(steps[measured] / 1e6, figures[measured], label=name)
+    axes.set(xlabel="environment steps, millions", ylabel=label, title=title)
+    axes.legend(loc="best")
+    axes.grid(alpha=0.3)
     figure.savefig(path, dpi=130)
 
 
