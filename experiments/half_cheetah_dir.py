@@ -15,7 +15,7 @@ import tyro
 from results import FOLDER, collect, save
 from runner import evaluated, trained, training_curve
 
-from metarl.report import draw_training
+from metarl.report import draw_lines
 
 COMMAND = ["train", "maml-trpo", "--env", "metarl/HalfCheetahDir-v0", "--horizon", "100"]
 COMMAND += ["--action-scale", "10", "--inner-lr", "0.1", "--gae-lambda", "1.0"]
@@ -51,14 +51,15 @@ def experiment(options: Options) -> None:
         training_seeds=[0],
     )
     save([row])
-    draw_training(
+    draw_lines(
         FOLDER / "pictures" / "half_cheetah_dir.png",
         {
             "before adaptation": training_curve(run, "eval/return_pre"),
             "after one step": training_curve(run, "eval/return_post"),
         },
         title="HalfCheetahDir, horizon 100, action scale 10, one seed",
-        label="return, both directions",
+        x_label="environment steps, millions",
+        y_label="return, both directions",
     )
 
 

@@ -17,7 +17,7 @@ import tyro
 from results import collect, save
 from runner import evaluated, trained, training_curve
 
-from metarl.report import draw_training
+from metarl.report import draw_lines
 
 Learner = Literal["maml-trpo", "pretrained", "random-init", "oracle"]
 FamilyName = Literal["half-cheetah-vel", "half-cheetah-dir-200", "ant-vel", "ant-dir"]
@@ -104,11 +104,12 @@ def experiment(options: Table) -> None:
     target = run / f"40-tasks-{iterations}.json"
     evaluated(run, protocol, target)
     curve = training_curve(run, "eval/return_post")
-    draw_training(
+    draw_lines(
         run / "training.png",
         {learner: curve},
         title=options.family,
-        label="held-out return after training's inner steps",
+        x_label="environment steps, millions",
+        y_label="held-out return after training's inner steps",
     )
     row = collect(
         [target],

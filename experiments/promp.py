@@ -13,7 +13,7 @@ import tyro
 from results import FOLDER, collect, save
 from runner import evaluated, trained, training_curve
 
-from metarl.report import draw_training
+from metarl.report import draw_lines
 
 COMMAND = ["--env", "metarl/HalfCheetahDir-v0", "--action-scale", "10", "--inner-lr", "0.1"]
 COMMAND += ["--gae-lambda", "1.0"]
@@ -49,11 +49,12 @@ def experiment(options: Options) -> None:
         )
         rows.append(row)
     save(rows)
-    draw_training(
+    draw_lines(
         FOLDER / "pictures" / "promp.png",
         curves,
         title="HalfCheetahDir, one seed",
-        label="return after one step, both directions",
+        x_label="environment steps, millions",
+        y_label="return after one step, both directions",
     )
 
 

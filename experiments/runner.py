@@ -49,13 +49,13 @@ def evaluated(run: Path, options: list[str], target: Path) -> dict[str, Any]:
 
 
 def training_curve(run: Path, key: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Environment steps and a figure of ``metrics.csv``, NaN where it was not measured."""
+    """Millions of environment steps, and a figure of ``metrics.csv``, NaN where it is not there."""
     with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     steps, figures = (
         np.array([float(row[name] or "nan") for row in rows]) for name in ("rollout/env_steps", key)
     )
-    return steps, figures
+    return steps / 1e6, figures
 
 
 def _call(arguments: list[str]) -> None:

@@ -70,23 +70,29 @@ def draw_paths(path: Path, task: Paths) -> None:
     figure.savefig(path, dpi=130)
 
 
-def draw_training(
-    path: Path, curves: Mapping[str, tuple[NDArray[Any], NDArray[Any]]], *, title: str, label: str
+def draw_lines(
+    path: Path,
+    lines: Mapping[str, tuple[NDArray[Any], NDArray[Any]]],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
 ) -> None:
-    """Draw what runs reached along their training.
+    """Draw lines by name, such as what runs reached along their training.
 
     Args:
         path: the PNG to write.
-        curves: environment steps and figures of each run, by its name; NaN is left out.
+        lines: x and y of each; where y is NaN, the point is left out.
         title: of the picture.
-        label: what the figures are.
+        x_label: what x is.
+        y_label: what y is.
     """
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    for name, (steps, figures) in curves.items():
-        measured = np.isfinite(figures)
-        axes.plot(steps[measured] / 1e6, figures[measured], label=name)
-    axes.set(xlabel="environment steps, millions", ylabel=label, title=title)
+    for name, (x, y) in lines.items():
+        measured = np.isfinite(y)
+        axes.plot(x[measured], y[measured], label=name)
+    axes.set(xlabel=x_label, ylabel=y_label, title=title)
     axes.legend(loc="best")
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=130)

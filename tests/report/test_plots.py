@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metarl.report import Paths, adaptation_curve, draw_adaptation, draw_paths
+from metarl.report import Paths, adaptation_curve, draw_adaptation, draw_lines, draw_paths
 
 
 def make_paths(count: int) -> list[Paths]:
@@ -52,3 +52,16 @@ def test_paths_of_one_task(tmp_path: Path) -> None:
     draw_paths(tmp_path / "without.png", task._replace(before=[], after=[]))
     assert png_size(tmp_path / "with.png") == png_size(tmp_path / "without.png")
     assert (tmp_path / "with.png").read_bytes() != (tmp_path / "without.png").read_bytes()
+
+
+def test_lines_leave_out_what_was_not_measured(tmp_path: Path) -> None:
+    x, y = np.array([0.0, 1.0, 2.0, 3.0]), np.array([1.0, np.nan, 2.0, 4.0])
+    labels = {"title": "runs", "x_label": "steps", "y_label": "return"}
+    draw_lines(tmp_path / "gap.png", {"a": (x, y)}, **labels)
+    draw_lines(tmp_path / "none.png", {"a": (x[[0, 2, 3]], y[[0, 2, 3]])}, **labels)
+    draw_lines(tmp_path / "other.png", {"a": (x, np.nan_to_num(y))}, **labels)
+    gap, none, other = (
+        (tmp_path / f"{name}.png").read_bytes() for name in ("gap", "none", "other")
+    )
+    assert gap == none
+    assert gap != other
