@@ -20,6 +20,7 @@ from metarl.cli.configs import LEARNERS
 from metarl.cli.environments import print_families
 from metarl.cli.errors import UserError, nearest
 from metarl.cli.evaluate import Evaluate, evaluate
+from metarl.cli.export import Export, export, export_fewshot
 from metarl.cli.fewshot import FewShot, fewshot, resume_fewshot
 from metarl.cli.fewshot_adapt import adapt_fewshot
 from metarl.cli.fewshot_configs import is_fewshot
@@ -41,10 +42,11 @@ Command = (
     | Annotated[Resume, tyro.conf.subcommand("resume")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Adapt, tyro.conf.subcommand("adapt")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Envs, tyro.conf.subcommand("envs")]
 )
 
-COMMANDS = ("train", "fewshot", "resume", "evaluate", "adapt", "envs")
+COMMANDS = ("train", "fewshot", "resume", "evaluate", "adapt", "export", "envs")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,6 +75,7 @@ def _run(command: Any) -> int:
         Resume: (resume, resume_fewshot),
         Evaluate: (evaluate, evaluate_fewshot),
         Adapt: (adapt, adapt_fewshot),
+        Export: (export, export_fewshot),
     }
     if type(command) in starts:
         action = starts[type(command)]
@@ -135,7 +138,7 @@ def _one_line(box: str) -> str:
     ]
     message = " ".join(kept)
     return re.sub(
-        r"^Error parsing (?!--)[\w.-]+: ([a-z_]+) ",
+        r"^Error parsing (?!--)[\w.-]+: ([a-z_0-9]+) ",
         lambda found: f"--{found[1].replace('_', '-')} ",
         message,
     )

@@ -37,14 +37,20 @@ class TaskEnvs(Protocol):
     action_space: spaces.Space[Any]
     spec: EnvSpec | None
 
-    def reset(self, *, seed: int | None = None) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Start all environments."""
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Start all environments, or those of ``options["reset_mask"]``."""
         ...
 
     def step(
         self, actions: NDArray[Any]
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Step all environments."""
+        ...
+
+    def close(self) -> None:
+        """Close all environments."""
         ...
 
     def get_attr(self, name: str) -> tuple[Any, ...]:

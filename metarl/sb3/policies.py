@@ -1,0 +1,130 @@
+"""Policies of ours as stable-baselines3's, and theirs as ours."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor, nn
+
+from metarl.nn import MLP, CategoricalPolicy, GaussianPolicy, Policy
+from metarl.rl.actions import ActionNumbering, ActionScaling
+from metarl.rl.actor import Actor, PolicySpec
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
+
+
+def to_sb3(actor: Actor, env: VecEnv | gym.Env[Any, Any], **options: Any) -> PPO:
+    """A PPO model that acts as the actor does and can go on training.
+
+    The map from policy actions to the environment's goes into the last layer and log σ, so that the
+    model's own actions are the environment's. Its value network starts untrained.
+
+    Args:
+        actor: with an MLP policy that has no context.
+        env: of the actor's observations and actions, to be trained on.
+        options: of :class:`stable_baselines3.PPO`.
+
+    Raises:
+        ValueError: if the policy has convolutions or a context.
+    """
+    policy, spec = actor.policy, actor.spec
+    if spec.context_size or not isinstance(spec.observation_size, int):
+        raise ValueError("only MLP policies without a context can be exported")
+    hidden = list(spec.hidden_sizes)
+    model = PPO(
+        "MlpPolicy",
+        env,
+        policy_kwargs={
+            "net_arch": {"pi": hidden, "vf": hidden},
+            "activation_fn": ACTIVATIONS[spec.activation],
+        },
+        device="cpu",
+        **options,
+    )
+    theirs: Any = model.policy
+    layers = [*(m for m in theirs.mlp_extractor.policy_net if isinstance(m, nn.Linear))]
+    layers.append(theirs.action_net)
+    with torch.no_grad():
+        for layer, (weight, bias) in zip(layers, _layers(policy), strict=True):
+            layer.weight.copy_(weight.T)
+            layer.bias.copy_(bias)
+        if isinstance(policy, GaussianPolicy):
+            factor, shift = _affine(actor)
+            theirs.action_net.weight.mul_(factor[:, None])
+            theirs.action_net.bias.mul_(factor).add_(shift)
+            theirs.log_std.copy_(policy.log_std.clamp(min=policy.min_log_std) + factor.log())
+    return model
+
+
+def from_sb3(model: Any, *, action_scale: float = 1.0, min_log_std: float = -6.0) -> Actor:
+    """The policy of a PPO or A2C model as ours, as a start of meta-training.
+
+    Args:
+        model: with an ``MlpPolicy`` whose observations are a vector.
+        action_scale: policy actions of ±``action_scale`` are to span the action bounds.
+        min_log_std: floor of log σ.
+
+    Raises:
+        ValueError: if the policy is of another kind.
+    """
+    theirs: Any = model.policy
+    space = model.action_space
+    extractor = getattr(theirs, "mlp_extractor", None)
+    if extractor is None or not isinstance(space, spaces.Box | spaces.Discrete):
+        raise ValueError(f"need an MlpPolicy of PPO or A2C, got {type(theirs).__name__}")
+    linear = [m for m in extractor.policy_net if isinstance(m, nn.Linear)]
+    functions = {type(m) for m in extractor.policy_net if not isinstance(m, nn.Linear)}
+    activations = [name for name, kind in ACTIVATIONS.items() if functions <= {kind}]
+    if not activations:
+        raise ValueError(f"activations must be all tanh or all relu, got {functions}")
+    categorical = isinstance(space, spaces.Discrete)
+    spec = PolicySpec(
+        linear[0].in_features if linear else theirs.action_net.in_features,
+        theirs.action_net.out_features,
+        tuple(m.out_features for m in linear),
+        activations[0],
+        min_log_std,
+        categorical=categorical,
+    )
+    policy = spec.build()
+    to_env = (
+        ActionNumbering(int(space.start))
+        if isinstance(space, spaces.Discrete)
+        else ActionScaling.of(space, action_scale)
+    )
+    actor = Actor(policy, spec, to_env)
+    with torch.no_grad():
+        for layer, (weight, bias) in zip(
+            [*linear, theirs.action_net], _layers(policy), strict=True
+        ):
+            weight.copy_(layer.weight.T)
+            bias.copy_(layer.bias)
+        if isinstance(policy, GaussianPolicy):
+            factor, shift = _affine(actor)
+            weight, bias = _layers(policy)[-1]
+            weight.div_(factor)
+            bias.sub_(shift).div_(factor)
+            policy.log_std.copy_(theirs.log_std - factor.log())
+    return actor
+
+
+def _layers(policy: Policy) -> list[tuple[Tensor, Tensor]]:
+    """Weight ``[in, out]`` and bias of every layer."""
+    assert isinstance(policy, GaussianPolicy | CategoricalPolicy)
+    network = policy.mean if isinstance(policy, GaussianPolicy) else policy.logits
+    assert isinstance(network, MLP)
+    own = dict(network.named_parameters())
+    return [(own[f"layers.{i}.weight"], own[f"layers.{i}.bias"]) for i in range(len(own) // 2)]
+
+
+def _affine(actor: Actor) -> tuple[Tensor, Tensor]:
+    """What environment actions are of policy actions before clipping: factor and shift, ``[A]``."""
+    assert isinstance(actor.to_env, ActionScaling)
+    low, high = (np.asarray(bound, np.float64) for bound in (actor.to_env.low, actor.to_env.high))
+    factor = (high - low) / (2 * actor.to_env.scale)
+    shift = (high + low) / 2
+    return torch.as_tensor(factor).float(), torch.as_tensor(shift).float()

@@ -1,0 +1,66 @@
+"""``metarl export``: the model is the policy, and wrong input is named."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from stable_baselines3 import PPO
+
+from metarl.cli import main
+from metarl.cli.runs import load_run, make_actor
+from metarl.core import parameters_of
+from metarl.rl import load_policy
+
+SMALL = ["--meta-batch-size", "2", "--num-trajectories", "4", "--horizon", "10"]
+OBSERVATIONS = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: Any) -> Any:
+    output = tmp_path_factory.mktemp("runs")
+    command = ["train", "maml-vpg", "--env", "metarl/PointGoal-v0", "--iterations", "1", *SMALL]
+    assert main([*command, "--outer-lr", "0.1", "--output", str(output)]) == 0
+    (folder,) = output.iterdir()
+    return folder
+
+
+def test_the_meta_learned_policy_is_exported(run: Any, tmp_path: Any) -> None:
+    target = tmp_path / "models" / "model.zip"
+    assert main(["export", str(run), "--sb3", str(target)]) == 0
+    loaded = load_run(run)
+    actor = make_actor(loaded.config, loaded.learner.sampler, parameters_of(loaded.learner.policy))
+    expected, _ = actor.predict(OBSERVATIONS, deterministic=True)
+    predicted, _ = PPO.load(target, device="cpu").predict(OBSERVATIONS, deterministic=True)
+    np.testing.assert_allclose(predicted, expected, atol=1e-6)
+
+
+def test_an_adapted_policy_is_exported_and_goes_on_training(run: Any, tmp_path: Any) -> None:
+    adapted, target = tmp_path / "adapted", tmp_path / "model.zip"
+    task = ["--task", '{"goal": [0.3, -0.4]}', "--steps", "1", "--trajectories", "4"]
+    assert main(["adapt", str(run), *task, "--output", str(adapted)]) == 0
+    policy = adapted / "policy.pt"
+    assert main(["export", str(run), "--sb3", str(target), "--policy", str(policy)]) == 0
+    env = gym.make("metarl/PointGoal-v0", task={"goal": [0.3, -0.4]})
+    model = PPO.load(target, env=env, device="cpu")
+    expected, _ = load_policy(policy).predict(OBSERVATIONS, deterministic=True)
+    predicted, _ = model.predict(OBSERVATIONS, deterministic=True)
+    np.testing.assert_allclose(predicted, expected, atol=1e-6)
+    model.learn(10)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sb3", "model.pt"], "--sb3 must be a file that ends in .zip, got model.pt"),
+        (["--sb3", "m.zip", "--policy", "none.pt"], "--policy: .*none.pt"),
+    ],
+)
+def test_wrong_input_is_named(
+    run: Any, options: list[str], message: str, capsys: Any, tmp_path: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", str(run), *options]) == 2
+    error = capsys.readouterr().err
+    assert np.all([part in error for part in message.split(".*")])
+    assert not list(tmp_path.iterdir())
