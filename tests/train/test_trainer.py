@@ -1,7 +1,6 @@
 """The training loop with a fake learner: schedule, endings, checkpoints, resume."""
 
 import csv
-import os
 import shutil
 import signal
 import time
@@ -126,7 +125,7 @@ def test_a_signal_ends_the_run_after_the_iteration(
 ) -> None:
     def interrupt(iteration: int) -> Metrics:
         if iteration == 3:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
         return {}
 
     handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
@@ -140,7 +139,7 @@ def test_a_signal_ends_the_run_after_the_iteration(
 def test_a_second_ctrl_c_interrupts_at_once(make_trainer: MakeTrainer) -> None:
     def insist(iteration: int) -> Metrics:
         for _ in range(2):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return {}
 
     handler = signal.getsignal(signal.SIGINT)
@@ -188,7 +187,7 @@ def test_skipped_updates_in_a_row_count_across_sessions(
 
     def diverge(iteration: int) -> Metrics:
         if iteration == 6:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return {"meta/skipped": 1.0}
 
     options = {"iterations": 99, "warn": lambda line: None}
