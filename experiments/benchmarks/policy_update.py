@@ -18,6 +18,7 @@ from torch.nn.utils import parameters_to_vector
 from metarl.cli.configs import LEARNERS, RunConfig, SamplingConfig
 from metarl.cli.runs import make_learner
 from metarl.core import parameters_of
+from metarl.nn import GaussianPolicy
 from metarl.rl import MAMLPPO, Experience, MAMLLearner
 from metarl.types import Params
 
@@ -53,7 +54,9 @@ class LoopedProMP:
     """
 
     def __init__(self, learner: MAMLPPO, data: Experience) -> None:
+        assert isinstance(learner.policy, GaussianPolicy)
         self.network, self.config = learner.policy.mean, learner.ppo
+        self.min_log_std = learner.policy.min_log_std
         self.lr = learner.config.inner_lr
         theta = parameters_of(learner.policy)
         self.theta = {k: v.detach().clone().requires_grad_() for k, v in theta.items()}
@@ -80,7 +83,7 @@ class LoopedProMP:
     def _distribution(self, params: Params, observations: Tensor) -> Independent:
         layers = {k.removeprefix("mean."): v for k, v in params.items() if k.startswith("mean.")}
         mean = functional_call(self.network, layers, (observations,))
-        std = params["log_std"].clamp(min=-0.5).exp().expand_as(mean)
+        std = params["log_std"].clamp(min=self.min_log_std).exp().expand_as(mean)
         return Independent(Normal(mean, std), 1)
 
     def _act(self, task: Experience) -> tuple[Independent, Independent]:

@@ -5,9 +5,12 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, Union, get_args
+
+import tyro
 
 import metarl
 from metarl.cli.errors import UserError, nearest
@@ -121,6 +124,12 @@ class RunConfig:
     def to_json(self) -> str:
         """The file's content."""
         return json.dumps({"metarl": metarl.__version__, **asdict(self)}, indent=2) + "\n"
+
+
+def subcommands(learners: Mapping[str, tuple[type[Any], Any]]) -> Any:
+    """The choice among the configs of learners, as tyro's subcommands of their names."""
+    choices = [Annotated[kind, tyro.conf.subcommand(name)] for name, (kind, _) in learners.items()]
+    return Union[tuple(choices)]  # noqa: UP007  # of as many as there are
 
 
 def learner_classes(name: str) -> tuple[type[MAMLConfig], type[MAMLLearner]]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from metarl.cli.configs import subcommands
 from metarl.cli.evaluate import Evaluate
 from metarl.cli.fewshot_configs import (
     EpisodeConfig,
@@ -26,41 +27,15 @@ from metarl.cli.train import Resume
 from metarl.fewshot.build import FEWSHOT_LEARNERS, BackboneConfig
 from metarl.fewshot.data.registry import DataConfig
 from metarl.fewshot.learner import FewShotConfig
-from metarl.fewshot.maml_configs import (
-    ANILConfig,
-    FOMAMLConfig,
-    MAMLClassifierConfig,
-    MAMLPlusPlusConfig,
-    MetaSGDConfig,
-    ProtoMAMLConfig,
-)
-from metarl.fewshot.metric import MatchingConfig, ProtoNetConfig
-from metarl.fewshot.reptile import ReptileConfig
-from metarl.fewshot.transfer import BaselineConfig, BaselinePlusPlusConfig, KNNConfig
 from metarl.train import DeviceName, Trainer
 from metarl.types import Metrics
-
-FewShotChoice = (
-    Annotated[MAMLClassifierConfig, tyro.conf.subcommand("maml")]
-    | Annotated[FOMAMLConfig, tyro.conf.subcommand("fomaml")]
-    | Annotated[ANILConfig, tyro.conf.subcommand("anil")]
-    | Annotated[MetaSGDConfig, tyro.conf.subcommand("meta-sgd")]
-    | Annotated[ReptileConfig, tyro.conf.subcommand("reptile")]
-    | Annotated[MAMLPlusPlusConfig, tyro.conf.subcommand("maml++")]
-    | Annotated[ProtoNetConfig, tyro.conf.subcommand("protonet")]
-    | Annotated[ProtoMAMLConfig, tyro.conf.subcommand("proto-maml")]
-    | Annotated[MatchingConfig, tyro.conf.subcommand("matching")]
-    | Annotated[BaselineConfig, tyro.conf.subcommand("baseline")]
-    | Annotated[BaselinePlusPlusConfig, tyro.conf.subcommand("baseline++")]
-    | Annotated[KNNConfig, tyro.conf.subcommand("knn")]
-)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FewShot:
     """Train a few-shot learner; prints the run folder first and last."""
 
-    learner: FewShotChoice
+    learner: Annotated[FewShotConfig, tyro.conf.arg(constructor=subcommands(FEWSHOT_LEARNERS))]
     data: DataConfig = field(default_factory=DataConfig)
     episodes: EpisodeConfig = field(default_factory=EpisodeConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)

@@ -165,13 +165,13 @@ def load_run(folder: Path, device: DeviceName | None = None) -> Run:
     try:
         checkpoint, problems = load_newest(folder / "checkpoints")
         learner.load_state_dict(checkpoint["learner"])
+        _check_same_run(json.loads(checkpoint["config"]), config, folder)
     except CheckpointError as error:
         raise UserError(str(error)) from error
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(
             f"the checkpoint of {folder} does not fit its config.json: {str(error).splitlines()[0]}"
         ) from error
-    _check_same_run(json.loads(checkpoint["config"]), config, folder)
     return Run(folder, config, learner, checkpoint, problems)
 
 

@@ -6,46 +6,14 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
-from metarl.cli.configs import LEARNERS, PolicyConfig, RunConfig, SamplingConfig
+from metarl.cli.configs import LEARNERS, PolicyConfig, RunConfig, SamplingConfig, subcommands
 from metarl.cli.evaluate import Evaluate, evaluate
 from metarl.cli.film import TrainingFilms
 from metarl.cli.runs import MAX_SEED, create_folder, load_run, make_learner, parse_json
 from metarl.cli.session import make_trainer, run_session, say
-from metarl.rl import (
-    ANILConfig,
-    CAVIAConfig,
-    EMAMLConfig,
-    FOMAMLConfig,
-    MAMLConfig,
-    MAMLLearner,
-    MAMLPPOConfig,
-    MAMLTRPOConfig,
-    MAMLVPGConfig,
-    MetaSGDConfig,
-    OracleConfig,
-    PretrainedConfig,
-    ProMPConfig,
-    RandomInitConfig,
-    ReptileConfig,
-)
+from metarl.rl import MAMLConfig, MAMLLearner
 from metarl.train import DeviceName, Films, Schedule, Trainer
 from metarl.types import Metrics
-
-LearnerChoice = (
-    Annotated[MAMLTRPOConfig, tyro.conf.subcommand("maml-trpo")]
-    | Annotated[MAMLVPGConfig, tyro.conf.subcommand("maml-vpg")]
-    | Annotated[MAMLPPOConfig, tyro.conf.subcommand("maml-ppo")]
-    | Annotated[ProMPConfig, tyro.conf.subcommand("promp")]
-    | Annotated[EMAMLConfig, tyro.conf.subcommand("e-maml")]
-    | Annotated[FOMAMLConfig, tyro.conf.subcommand("fomaml")]
-    | Annotated[ReptileConfig, tyro.conf.subcommand("reptile")]
-    | Annotated[ANILConfig, tyro.conf.subcommand("anil")]
-    | Annotated[CAVIAConfig, tyro.conf.subcommand("cavia")]
-    | Annotated[MetaSGDConfig, tyro.conf.subcommand("meta-sgd")]
-    | Annotated[PretrainedConfig, tyro.conf.subcommand("pretrained")]
-    | Annotated[RandomInitConfig, tyro.conf.subcommand("random-init")]
-    | Annotated[OracleConfig, tyro.conf.subcommand("oracle")]
-)
 
 ScheduleT = TypeVar("ScheduleT", bound=Schedule)
 
@@ -54,7 +22,7 @@ ScheduleT = TypeVar("ScheduleT", bound=Schedule)
 class Train:
     """Meta-train a policy; prints the run folder first and last."""
 
-    learner: LearnerChoice
+    learner: Annotated[MAMLConfig, tyro.conf.arg(constructor=subcommands(LEARNERS))]
     env: str
     """Id of a task family, see ``metarl envs``; ``module:Id`` imports the module first."""
     env_kwargs: str = "{}"

@@ -1,8 +1,9 @@
 """Linear feature baseline, fitted to each task's own batch (Duan et al. 2016).
 
-Features of step t: the observation clipped to ±10, its square, t/100, (t/100)², (t/100)³ and 1. One
-batched ridge regression fits every task; double precision, because the features are nearly
-collinear on short trajectories.
+Features of step t: the observation clipped to ±10, its square, t/100, (t/100)², (t/100)³ and 1. Of
+observations wider than 512, which are images, only the time counts: the regression grows with the
+cube of its features. One batched ridge regression fits every task; double precision, because the
+features are nearly collinear on short trajectories.
 """
 
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from torch import Tensor
 from metarl.rl.rollout import Rollout
 
 RIDGE = 1e-5
+WIDEST = 512
 CLIP = 10.0
 
 
@@ -26,8 +28,12 @@ class Values(NamedTuple):
 
 
 def features(observations: Tensor, times: Tensor) -> Tensor:
-    """Features ``[..., 2D + 4]`` of observations ``[..., D]`` at time steps ``[...]``."""
-    clipped = observations.double().clamp(-CLIP, CLIP)
+    """Features of observations ``[..., D]`` at time steps ``[...]``.
+
+    They are ``[..., 2D + 4]``, or ``[..., 4]`` of images.
+    """
+    seen = observations if observations.shape[-1] <= WIDEST else observations[..., :0]
+    clipped = seen.double().clamp(-CLIP, CLIP)
     t = times.double()[..., None] / 100.0
     return torch.cat([clipped, clipped.square(), t, t**2, t**3, torch.ones_like(t)], dim=-1)
 

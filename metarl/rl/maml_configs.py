@@ -5,9 +5,11 @@ bound.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from metarl.rl.estimators import Estimator
+
+Adapted = Literal["all", "head", "context"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,7 @@ class MAMLConfig:
     """Step size α of adaptation; 0 turns it off. Where it is learned, its start."""
     num_inner_steps: int = 1
     """Gradient steps of adaptation in training, each on fresh trajectories."""
-    adapted: Literal["all", "head", "context"] = "all"
+    adapted: Adapted = "all"
     """What adapts: every parameter, what follows the last hidden layer (ANIL), or an input beside
     the observation (CAVIA)."""
     context_size: int = 0
@@ -42,6 +44,8 @@ class MAMLConfig:
             raise ValueError(f"inner_lr must be at least 0, got {self.inner_lr}")
         if self.num_inner_steps < 0:
             raise ValueError(f"num_inner_steps must be at least 0, got {self.num_inner_steps}")
+        if self.adapted not in get_args(Adapted):
+            raise ValueError(f"adapted must be one of {get_args(Adapted)}, got {self.adapted!r}")
         if self.learned_lr and self.num_inner_steps < 1:
             raise ValueError("learned_lr needs num_inner_steps of at least 1 to learn from, got 0")
         if (self.adapted == "context") != (self.context_size > 0) or self.context_size < 0:
@@ -93,7 +97,7 @@ class FOMAMLConfig(MAMLTRPOConfig):
 class ANILConfig(MAMLTRPOConfig):
     """ANIL (Raghu et al. 2020): only what follows the last hidden layer adapts."""
 
-    adapted: Literal["all", "head", "context"] = "head"
+    adapted: Adapted = "head"
     """What adapts."""
 
 
@@ -101,7 +105,7 @@ class ANILConfig(MAMLTRPOConfig):
 class CAVIAConfig(MAMLTRPOConfig):
     """CAVIA (Zintgraf et al. 2019): only an input beside the observation adapts, from 0."""
 
-    adapted: Literal["all", "head", "context"] = "context"
+    adapted: Adapted = "context"
     """What adapts."""
     context_size: int = 5
     """Numbers of that input."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch.nn.utils import parameters_to_vector
 
-from metarl.core import adapt
+from metarl.core import adaptation_path
 from metarl.nn import ActionDistribution
 from metarl.rl.estimators import Estimator
 from metarl.rl.experience import Experience
@@ -65,21 +65,21 @@ class Reptile(MAMLVPG):
     ) -> MetaGradient:
         num_tasks, step_size = self._num_tasks(chunks), self.config.inner_lr
         total = torch.zeros_like(parameters_to_vector(self._theta().values())).detach()
-        loss, acted = 0.0, []
+        loss = 0.0
+        acted: list[list[ActionDistribution]] = []
         with torch.no_grad():
             for chunk in chunks:
-                acted.append(self._distributions(self._theta(), chunk))
-                loss += surrogate_loss(acted[-1][0], acted[-1][0], chunk.query).sum().item()
-                start = self.adaptation.start(len(chunk.query.weights))
-                # at a step size of 0, one of 1 would give the same direction
-                adapted = adapt(
+                path = adaptation_path(
                     self.inner_loss,
-                    start,
+                    self.adaptation.start(len(chunk.query.weights)),
                     chunk.batches,
+                    # at a step size of 0, a last one of 1 gives the direction
                     lr=[*self.adaptation.lr(len(chunk.supports)), step_size or 1.0],
-                    mask=self.adaptation.mask,
                 )
-                ways = [(start[name] - adapted[name]).sum(0) for name in self._theta()]
+                query = self.policy.distribution(path[-2], chunk.query.observations)
+                acted.append([query])
+                loss += surrogate_loss(query, query, chunk.query).sum().item()
+                ways = [(path[0][name] - path[-1][name]).sum(0) for name in self._theta()]
                 total += parameters_to_vector(ways) / (num_tasks * (step_size or 1.0))
         return MetaGradient(loss / num_tasks, total, acted)
 

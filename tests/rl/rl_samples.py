@@ -11,6 +11,7 @@ from metarl.rl import (
     MAMLPPO,
     MAMLTRPO,
     MAMLVPG,
+    Experience,
     MAMLConfig,
     MAMLTRPOConfig,
     MAMLVPGConfig,
@@ -79,3 +80,13 @@ def make_learner(
         generator=torch.Generator().manual_seed(seed),
     )
     return kind(policy, sampler, chosen, seed=seed)
+
+
+def in_double(learner: MAMLLearner) -> Experience:
+    """An experience of the learner, and all that it meta-learns, in double precision."""
+    experience = learner.collect()
+    batches = [batch.map(torch.Tensor.double) for batch in experience.batches]
+    learner.policy.double()
+    for value in learner.adaptation.step_sizes.values():
+        value.data = value.data.double()
+    return Experience([], batches, experience.scores.double())

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from rl_samples import make_learner
-from torch import Tensor
+from rl_samples import in_double, make_learner
 from torch.testing import assert_close
 
 from metarl.core import inner_step
@@ -14,7 +13,6 @@ from metarl.rl import (
     MAMLVPG,
     ANILConfig,
     CAVIAConfig,
-    Experience,
     MAMLTRPOConfig,
     MetaSGDConfig,
     OracleConfig,
@@ -61,15 +59,6 @@ def test_everything_but_the_context_is_meta_learned(change: dict[str, Any]) -> N
     learner.update(learner.collect())
     after = learner.policy.state_dict()
     assert moved(before, after) == set(before) - {"context"}
-
-
-def in_double(learner: MAMLLearner) -> Experience:
-    experience = learner.collect()
-    batches = [batch.map(Tensor.double) for batch in experience.batches]
-    learner.policy.double()
-    for value in learner.adaptation.step_sizes.values():
-        value.data = value.data.double()
-    return Experience([], batches, experience.scores.double())
 
 
 @pytest.mark.parametrize("config", [ANILConfig, CAVIAConfig, MetaSGDConfig])

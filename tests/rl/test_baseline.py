@@ -75,3 +75,10 @@ def test_predictions_keep_the_dtype_of_the_returns() -> None:
     rollout = make_rollout(LENGTHS)
     values = fit_values(rollout, returns_of(rollout).float())
     assert [value.dtype for value in values] == [torch.float32, torch.float32]
+
+
+@pytest.mark.parametrize(("width", "expected"), [(512, 2 * 512 + 4), (513, 4)])
+def test_images_leave_only_the_time(width: int, expected: int) -> None:
+    shown = features(torch.ones(2, width), torch.tensor([0, 50]))
+    assert shown.shape == (2, expected)
+    assert shown[1, -4:].tolist() == [0.5, 0.25, 0.125, 1.0]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from rl_samples import make_learner
+from rl_samples import in_double, make_learner
 from torch import Tensor
 from torch.distributions import Independent, Normal
 from torch.func import functional_call
@@ -30,14 +30,6 @@ from metarl.rl.learner import MAMLLearner
 from metarl.rl.rollout import AdvantageBatch
 
 LEARNERS = pytest.mark.parametrize("kind", [MAMLTRPO, MAMLVPG, MAMLPPO, Reptile])
-
-
-def in_double(learner: MAMLLearner) -> Experience:
-    """An experience of the learner, and the learner's policy, in double precision."""
-    experience = learner.collect()
-    batches = [batch.map(Tensor.double) for batch in experience.batches]
-    learner.policy.double()
-    return Experience([], batches, experience.scores.double())
 
 
 def snapshot(learner: MAMLLearner) -> dict[str, Any]:
