@@ -126,7 +126,10 @@ def main() -> None:
             )
         ]
         for what, measured in (("time", times), ("memory", memory)):
-            curves[f"{what}, {name}"] = np.array(work), np.array(measured) / measured[0]
+            curves[f"{what}, more {name.replace('_', ' ')}"] = (
+                np.array(work),
+                np.array(measured) / measured[0],
+            )
         lines += [
             [name, str(getattr(size, name)), f"{t:.2f}", f"{m:.0f}"]
             for size, t, m in zip(shown, times, memory, strict=True)
@@ -137,8 +140,8 @@ def main() -> None:
         draw_lines(
             PICTURE,
             curves,
-            title="MAML-TRPO update, from 20 tasks of 5 trajectories of 200 steps, 1 inner step",
-            x_label="steps of the meta-batch, times those of the smallest",
+            title="A MAML-TRPO update as its meta-batch grows",
+            x_label="steps of the meta-batch, times those of 20 tasks x 5 x 200",
             y_label="time or memory, times that of the smallest",
         )
         largest = harness.added_megabytes(partial(make_update, LARGEST))

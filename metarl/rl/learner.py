@@ -24,6 +24,8 @@ from metarl.rl.rollout import AdvantageBatch
 from metarl.rl.sampler import Sampler
 from metarl.types import Metrics, Params, StepSize
 
+LEAST_CHUNK, CHUNK_STEPS = 4, 8000  # tasks, and steps of them, that a CPU's cache takes
+
 
 class MetaGradient(NamedTuple):
     """The outer objective and its gradient at the current parameters."""
@@ -182,8 +184,9 @@ class MAMLLearner(ABC):
         return sum(chunk.query.weights.shape[0] for chunk in chunks)
 
     def _chunks(self, experience: Experience) -> list[Experience]:
-        num_tasks = experience.query.weights.shape[0]
-        size = self.config.task_chunk or num_tasks
+        num_tasks, num_steps = experience.query.weights.shape
+        chosen = self.config.task_chunk
+        size = max(LEAST_CHUNK, CHUNK_STEPS // num_steps) if chosen is None else chosen or num_tasks
         return [experience.tasks(slice(i, i + size)) for i in range(0, num_tasks, size)]
 
     def inner_loss(self, params: Params, batch: AdvantageBatch) -> Tensor:

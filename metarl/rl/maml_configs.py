@@ -36,8 +36,9 @@ class MAMLConfig:
     """Add E-MAML's term: credit of the pre-adaptation trajectories for the outcome."""
     gae_lambda: float = 0.95
     """λ of generalised advantage estimation, in [0, 1]."""
-    task_chunk: int = 4
-    """Tasks differentiated at once; 0 for all. Small chunks stay in a CPU's cache."""
+    task_chunk: int | None = None
+    """Tasks differentiated at once; 0 for all. By default as many as have 8,000 steps together, but
+    at least 4: small chunks stay in a CPU's cache, and too small ones are all overhead."""
 
     def __post_init__(self) -> None:
         if not self.inner_lr >= 0:
@@ -55,7 +56,7 @@ class MAMLConfig:
             )
         if not 0 <= self.gae_lambda <= 1:
             raise ValueError(f"gae_lambda must be within [0, 1], got {self.gae_lambda}")
-        if self.task_chunk < 0:
+        if self.task_chunk is not None and self.task_chunk < 0:
             raise ValueError(f"task_chunk must be at least 0, got {self.task_chunk}")
 
 

@@ -74,6 +74,16 @@ def test_chunks_give_the_gradient_of_the_whole(task_chunk: int, num_inner_steps:
     assert meta.loss == pytest.approx(expected.loss)
 
 
+@pytest.mark.parametrize(("steps", "sizes"), [(2000, [4, 4, 2]), (1000, [8, 2]), (100, [10])])
+def test_chunks_have_about_as_many_steps_as_a_cache_takes(steps: int, sizes: list[int]) -> None:
+    """Of 8,000 steps and at least 4 tasks; ten tasks."""
+    learner = make_learner()
+    batch = learner.collect().query.tasks(slice(0, 1)).map(lambda value: value[:, :1])
+    large = batch.map(lambda value: value.expand(10, steps, *value.shape[2:]))
+    chunks = learner._chunks(Experience([], [large], torch.zeros(10)))
+    assert [len(chunk.query.weights) for chunk in chunks] == sizes
+
+
 def one_task_loss(learner: MAMLLearner, experience: Experience, m: int) -> Tensor:
     """Finn et al. 2017, algorithm 3, for one task and without a task axis."""
     estimator = learner.config.estimator
