@@ -87,6 +87,20 @@ def test_the_meta_gradient_is_that_of_the_adapted_loss(config: Any) -> None:
         assert (meta.gradient @ flat).item() == pytest.approx(slope, rel=1e-4, abs=1e-7)
 
 
+@pytest.mark.parametrize("config", [ANILConfig, CAVIAConfig])
+def test_the_update_adapts_what_collection_did(config: Any) -> None:
+    learner = make_learner(config=config, inner_lr=0.3)
+    experience = learner.collect()
+    own = learner.adaptation
+    by_hand = inner_step(
+        learner.inner_loss, own.start(3), experience.supports[0], lr=0.3, mask=own.mask
+    )
+    expected = learner.policy.distribution(by_hand, experience.query.observations)
+    (shown,) = learner._distributions(dict(own.meta_parameters()), experience)
+    for ours, theirs in zip(shown, expected, strict=True):
+        assert_close(ours, theirs)
+
+
 def test_meta_sgd_steps_by_its_own_sizes_and_learns_them() -> None:
     learner = make_learner(config=MetaSGDConfig, inner_lr=0.2)
     own = learner.adaptation

@@ -86,6 +86,7 @@ def test_their_policy_becomes_ours(env_id: str, scale: float) -> None:
     )
     with torch.no_grad():
         model.policy.action_net.weight.mul_(10)  # type: ignore[operator,union-attr]  # a parameter
+        model.policy.action_net.bias.add_(0.01)  # type: ignore[operator,union-attr]  # a parameter
     ours = from_sb3(model, action_scale=scale)
     expected, _ = model.predict(OBSERVATIONS, deterministic=True)
     predicted, _ = ours.predict(OBSERVATIONS, deterministic=True)
