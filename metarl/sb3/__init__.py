@@ -1,6 +1,33 @@
 """The bridge to stable-baselines3. The only part that imports it."""
 
+from metarl.sb3.configs import (
+    ProtoEmbeddingConfig,
+    RL2Config,
+    SB3Config,
+    SB3OracleConfig,
+    SB3PPOConfig,
+)
+from metarl.sb3.learner import AdaptationRun, Collection, Network, SB3Learner
 from metarl.sb3.policies import from_sb3, to_sb3
+from metarl.sb3.proto_embedding import ProtoEmbedding
+from metarl.sb3.rl2 import RL2
+from metarl.sb3.trials import TrialVecEnv
 from metarl.sb3.vec_env import TaskVecEnv
 
-__all__ = ["TaskVecEnv", "from_sb3", "to_sb3"]
+__all__ = [
+    "RL2",
+    "AdaptationRun",
+    "Collection",
+    "Network",
+    "ProtoEmbedding",
+    "ProtoEmbeddingConfig",
+    "RL2Config",
+    "SB3Config",
+    "SB3Learner",
+    "SB3OracleConfig",
+    "SB3PPOConfig",
+    "TaskVecEnv",
+    "TrialVecEnv",
+    "from_sb3",
+    "to_sb3",
+]

@@ -24,8 +24,9 @@ class TaskVecEnv(VecEnv):
     Args:
         env: a gymnasium vector environment with tasks and autoreset mode ``DISABLED``; this class
             resets what has ended.
-        draw: draw a new task for an environment whenever its trajectory ends (domain
-            randomisation), or leave tasks as they are set.
+        draw_every: draw a new task for an environment after this many of its trajectories; 0 for
+            never, 1 for domain randomisation. Where it is drawn, ``task_drawn`` in the info is
+            True.
         split: part of the task distribution that tasks are drawn from.
         seed: of the task draws and, before ``seed()`` is called, of the environments.
 
@@ -37,7 +38,7 @@ class TaskVecEnv(VecEnv):
         self,
         env: TaskEnvs,
         *,
-        draw: Literal["never", "trajectory"] = "trajectory",
+        draw_every: int = 1,
         split: Literal["train", "held_out"] = "train",
         seed: int = 0,
     ) -> None:
@@ -47,13 +48,14 @@ class TaskVecEnv(VecEnv):
                 "autoreset_mode=AutoresetMode.DISABLED"
             )
         self.env = env
-        self.draw = draw
+        self.draw_every = draw_every
         self.split = split
         self._rng = np.random.default_rng(seed)
         self._distribution = env.get_attr("task_distribution")[0]
         self._actions: NDArray[Any] = np.empty(0)
+        self._trajectories = np.zeros(env.num_envs, np.int64)  # ended in the current task
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
-        if draw == "trajectory":
+        if draw_every:
             self.draw_tasks()
 
     @property
@@ -61,13 +63,25 @@ class TaskVecEnv(VecEnv):
         """The task of every environment."""
         return list(self.env.get_attr("task"))
 
+    def task_vectors(self) -> NDArray[np.float32]:
+        """The numbers of every environment's task, ``[num_envs, P]``."""
+        rows = [np.concatenate([np.ravel(v) for v in task.values()]) for task in self.tasks]
+        return np.asarray(rows, np.float32)
+
     def set_tasks(self, tasks: Sequence[Task]) -> None:
         """Give every environment its task; they hold until they are drawn or set again."""
         self.env.set_attr("task", list(tasks))
 
     def draw_tasks(self) -> None:
         """Draw a new task for every environment."""
-        self.set_tasks(self._drawn(self.num_envs))
+        self.set_tasks(self.drawn(self.num_envs))
+        self._trajectories[:] = 0
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Seed the task draws, and the environments at the next reset."""
+        if seed is not None:
+            self._rng = np.random.default_rng(seed)
+        return super().seed(seed)
 
     def reset(self) -> NDArray[Any]:
         """Start all environments."""
@@ -89,18 +103,14 @@ class TaskVecEnv(VecEnv):
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if ended.any():
             diverged = np.broadcast_to(info.get("diverged", False), ended.shape)
+            drawn = self._draw_for(ended)
             for index in np.flatnonzero(ended):
                 infos[index] = {
                     "terminal_observation": observations[index].copy(),
                     "TimeLimit.truncated": bool(truncated[index] and not terminated[index]),
                     "diverged": bool(diverged[index]),
+                    "task_drawn": bool(drawn[index]),
                 }
-            if self.draw == "trajectory":
-                tasks = self.tasks
-                drawn = self._drawn(int(ended.sum()))
-                for index, task in zip(np.flatnonzero(ended), drawn, strict=True):
-                    tasks[index] = task
-                self.set_tasks(tasks)
             observations, _ = self.env.reset(options={"reset_mask": ended})
         return observations, rewards.astype(np.float32), ended, infos
 
@@ -130,6 +140,18 @@ class TaskVecEnv(VecEnv):
         """No environment of a batch is wrapped."""
         return [False for _ in self._get_indices(indices)]
 
-    def _drawn(self, num: int) -> list[Task]:
+    def _draw_for(self, ended: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Draw new tasks for environments that have had theirs long enough; which they were."""
+        self._trajectories += ended
+        due = ended & (self.draw_every > 0) & (self._trajectories >= self.draw_every)
+        if due.any():
+            tasks = self.tasks
+            for index, task in zip(np.flatnonzero(due), self.drawn(int(due.sum())), strict=True):
+                tasks[index] = task
+            self.set_tasks(tasks)
+            self._trajectories[due] = 0
+        return due
+
+    def drawn(self, num: int) -> list[Task]:
         batch = self._distribution.sample(self._rng, num, self.split)
         return [{name: values[i] for name, values in batch.items()} for i in range(num)]

@@ -34,7 +34,7 @@ def synchronous() -> Any:
 @pytest.mark.parametrize("make", [batched, synchronous])
 def test_ends_are_told_apart_and_followed_by_a_start(make: Any) -> None:
     """The first environment reaches its goal in one step, the others their time limit in four."""
-    env = TaskVecEnv(make(), draw="never")
+    env = TaskVecEnv(make(), draw_every=0)
     env.set_tasks(GOALS)
     env.reset()
     observations, rewards, ended, infos = env.step(RIGHT)
@@ -97,7 +97,7 @@ def test_another_autoreset_mode_is_refused() -> None:
 
 
 def test_attributes_are_per_environment() -> None:
-    env = TaskVecEnv(batched(), draw="never")
+    env = TaskVecEnv(batched(), draw_every=0)
     env.set_tasks(GOALS)
     env.set_attr("task", GOALS[1], indices=[0])
     assert [t["goal"].tolist() for t in env.get_attr("task")] == [

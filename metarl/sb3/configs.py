@@ -1,0 +1,145 @@
+"""Configs of the learners whose policy stable-baselines3 optimises."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+from metarl.sb3.trials import Episodes
+
+Optimiser = Literal["ppo", "sac", "td3"]
+EncoderKind = Literal["transitions", "recurrent"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SB3Config:
+    """What every learner has to know whose policy stable-baselines3 optimises."""
+
+    shows_task: ClassVar[bool] = False
+    """Whether the task is part of the observation."""
+    context_size: ClassVar[int] = 0
+    """Numbers of an input that gradients adapt: there is none."""
+
+    trial_length: int = 2
+    """Trajectories of one task, in training."""
+    episodes: Episodes = "trial"
+    """What returns reach over: with ``trial``, exploration is paid for what it finds out."""
+    optimiser: Optimiser = "ppo"
+    """The algorithm of stable-baselines3."""
+    lr: float = 1e-3
+    """Step size of the policy's and the value function's Adam."""
+    gae_lambda: float = 0.95
+    """PPO: λ of generalised advantage estimation, in [0, 1]."""
+    num_epochs: int = 10
+    """PPO: passes over the data of an iteration."""
+    num_minibatches: int = 8
+    """PPO: optimiser steps a pass."""
+    clip_range: float = 0.2
+    """PPO: probability ratios are clipped to 1 ± clip_range."""
+    entropy_coefficient: float = 0.0
+    """PPO: weight of the entropy in the objective."""
+    gradient_steps: int = 200
+    """SAC, TD3: optimiser steps an iteration, of 256 transitions each."""
+    buffer_size: int = 200_000
+    """SAC, TD3: transitions of the replay buffer."""
+    normalise: bool = True
+    """Normalise observations and rewards by running statistics (VecNormalize)."""
+
+    def __post_init__(self) -> None:
+        for name in ("trial_length", "num_epochs", "num_minibatches", "gradient_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.buffer_size < 256:
+            raise ValueError(f"buffer_size must be at least 256, got {self.buffer_size}")
+        for name, kind in (("episodes", Episodes), ("optimiser", Optimiser)):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(
+                    f"{name} must be one of {get_args(kind)}, got {getattr(self, name)!r}"
+                )
+        for name in ("lr", "clip_range"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not 0 <= self.gae_lambda <= 1:
+            raise ValueError(f"gae_lambda must be within [0, 1], got {self.gae_lambda}")
+        if not self.entropy_coefficient >= 0:
+            raise ValueError(
+                f"entropy_coefficient must be at least 0, got {self.entropy_coefficient}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SB3PPOConfig(SB3Config):
+    """Control: stable-baselines3 on randomised tasks, no adaptation."""
+
+    trial_length: int = 1
+    """Trajectories of one task, in training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SB3OracleConfig(SB3PPOConfig):
+    """Control: the same with the task in the observation, an upper bound."""
+
+    shows_task: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class RL2Config(SB3Config):
+    """RL² (Duan et al. 2016): a recurrent policy over a trial, by sb3-contrib's RecurrentPPO."""
+
+    hidden_size: int = 64
+    """Of the LSTM."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.optimiser != "ppo":
+            raise ValueError(f"optimiser must be ppo: only it is recurrent, got {self.optimiser!r}")
+        if self.hidden_size < 1:
+            raise ValueError(f"hidden_size must be at least 1, got {self.hidden_size}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtoEmbeddingConfig(SB3Config):
+    """Prototype task embedding: a policy conditioned on the mean embedding of what it has seen."""
+
+    encoder: EncoderKind = "transitions"
+    """What is embedded: a transition alone, or with what came before it in its trajectory."""
+    embedding_size: int = 16
+    """Numbers of an embedding."""
+    encoder_hidden_size: int = 64
+    """Width of the encoder's layers."""
+    encoder_lr: float = 1e-3
+    """Step size of the encoder's Adam."""
+    encoder_steps: int = 50
+    """Optimiser steps of the encoder an iteration."""
+    num_ways: int = 40
+    """Tasks that a query is classified among, in training."""
+    num_support: int = 64
+    """Transitions of a training prototype."""
+    num_queries: int = 8
+    """Queries of a task and step."""
+    query_size: int = 8
+    """Transitions of a query; one alone often fits several tasks."""
+    within_trajectory: bool = True
+    """Update the prototype at every step, not only after a trajectory."""
+    uncertainty: bool = True
+    """Show the policy the number of transitions and the spread of their embeddings, too."""
+    shuffle: bool = False
+    """Control: show every trial the prototype of another task."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.encoder not in get_args(EncoderKind):
+            raise ValueError(
+                f"encoder must be one of {get_args(EncoderKind)}, got {self.encoder!r}"
+            )
+        if self.trial_length < 2:
+            raise ValueError(
+                "trial_length must be at least 2, one trajectory for the prototype and one for "
+                f"queries, got {self.trial_length}"
+            )
+        if self.num_ways < 2:
+            raise ValueError(f"num_ways must be at least 2, got {self.num_ways}")
+        sizes = ("embedding_size", "encoder_hidden_size", "encoder_steps")
+        for name in (*sizes, "num_support", "num_queries", "query_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.encoder_lr > 0:
+            raise ValueError(f"encoder_lr must be above 0, got {self.encoder_lr}")

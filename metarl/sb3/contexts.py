@@ -1,0 +1,140 @@
+"""What a policy sees beside the observation while it adapts within a trial."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from metarl.rl.task_embedding import OnlinePrototypes
+
+Array = NDArray[np.float32]
+Rows = NDArray[np.bool_]
+
+
+class Transitions(NamedTuple):
+    """One step of N environments."""
+
+    observations: Array
+    """``[N, D]``."""
+    actions: Array
+    """As the policy gave them; one-hot where they are discrete. ``[N, A]``."""
+    rewards: Array
+    """``[N]``."""
+    next_observations: Array
+    """True successors, also where the trajectory ended, ``[N, D]``."""
+    terminated: Rows
+    """Whether the task ended the trajectory, ``[N]``."""
+    ended: Rows
+    """Whether the task or a time limit ended it, ``[N]``."""
+
+    def features(self) -> Array:
+        """(s, a, r, s', terminated) as vectors, ``[N, F]``."""
+        columns = (
+            self.observations,
+            self.actions,
+            self.rewards[:, None],
+            self.next_observations,
+            self.terminated[:, None],
+        )
+        return np.concatenate([column.astype(np.float32) for column in columns], 1)
+
+
+def num_features(observation_size: int, action_size: int) -> int:
+    """F of :meth:`Transitions.features`."""
+    return 2 * observation_size + action_size + 2
+
+
+class Context(Protocol):
+    """Numbers that N environments carry through their trials."""
+
+    size: int
+    """C."""
+
+    def begin(self, rows: Rows) -> None:
+        """A new trial starts in these environments."""
+        ...
+
+    def add(self, step: Transitions) -> None:
+        """Every environment took a step."""
+        ...
+
+    def features(self) -> Array:
+        """What the policy sees now, ``[N, C]``."""
+        ...
+
+
+class NoContext:
+    """Nothing: a policy that does not adapt.
+
+    Args:
+        num_envs: N.
+    """
+
+    size = 0
+
+    def __init__(self, num_envs: int) -> None:
+        self._nothing = np.empty((num_envs, 0), np.float32)
+
+    def begin(self, rows: Rows) -> None:
+        """Nothing to forget."""
+
+    def add(self, step: Transitions) -> None:
+        """Nothing to keep."""
+
+    def features(self) -> Array:
+        """``[N, 0]``."""
+        return self._nothing
+
+
+class LastTransition:
+    """The last action and reward, and whether it ended a trajectory (RL²; Duan et al. 2016).
+
+    Args:
+        num_envs: N.
+        action_size: A.
+    """
+
+    def __init__(self, num_envs: int, action_size: int) -> None:
+        self.size = action_size + 2
+        self._last = np.zeros((num_envs, self.size), np.float32)
+
+    def begin(self, rows: Rows) -> None:
+        """Zeros at the start of a trial."""
+        self._last[rows] = 0.0
+
+    def add(self, step: Transitions) -> None:
+        """Keep it."""
+        columns = (step.actions, step.rewards[:, None], step.ended[:, None])
+        self._last = np.concatenate([column.astype(np.float32) for column in columns], 1)
+
+    def features(self) -> Array:
+        """``[N, A + 2]``."""
+        return self._last
+
+
+class PrototypeContext:
+    """The prototype of the trial's task.
+
+    Args:
+        prototypes: of N tasks, forgotten at the start of a trial.
+        shuffle: show every environment the prototype of another, N/2 further on; a control.
+    """
+
+    def __init__(self, prototypes: OnlinePrototypes, *, shuffle: bool = False) -> None:
+        self._shuffle = shuffle
+        self.size = prototypes.num_features
+        self._prototypes = prototypes
+
+    def begin(self, rows: Rows) -> None:
+        """Forget what was seen of the task before."""
+        self._prototypes.forget(torch.from_numpy(rows))
+
+    def add(self, step: Transitions) -> None:
+        """One more transition of every task."""
+        self._prototypes.add(torch.from_numpy(step.features()), torch.from_numpy(step.ended))
+
+    def features(self) -> Array:
+        """``[N, C]``."""
+        features: Array = self._prototypes.features().cpu().numpy()
+        return np.roll(features, len(features) // 2, axis=0) if self._shuffle else features

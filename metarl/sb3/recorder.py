@@ -1,0 +1,90 @@
+"""What happened in trials: returns by trajectory and, if wanted, the transitions themselves."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarl.sb3.contexts import Transitions
+
+
+class Trials(NamedTuple):
+    """Trials of K trajectories, n of them."""
+
+    returns: NDArray[np.float64]
+    """``[n, K]``; 0 where a trajectory has not begun."""
+    lengths: NDArray[np.int64]
+    """``[n, K]``."""
+    transitions: NDArray[np.float32]
+    """``[n, K, T, F]``, or no features."""
+    tasks: NDArray[np.float32]
+    """Parameters of the tasks, ``[n, P]``."""
+
+    def rows(self, chosen: NDArray[Any]) -> "Trials":
+        """Copies of some of them."""
+        return Trials(*(values[chosen] for values in self))
+
+
+class TrialRecorder:
+    """Follows the trials of N environments; a ``watch`` of :class:`~metarl.sb3.TrialVecEnv`.
+
+    Args:
+        num_envs: N.
+        num_trajectories: K; what comes after them in a trial is left out.
+        horizon: T, the longest trajectory.
+        num_features: F, of the transitions; 0 to keep none.
+        task_vectors: gives the parameters of the tasks of now, ``[N, P]``.
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        num_trajectories: int,
+        *,
+        horizon: int,
+        num_features: int = 0,
+        task_vectors: Callable[[], NDArray[np.float32]],
+    ) -> None:
+        shape = (num_envs, num_trajectories)
+        self._task_vectors = task_vectors
+        self.current = Trials(
+            np.zeros(shape),
+            np.zeros(shape, np.int64),
+            np.zeros((*shape, horizon, num_features), np.float32),
+            task_vectors(),
+        )
+        self.index = np.zeros(num_envs, np.int64)
+        """Trajectories that have ended in the current trial, ``[N]``."""
+        self._finished: list[Trials] = []
+        self._num_features = num_features
+
+    def begin(self) -> None:
+        """Every environment starts a trial."""
+        self._forget(np.ones(len(self.index), bool))
+
+    def __call__(self, step: Transitions, over: NDArray[np.bool_]) -> None:
+        """One step of every environment, which ended a trial where ``over``."""
+        rows = np.flatnonzero(self.index < self.current.returns.shape[1])
+        place = rows, self.index[rows]
+        if self._num_features:
+            time = self.current.lengths[place]
+            self.current.transitions[(*place, time)] = step.features()[rows]
+        self.current.returns[place] += step.rewards[rows]
+        self.current.lengths[place] += 1
+        self.index += step.ended
+        if over.any():
+            self._finished.append(self.current.rows(over))
+            self._forget(over)
+
+    def take(self) -> Trials:
+        """The trials that have ended since the last call."""
+        parts = [*self._finished, self.current.rows(np.empty(0, np.int64))]
+        self._finished = []
+        return Trials(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+    def _forget(self, rows: NDArray[np.bool_]) -> None:
+        self.index[rows] = 0
+        self.current.returns[rows] = 0.0
+        self.current.lengths[rows] = 0
+        self.current.tasks[rows] = self._task_vectors()[rows]

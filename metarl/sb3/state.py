@@ -1,0 +1,66 @@
+"""State of stable-baselines3 that its own parameters leave out, and its random numbers."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+
+
+@contextmanager
+def global_generators(seed: int) -> Iterator[None]:
+    """Seed the global generators of torch, NumPy and Python, and put them back afterwards."""
+    kept = np.random.get_state(), random.getstate()  # noqa: NPY002  # stable-baselines3 draws from it
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(kept[0])  # noqa: NPY002
+            random.setstate(kept[1])
+
+
+def normalisation_state(env: VecEnv) -> dict[str, Any]:
+    """Running statistics of observations and returns, where there are any."""
+    if not isinstance(env, VecNormalize):
+        return {}
+    statistics = {"observations": env.obs_rms, "returns": env.ret_rms}
+    return {
+        name: {
+            "mean": torch.as_tensor(np.asarray(value.mean)),
+            "var": torch.as_tensor(np.asarray(value.var)),
+            "count": float(value.count),
+        }
+        for name, value in statistics.items()
+    }
+
+
+def load_normalisation(env: VecEnv, state: dict[str, Any]) -> None:
+    """Take back what :func:`normalisation_state` gave."""
+    if not isinstance(env, VecNormalize):
+        return
+    for name, value in (("observations", env.obs_rms), ("returns", env.ret_rms)):
+        value.mean = state[name]["mean"].numpy().copy()
+        value.var = state[name]["var"].numpy().copy()
+        value.count = state[name]["count"]
+
+
+def replay_state(buffer: Any) -> dict[str, Any]:
+    """The filled part of a replay buffer."""
+    size = buffer.size()
+    kept = {name: torch.from_numpy(getattr(buffer, name)[:size].copy()) for name in REPLAY}
+    return {**kept, "pos": buffer.pos, "full": bool(buffer.full)}
+
+
+def load_replay(buffer: Any, state: dict[str, Any]) -> None:
+    """Take back what :func:`replay_state` gave."""
+    for name in REPLAY:
+        getattr(buffer, name)[: len(state[name])] = state[name].numpy()
+    buffer.pos, buffer.full = state["pos"], state["full"]

@@ -1,0 +1,40 @@
+"""Finished trials of one iteration, as data for the encoder of tasks."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metarl.rl.task_embedding import Trajectories
+from metarl.sb3.recorder import Trials
+
+
+class TrialData:
+    """Draws trajectories of different tasks from trials.
+
+    Args:
+        trials: n of them, of at least two trajectories each.
+        device: of what is drawn.
+    """
+
+    def __init__(self, trials: Trials, device: torch.device) -> None:
+        self._transitions = torch.from_numpy(trials.transitions).to(device)
+        self._lengths = torch.from_numpy(trials.lengths).to(device)
+        self._tasks = trials.tasks
+
+    def real_transitions(self) -> Tensor:
+        """Every transition that happened, ``[num, F]``."""
+        time = torch.arange(self._transitions.shape[2], device=self._lengths.device)
+        return self._transitions[time < self._lengths[..., None]]
+
+    def draw(self, num_tasks: int, generator: torch.Generator) -> tuple[Trajectories, Trajectories]:
+        """Two trajectories of each of at most ``num_tasks`` trials, whose tasks all differ."""
+        order = torch.randperm(len(self._tasks), generator=generator)
+        _, first = np.unique(self._tasks[order.numpy()], axis=0, return_index=True)
+        among = torch.from_numpy(first)[torch.randperm(len(first), generator=generator)]
+        rows = order[among[:num_tasks]].to(self._lengths.device)
+        ranks = torch.rand(len(rows), self._lengths.shape[1], generator=generator).argsort(1)
+        support, query = (
+            Trajectories(self._transitions[rows, k], self._lengths[rows, k])
+            for k in ranks.T[:2].to(self._lengths.device)
+        )
+        return support, query

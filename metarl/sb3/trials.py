@@ -1,0 +1,108 @@
+"""``TrialVecEnv``: several trajectories of one task as one episode, with a context that grows."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnvWrapper
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+
+from metarl.rl.actions import ActionNumbering, action_map
+from metarl.sb3.contexts import Context, Transitions
+from metarl.sb3.vec_env import TaskVecEnv
+
+Episodes = Literal["trial", "trajectory"]
+
+
+class TrialVecEnv(VecEnvWrapper):
+    """Observations with a context, actions in ±``action_scale``, episodes of a trial.
+
+    A trial is ``env.draw_every`` trajectories of one task, or goes on for ever where that is 0. The
+    context grows within it and starts anew with the next. Where episodes are trials, returns reach
+    from one trajectory into the next, so exploration is paid for what it finds out.
+
+    Args:
+        env: draws a new task at the end of a trial.
+        context: of as many environments.
+        action_scale: policy actions of ±``action_scale`` span the environment's action bounds.
+        episodes: what stable-baselines3 takes for an episode.
+        watch: called with every step, and which environments it ended a trial in.
+    """
+
+    venv: TaskVecEnv
+
+    def __init__(
+        self,
+        env: TaskVecEnv,
+        context: Context,
+        *,
+        action_scale: float = 1.0,
+        episodes: Episodes = "trial",
+        watch: Callable[[Transitions, NDArray[np.bool_]], None] | None = None,
+    ) -> None:
+        self.context = context
+        self.episodes = episodes
+        self.watch = watch
+        self._to_env = action_map(env.action_space, action_scale)
+        self._raw = np.zeros((env.num_envs, 0), np.float32)
+        self._actions = np.zeros((env.num_envs, 0), np.float32)
+        seen, acted = env.observation_space, env.action_space
+        if not isinstance(seen, spaces.Box) or len(seen.shape) != 1:
+            raise ValueError(f"need a Box observation space of one axis, got {seen}")
+        beside = np.full(context.size, np.inf, np.float32)
+        shown = spaces.Box(
+            np.concatenate([seen.low.astype(np.float32), -beside]),
+            np.concatenate([seen.high.astype(np.float32), beside]),
+        )
+        if isinstance(acted, spaces.Box):
+            acted = spaces.Box(-action_scale, action_scale, acted.shape)
+        super().__init__(env, shown, acted)
+
+    def reset(self) -> NDArray[np.float32]:
+        """Start a trial in every environment; where tasks are drawn at all, in a new task."""
+        if self.venv.draw_every:
+            self.venv.draw_tasks()
+        self._raw = self.venv.reset().astype(np.float32)
+        self.context.begin(np.ones(self.num_envs, bool))
+        return self._observations(self._raw)
+
+    def step_async(self, actions: NDArray[Any]) -> None:
+        """Map the actions and keep them for :meth:`step_wait`."""
+        numbered = isinstance(self._to_env, ActionNumbering)
+        mapped = self._to_env(actions[..., None] if numbered else actions)
+        self._actions = self._as_vectors(actions)
+        self.venv.step_async(mapped)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Advance, grow the context and end episodes."""
+        raw, rewards, ended, infos = self.venv.step_wait()
+        raw = np.asarray(raw, np.float32)
+        successors, terminated, over = raw.copy(), ended.copy(), np.zeros(self.num_envs, bool)
+        for i in np.flatnonzero(ended):
+            successors[i] = infos[i]["terminal_observation"]
+            terminated[i] = not infos[i]["TimeLimit.truncated"]
+            over[i] = infos[i]["task_drawn"]
+        step = Transitions(self._raw, self._actions, rewards, successors, terminated, ended)
+        self.context.add(step)
+        if self.watch is not None:
+            self.watch(step, over)
+        episode_ended = ended if self.episodes == "trajectory" else over
+        if episode_ended.any():
+            last = self._observations(successors)
+            for i in np.flatnonzero(episode_ended):
+                infos[i]["terminal_observation"] = last[i]
+        if over.any():
+            self.context.begin(over)
+        self._raw = raw
+        return self._observations(raw), rewards, episode_ended, infos
+
+    def _observations(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.concatenate([raw, self.context.features()], 1)
+
+    def _as_vectors(self, actions: NDArray[Any]) -> NDArray[np.float32]:
+        """Actions ``[N, A]``, one-hot where they are discrete."""
+        if isinstance(self.action_space, spaces.Discrete):
+            return np.eye(int(self.action_space.n), dtype=np.float32)[actions]
+        return actions.astype(np.float32)
