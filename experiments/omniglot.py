@@ -51,7 +51,7 @@ class Training(NamedTuple):
 
 RUNS = {
     "protonet-1shot": Training(
-        [*PROTONET, "--augmentation", "affine", "--num-shots", "1"], 6000, ("5w1s", "20w1s")
+        [*PROTONET, "--augmentation", "affine", "--num-shots", "1"], 4000, ("5w1s", "20w1s")
     ),
     "protonet-5shot": Training(
         [*PROTONET, "--augmentation", "affine", "--num-shots", "5"], 4500, ("5w5s", "20w5s")

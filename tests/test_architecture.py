@@ -19,7 +19,7 @@ ARROWS = {
     "metarl/nn": ["metarl.types", "metarl.core.params", "metarl.nn"],
     "metarl/rl": ["metarl.types", "metarl.core", "metarl.nn", "metarl.rl"],
     "metarl/fewshot": ["metarl.types", "metarl.core", "metarl.nn", "metarl.fewshot"],
-    "metarl/sb3": ["metarl.types", "metarl.nn", "metarl.rl", "metarl.sb3"],
+    "metarl/sb3": ["metarl.types", "metarl.core", "metarl.nn", "metarl.rl", "metarl.sb3"],
     "metarl/train": ["metarl.types", "metarl.train"],
     "metarl/report": ["metarl.types", "metarl.report"],
     "metarl/cli": ["metarl", "envs"],

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import tyro
 from rich.console import Console
 
-from metarl.cli.errors import UserError
+from metarl.cli.configs import RunConfig
+from metarl.cli.errors import UserError, parse_json
 from metarl.cli.evaluate import (
     NUM_STEPS,
     NUM_TRAJECTORIES,
@@ -17,10 +18,14 @@ from metarl.cli.evaluate import (
     write_json,
 )
 from metarl.cli.film import Camera, film_adaptation
-from metarl.cli.runs import MAX_SEED, load_run, make_actor, make_sampler, parse_json
+from metarl.cli.runs import MAX_SEED, load_run, make_actor, make_sampler
+from metarl.cli.trials import checked_task, run_paths
 from metarl.core import parameters_of, select
-from metarl.report import draw_paths, write_mp4
+from metarl.report import Paths, draw_paths, write_mp4
+from metarl.rl import Actor, MAMLLearner
+from metarl.sb3 import SB3Learner
 from metarl.train import DeviceName
+from metarl.types import Video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +45,10 @@ class Adapt:
     skip_bad: bool = False
     """Classifiers: leave out images that cannot be read, and say how many."""
     steps: int | None = None
-    """Adaptation steps; 3, and a classifier's own, by default."""
+    """Gradient steps, or trajectories where adaptation is without; 3, and a classifier's own, by
+    default."""
     trajectories: int | None = None
-    """Policies: trajectories a step, 40 by default."""
+    """Policies: trajectories a step, or trials, 40 by default."""
     video: Path | None = None
     """Policies: an .mp4 file that shows the task before and after adaptation, mean actions."""
     seed: int = 0
@@ -64,26 +70,13 @@ class Adapt:
 def adapt(options: Adapt) -> int:
     """Run ``metarl adapt`` for a policy."""
     task = _check_policy_options(options)
-    num_steps = options.steps or NUM_STEPS
-    num_trajectories = options.trajectories or NUM_TRAJECTORIES
     run = load_run(options.run, options.device)
-    sampler = make_sampler(run.config, num_tasks=1, num_trajectories=num_trajectories)
-    try:
-        sampler.set_tasks([task])
-    except ValueError as error:
-        raise UserError(f"--task: {error}") from error
-    camera = None if options.video is None else Camera(run.config, sampler.horizon, "--video")
-    _make_folders(options)
-
-    experience, params = run.learner.adapt(
-        sampler,
-        run.learner.adaptation.lr(num_steps),
-        np.random.default_rng(options.seed),
-        torch.Generator().manual_seed(options.seed),
-    )
-    returns = experience.returns()[:, 0].tolist()
-    adapted = make_actor(run.config, sampler, select(params, 0))
-    adapted.save(options.output / "policy.pt")
+    if not isinstance(run.learner, MAMLLearner):
+        adapted = _by_trajectories(run.learner, options, task)
+    else:
+        adapted = _by_gradients(run.config, run.learner, options, task)
+    num_steps = len(adapted.returns) - 1
+    adapted.actor.save(options.output / "policy.pt")
     write_json(
         options.output / "adaptation.json",
         {
@@ -92,25 +85,84 @@ def adapt(options: Adapt) -> int:
             "seed": options.seed,
             "task": task,
             "steps": list(range(num_steps + 1)),
-            "returns": returns,
-            "trajectories": num_trajectories,
+            "returns": adapted.returns,
+            "trajectories": options.trajectories or NUM_TRAJECTORIES,
         },
     )
-    paths = planar_paths(sampler, experience)
-    if paths is not None:
-        draw_paths(options.output / "adaptation.png", paths[0])
+    if adapted.paths is not None:
+        draw_paths(options.output / "adaptation.png", adapted.paths[0])
     console = Console(soft_wrap=True, markup=False)
-    console.print(f"return before adaptation: {returns[0]:.2f}")
-    console.print(f"return after {num_steps} steps: {returns[-1]:.2f}")
+    console.print(f"return before adaptation: {adapted.returns[0]:.2f}")
+    console.print(f"return after {num_steps} {adapted.unit}: {adapted.returns[-1]:.2f}")
     console.print(f"adapted policy: {options.output / 'policy.pt'}")
-    if camera is not None and options.video is not None:
-        unadapted = make_actor(run.config, sampler, parameters_of(run.learner.policy))
-        checked = sampler.env.get_attr("task")[0]
-        write_mp4(
-            options.video, film_adaptation(camera, checked, (unadapted, adapted), options.seed)
-        )
+    if adapted.video is not None and options.video is not None:
+        write_mp4(options.video, adapted.video)
         console.print(f"video: {options.video}")
     return 0
+
+
+class _Adapted(NamedTuple):
+    """What came of it."""
+
+    actor: Actor
+    returns: list[float]
+    """Mean return after 0..K steps."""
+    unit: str
+    paths: list[Paths] | None
+    video: Video | None = None
+
+
+def _by_gradients(
+    config: RunConfig, learner: MAMLLearner, options: Adapt, task: dict[str, Any]
+) -> _Adapted:
+    num_trajectories = options.trajectories or NUM_TRAJECTORIES
+    sampler = make_sampler(config, num_tasks=1, num_trajectories=num_trajectories)
+    try:
+        sampler.set_tasks([task])
+    except ValueError as error:
+        raise UserError(f"--task: {error}") from error
+    camera = None if options.video is None else Camera(config, sampler.horizon, "--video")
+    _make_folders(options)
+    experience, params = learner.adapt(
+        sampler,
+        learner.adaptation.lr(options.steps or NUM_STEPS),
+        np.random.default_rng(options.seed),
+        torch.Generator().manual_seed(options.seed),
+    )
+    adapted = make_actor(config, sampler, select(params, 0))
+    video = None
+    if camera is not None:
+        unadapted = make_actor(config, sampler, parameters_of(learner.policy))
+        checked = sampler.env.get_attr("task")[0]
+        video = film_adaptation(camera, checked, (unadapted, adapted), options.seed)
+    return _Adapted(
+        adapted,
+        experience.returns()[:, 0].tolist(),
+        "steps",
+        planar_paths(sampler, experience),
+        video,
+    )
+
+
+def _by_trajectories(learner: SB3Learner, options: Adapt, task: dict[str, Any]) -> _Adapted:
+    """Trials on the task; the first one's context is what the policy keeps."""
+    if options.video is not None:
+        raise UserError("--video is for learners by gradients; this run adapts without")
+    checked = checked_task(learner, task)
+    _make_folders(options)
+    run = learner.run_trials(
+        1,
+        options.trajectories or NUM_TRAJECTORIES,
+        (options.steps or NUM_STEPS) + 1,
+        seed=options.seed,
+        tasks=[checked],
+        keep_transitions=True,
+    )
+    try:
+        actor = learner.actor(run.context[0, 0])
+    except ValueError as error:
+        raise UserError(f"{options.run} adapts, but has no policy to keep: {error}") from error
+    return _Adapted(actor, run.returns[:, 0].tolist(), "trajectories", run_paths(run))
 
 
 def _check_policy_options(options: Adapt) -> dict[str, Any]:

@@ -37,9 +37,22 @@ from metarl.rl import (
     ReptileConfig,
 )
 from metarl.rl.learner import MAMLLearner
+from metarl.sb3 import (
+    RL2,
+    ProtoEmbedding,
+    ProtoEmbeddingConfig,
+    RL2Config,
+    SB3Config,
+    SB3FinetuneConfig,
+    SB3Learner,
+    SB3OracleConfig,
+    SB3PPOConfig,
+)
 from metarl.train import DeviceName, Schedule
 
-LEARNERS: dict[str, tuple[type[MAMLConfig], type[MAMLLearner]]] = {
+Algorithm = MAMLConfig | SB3Config
+
+GRADIENT_LEARNERS: dict[str, tuple[type[MAMLConfig], type[MAMLLearner]]] = {
     "maml-trpo": (MAMLTRPOConfig, MAMLTRPO),
     "maml-vpg": (MAMLVPGConfig, MAMLVPG),
     "maml-ppo": (MAMLPPOConfig, MAMLPPO),
@@ -54,6 +67,16 @@ LEARNERS: dict[str, tuple[type[MAMLConfig], type[MAMLLearner]]] = {
     "random-init": (RandomInitConfig, RandomInit),
     "oracle": (OracleConfig, MAMLTRPO),
 }
+
+SB3_LEARNERS: dict[str, tuple[type[SB3Config], type[SB3Learner]]] = {
+    "proto-embedding": (ProtoEmbeddingConfig, ProtoEmbedding),
+    "rl2": (RL2Config, RL2),
+    "sb3-ppo": (SB3PPOConfig, SB3Learner),
+    "sb3-oracle": (SB3OracleConfig, SB3Learner),
+    "sb3-finetune": (SB3FinetuneConfig, SB3Learner),
+}
+
+LEARNERS: dict[str, tuple[type[Algorithm], Any]] = {**GRADIENT_LEARNERS, **SB3_LEARNERS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,11 +138,12 @@ class RunConfig:
     seed: int
     device: DeviceName
     threads: int
-    algorithm: MAMLConfig
+    algorithm: Algorithm
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     schedule: Schedule = field(default_factory=Schedule)
     video_every: int = 0
+    init_from: str | None = None
 
     def to_json(self) -> str:
         """The file's content."""
@@ -132,11 +156,11 @@ def subcommands(learners: Mapping[str, tuple[type[Any], Any]]) -> Any:
     return Union[tuple(choices)]  # noqa: UP007  # of as many as there are
 
 
-def learner_classes(name: str) -> tuple[type[MAMLConfig], type[MAMLLearner]]:
-    """Config and class of a learner's name."""
+def config_class(name: str) -> type[Algorithm]:
+    """The config of a learner's name."""
     if name not in LEARNERS:
         raise UserError(f"unknown learner {name!r}; {nearest(name, LEARNERS)}")
-    return LEARNERS[name]
+    return LEARNERS[name][0]
 
 
 def config_content(folder: Path) -> dict[str, Any]:
@@ -173,9 +197,8 @@ def read_config(folder: Path) -> RunConfig:
 
 def parse_config(content: dict[str, Any]) -> RunConfig:
     """The config that a run's JSON holds; any of several errors if it does not fit."""
-    algorithm, _ = learner_classes(content["learner"])
-    nested = {
-        "algorithm": algorithm,
+    nested: dict[str, type[Any]] = {
+        "algorithm": config_class(content["learner"]),
         "policy": PolicyConfig,
         "sampling": SamplingConfig,
         "schedule": Schedule,

@@ -21,7 +21,12 @@ _REGISTERED_BY_GYMNASIUM = gym.registry.keys() - envs.FAMILIES.keys()
 
 
 def make_task_env(
-    env_id: str, num_envs: int, options: dict[str, Any], *, show_task: bool
+    env_id: str,
+    num_envs: int,
+    options: dict[str, Any],
+    *,
+    show_task: bool,
+    reset_by_caller: bool = False,
 ) -> TaskEnvs:
     """A vector environment of a task family.
 
@@ -30,6 +35,7 @@ def make_task_env(
         num_envs: number of environments.
         options: of the family.
         show_task: append the task to the observation.
+        reset_by_caller: what has ended waits until it is reset, whatever kind of environment it is.
 
     Raises:
         UserError: if the id is unknown, the options do not fit or it has no tasks.
@@ -37,9 +43,12 @@ def make_task_env(
     check_id(env_id)
     # every collection resets all environments: what has ended need not be stepped until then
     batched = env_id in envs.FAMILIES and "vectorization_mode" not in options
-    waiting = {"autoreset_mode": AutoresetMode.DISABLED} if batched else {}
+    mode = {"autoreset_mode": AutoresetMode.DISABLED}
+    waiting: dict[str, Any] = mode if batched else {}
+    if reset_by_caller and not batched:
+        waiting = {"vector_kwargs": {**mode, **options.get("vector_kwargs", {})}}
     try:
-        env: Any = gym.make_vec(env_id, num_envs=num_envs, **{**waiting, **options})
+        env: Any = gym.make_vec(env_id, num_envs=num_envs, **{**options, **waiting})
     except (TypeError, ValueError, gym.error.Error) as error:
         raise UserError(f"--env {env_id} with options {json.dumps(options)}: {error}") from error
     try:

@@ -5,19 +5,23 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 import tyro
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from metarl.cli.configs import RunConfig
 from metarl.cli.errors import UserError
 from metarl.cli.runs import MAX_SEED, Run, load_run, make_sampler
+from metarl.cli.trials import run_paths
 from metarl.report import AdaptationCurve, Paths, adaptation_curve, draw_adaptation
-from metarl.rl import Experience, Sampler
+from metarl.rl import Experience, MAMLLearner, Sampler
+from metarl.sb3 import SB3Learner
 from metarl.train import DeviceName
 
 NUM_PATHS = 3  # trajectories drawn of a task
@@ -35,9 +39,11 @@ class Evaluate:
     tasks: int | None = None
     """Held-out tasks; 40, and 600 episodes of a few-shot run, by default."""
     steps: int | None = None
-    """Adaptation steps; more than in training are allowed. 3, and a few-shot run's own."""
+    """Gradient steps, or trajectories where adaptation is without; more than in training are
+    allowed. 3, and a few-shot run's own."""
     trajectories: int | None = None
-    """Policies: trajectories a task and step; 40 by default, as the MAML authors have."""
+    """Policies: trajectories a task and step, or trials a task; 40 by default, as the MAML authors
+    have."""
     num_ways: Annotated[int | None, tyro.conf.arg(aliases=["--ways"])] = None
     """Few-shot: ways of the test episodes, the run's own by default."""
     num_shots: Annotated[int | None, tyro.conf.arg(aliases=["--shots"])] = None
@@ -77,42 +83,89 @@ def evaluate(options: Evaluate) -> int:
     """Run ``metarl evaluate`` for a policy."""
     if any((options.num_ways, options.num_shots, options.num_queries, options.norm)):
         raise UserError("--num-ways, --num-shots, --num-queries and --norm are for few-shot runs")
-    num_tasks = options.tasks or NUM_TASKS
-    num_trajectories = options.trajectories or NUM_TRAJECTORIES
     num_steps = NUM_STEPS if options.steps is None else options.steps
     console = Console(width=None if Console().is_terminal else 100)
     run = load_run(options.run, options.device)
-    sampler = make_sampler(run.config, num_tasks=num_tasks, num_trajectories=num_trajectories)
-    rng = np.random.default_rng(options.seed)
-    sampler.draw_tasks(rng, "held_out")
-    step_sizes = list(options.inner_lr) or run.learner.adaptation.lr(num_steps)
-    noise = torch.Generator().manual_seed(options.seed)
-    experience, _ = run.learner.adapt(sampler, step_sizes, rng, noise)
+    if isinstance(run.learner, MAMLLearner):
+        measured = _by_gradients(run.config, run.learner, options, num_steps)
+    else:
+        measured = _by_trajectories(run.learner, options, num_steps)
     try:
-        curve = adaptation_curve(experience.returns().cpu().double().numpy(), seed=options.seed)
+        curve = adaptation_curve(measured.returns, seed=options.seed)
     except ValueError as error:
         raise UserError(str(error)) from error
 
-    distribution = sampler.env.get_attr("task_distribution")[0]
     figures = {
         **_figures(run, curve, options.seed),
-        "tasks": _plain_tasks(sampler),
-        "held_out": bool(distribution.disjoint),
-        "inner_lr": None if any(isinstance(size, Mapping) for size in step_sizes) else step_sizes,
-        "trajectories": num_trajectories,
+        "tasks": [
+            {name: np.asarray(value).tolist() for name, value in task.items()}
+            for task in measured.tasks
+        ],
+        "held_out": measured.disjoint,
+        "trajectories": options.trajectories or NUM_TRAJECTORIES,
         "iteration": run.checkpoint["iteration"],
         "hours": run.checkpoint["seconds"] / 3600,
+        **measured.figures,
     }
     picture = run.folder / "adaptation.png"
     write_json(run.folder / "evaluation.json", figures)
     if options.json is not None:
         write_json(options.json, figures)
-    kind = "held-out tasks" if distribution.disjoint else "tasks (this family holds none out)"
-    title = f"{run.config.learner} on {run.config.env}: {num_tasks} {kind}"
-    draw_adaptation(picture, curve, title=title, paths=planar_paths(sampler, experience))
-    print_curve(console, curve, title)
+    kind = "held-out tasks" if measured.disjoint else "tasks (this family holds none out)"
+    title = f"{run.config.learner} on {run.config.env}: {len(measured.tasks)} {kind}"
+    draw_adaptation(picture, curve, title=title, paths=measured.paths, steps=measured.unit)
+    print_curve(console, curve, title, measured.unit)
     console.print(f"picture: {picture}", soft_wrap=True, markup=False)
     return 0
+
+
+class _Measured(NamedTuple):
+    """Adaptation to M tasks."""
+
+    returns: NDArray[np.float64]
+    """Mean return of every task after 0..K steps, ``[K + 1, M]``."""
+    unit: str
+    """What a step is."""
+    tasks: list[dict[str, Any]]
+    disjoint: bool
+    paths: list[Paths] | None
+    figures: dict[str, Any]
+    """What else evaluation.json tells."""
+
+
+def _by_gradients(
+    config: RunConfig, learner: MAMLLearner, options: Evaluate, num_steps: int
+) -> _Measured:
+    num_trajectories = options.trajectories or NUM_TRAJECTORIES
+    num_tasks = options.tasks or NUM_TASKS
+    sampler = make_sampler(config, num_tasks=num_tasks, num_trajectories=num_trajectories)
+    rng = np.random.default_rng(options.seed)
+    sampler.draw_tasks(rng, "held_out")
+    sizes = list(options.inner_lr) or learner.adaptation.lr(num_steps)
+    noise = torch.Generator().manual_seed(options.seed)
+    experience, _ = learner.adapt(sampler, sizes, rng, noise)
+    return _Measured(
+        experience.returns().cpu().double().numpy(),
+        "gradient steps",
+        list(sampler.env.get_attr("task")[::num_trajectories]),
+        bool(sampler.env.get_attr("task_distribution")[0].disjoint),
+        planar_paths(sampler, experience),
+        {"inner_lr": None if any(isinstance(size, Mapping) for size in sizes) else sizes},
+    )
+
+
+def _by_trajectories(learner: SB3Learner, options: Evaluate, num_steps: int) -> _Measured:
+    if options.inner_lr:
+        raise UserError("--inner-lr is for learners by gradients; this run adapts without")
+    run = learner.run_trials(
+        options.tasks or NUM_TASKS,
+        options.trajectories or NUM_TRAJECTORIES,
+        num_steps + 1,
+        seed=options.seed,
+        keep_transitions=True,
+    )
+    figures = learner.figures(run)
+    return _Measured(run.returns, "trajectories", run.tasks, run.disjoint, run_paths(run), figures)
 
 
 def write_json(path: Path, figures: dict[str, Any]) -> None:
@@ -123,10 +176,12 @@ def write_json(path: Path, figures: dict[str, Any]) -> None:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def print_curve(console: Console, curve: AdaptationCurve, title: str) -> None:
+def print_curve(
+    console: Console, curve: AdaptationCurve, title: str, unit: str = "gradient steps"
+) -> None:
     """The adaptation table."""
     table = Table(title=Text(title))
-    for column in ("steps", "mean return", "95 % interval", "IQM", "95 % interval of IQM"):
+    for column in (unit, "mean return", "95 % interval", "IQM", "95 % interval of IQM"):
         table.add_column(column, justify="right")
     rows = zip(curve.mean, curve.ci95, curve.iqm, curve.iqm_ci95, strict=True)
     for step, (mean, interval, iqm, iqm_interval) in enumerate(rows):
@@ -176,12 +231,6 @@ def _figures(run: Run, curve: AdaptationCurve, seed: int) -> dict[str, Any]:
         "iqm_ci95": curve.iqm_ci95.tolist(),
         "env_steps": run.learner.env_steps,
     }
-
-
-def _plain_tasks(sampler: Sampler) -> list[dict[str, Any]]:
-    """The sampler's tasks as JSON has them."""
-    tasks = sampler.env.get_attr("task")[:: sampler.num_trajectories]
-    return [{name: np.asarray(value).tolist() for name, value in task.items()} for task in tasks]
 
 
 def _interval(bounds: Any) -> str:

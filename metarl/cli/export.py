@@ -8,9 +8,9 @@ from rich.console import Console
 
 from metarl.cli.environments import make_single
 from metarl.cli.errors import UserError
-from metarl.cli.runs import load_run, make_actor
+from metarl.cli.runs import Run, load_run, make_actor, read_policy
 from metarl.core import parameters_of
-from metarl.rl import Actor, load_policy
+from metarl.rl import Actor, MAMLLearner
 from metarl.sb3 import to_sb3
 
 
@@ -33,12 +33,7 @@ class Export:
 def export(options: Export) -> int:
     """Run ``metarl export`` for a policy."""
     run = load_run(options.run, "cpu")
-    actor = make_actor(run.config, run.learner.sampler, parameters_of(run.learner.policy))
-    if options.policy is not None:
-        adapted = _adapted(options.policy)
-        if adapted.spec != actor.spec:
-            raise UserError(f"--policy {options.policy} has not the shape of {run.folder}'s policy")
-        actor = adapted
+    actor = _actor(run, options.policy)
     config = run.config
     env = make_single(config.env, config.env_kwargs, show_task=config.algorithm.shows_task)
     try:
@@ -52,14 +47,24 @@ def export(options: Export) -> int:
     return 0
 
 
+def _actor(run: Run, adapted: Path | None) -> Actor:
+    """The policy to export: the run's own, or an adapted one of its shape."""
+    try:
+        actor = (
+            make_actor(run.config, run.learner.sampler, parameters_of(run.learner.policy))
+            if isinstance(run.learner, MAMLLearner)
+            else run.learner.actor(run.learner.unadapted_context())
+        )
+    except ValueError as error:
+        raise UserError(f"{run.folder}: {error}") from error
+    if adapted is None:
+        return actor
+    other = read_policy("--policy", adapted, 1.0)
+    if other.spec != actor.spec:
+        raise UserError(f"--policy {adapted} has not the shape of {run.folder}'s policy")
+    return other
+
+
 def export_fewshot(options: Export) -> int:
     """Refuse a few-shot run."""
     raise UserError(f"{options.run} is a few-shot run: stable-baselines3 takes policies only")
-
-
-def _adapted(path: Path) -> Actor:
-    """The policy of a file."""
-    try:
-        return load_policy(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"--policy: {error}") from error

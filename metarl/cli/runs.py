@@ -10,12 +10,14 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from metarl.cli.configs import RunConfig, learner_classes, parse_config, read_config
+from metarl.cli.configs import GRADIENT_LEARNERS, RunConfig, parse_config, read_config
 from metarl.cli.environments import horizon_of, make_task_env
 from metarl.cli.errors import UserError
+from metarl.cli.trials import make_sb3_learner
 from metarl.nn import Policy
-from metarl.rl import Actor, MAMLLearner, Sampler
+from metarl.rl import Actor, MAMLLearner, Sampler, load_policy
 from metarl.rl.actor import PolicySpec
+from metarl.sb3 import SB3Config, SB3Learner, load_sb3
 from metarl.train import CheckpointError, DeviceName, load_newest, resolve_device
 from metarl.types import Params
 
@@ -27,7 +29,7 @@ class Run(NamedTuple):
 
     folder: Path
     config: RunConfig
-    learner: MAMLLearner
+    learner: MAMLLearner | SB3Learner
     checkpoint: dict[str, Any]
     """Content of the checkpoint, the learner's state already loaded."""
     problems: list[str]
@@ -132,20 +134,62 @@ def _observation_size(
     return height, width, channels
 
 
-def make_learner(config: RunConfig) -> MAMLLearner:
+def make_learner(config: RunConfig) -> MAMLLearner | SB3Learner:
     """The run's learner at its start, on its device."""
     torch.set_num_threads(config.threads)
     try:
         device = resolve_device(config.device)
     except ValueError as error:
         raise UserError(f"--device {config.device}: {error}") from error
+    start = (
+        None
+        if config.init_from is None
+        else read_policy("--init-from", Path(config.init_from), config.sampling.action_scale)
+    )
+    if isinstance(config.algorithm, SB3Config):
+        return make_sb3_learner(config, config.algorithm, device, start)
     sampling = config.sampling
     sampler = make_sampler(
         config, num_tasks=sampling.meta_batch_size, num_trajectories=sampling.num_trajectories
     )
-    _, learner = learner_classes(config.learner)
-    policy = make_policy(config, sampler).to(device)
-    return learner(policy, sampler, config.algorithm, seed=config.seed)
+    policy = make_policy(config, sampler)
+    if start is not None:
+        _start_from(policy, policy_spec(config, sampler), start, config)
+    _, kind = GRADIENT_LEARNERS[config.learner]
+    return kind(policy.to(device), sampler, config.algorithm, seed=config.seed)
+
+
+def read_policy(option: str, path: Path, action_scale: float) -> Actor:
+    """A policy file of ours, or the policy of a PPO or A2C model of stable-baselines3.
+
+    Args:
+        option: of the command line that gives the file.
+        path: a ``.pt`` or a ``.zip`` file.
+        action_scale: of a model of stable-baselines3, which has none.
+    """
+    try:
+        if path.suffix == ".zip":
+            return load_sb3(path, action_scale=action_scale)
+        return load_policy(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{option}: {error}") from error
+
+
+def _start_from(policy: Policy, spec: PolicySpec, start: Actor, config: RunConfig) -> None:
+    """Give the policy the weights of another."""
+    shape, other = (s._replace(min_log_std=0.0) for s in (spec, start.spec))
+    if shape != other:
+        raise UserError(
+            f"--init-from {config.init_from} has a policy of another shape: {_shape_of(other)} "
+            f"there, {_shape_of(shape)} here"
+        )
+    policy.load_state_dict(start.policy.state_dict(), strict=False)
+
+
+def _shape_of(spec: PolicySpec) -> str:
+    kind = "discrete" if spec.categorical else "continuous"
+    widths = [spec.observation_size, *spec.hidden_sizes, spec.action_size]
+    return f"{'-'.join(map(str, widths))} {spec.activation}, {kind}"
 
 
 def load_run(folder: Path, device: DeviceName | None = None) -> Run:
@@ -185,18 +229,3 @@ def _check_same_run(content: dict[str, Any], config: RunConfig, folder: Path) ->
                 f"{folder / 'config.json'} says {name} {json.dumps(now[name])}, but its checkpoint "
                 f"was trained with {json.dumps(kept[name])}"
             )
-
-
-def parse_json(option: str, text: str) -> dict[str, Any]:
-    """A JSON object given on the command line.
-
-    Raises:
-        UserError: if it is not one.
-    """
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{option} {text!r} is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise UserError(f'{option} {text!r} must be a JSON object such as {{"name": 1.0}}')
-    return value

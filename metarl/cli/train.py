@@ -6,12 +6,21 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
-from metarl.cli.configs import LEARNERS, PolicyConfig, RunConfig, SamplingConfig, subcommands
+from metarl.cli.configs import (
+    LEARNERS,
+    Algorithm,
+    PolicyConfig,
+    RunConfig,
+    SamplingConfig,
+    subcommands,
+)
+from metarl.cli.errors import UserError, parse_json
 from metarl.cli.evaluate import Evaluate, evaluate
 from metarl.cli.film import TrainingFilms
-from metarl.cli.runs import MAX_SEED, create_folder, load_run, make_learner, parse_json
+from metarl.cli.runs import MAX_SEED, create_folder, load_run, make_learner
 from metarl.cli.session import make_trainer, run_session, say
-from metarl.rl import MAMLConfig, MAMLLearner
+from metarl.rl import MAMLLearner
+from metarl.sb3 import SB3Learner
 from metarl.train import DeviceName, Films, Schedule, Trainer
 from metarl.types import Metrics
 
@@ -22,7 +31,7 @@ ScheduleT = TypeVar("ScheduleT", bound=Schedule)
 class Train:
     """Meta-train a policy; prints the run folder first and last."""
 
-    learner: Annotated[MAMLConfig, tyro.conf.arg(constructor=subcommands(LEARNERS))]
+    learner: Annotated[Algorithm, tyro.conf.arg(constructor=subcommands(LEARNERS))]
     env: str
     """Id of a task family, see ``metarl envs``; ``module:Id`` imports the module first."""
     env_kwargs: str = "{}"
@@ -36,6 +45,8 @@ class Train:
     video_every: int = 0
     """Every n-th iteration, a video in TensorBoard of a held-out task before and after adaptation;
     0 for none."""
+    init_from: Path | None = None
+    """A policy.pt of metarl, or a .zip file of a PPO model of stable-baselines3, to start from."""
     output: Path = Path("runs")
     """Folder in which the run folder is made."""
     policy: PolicyConfig = field(default_factory=PolicyConfig)
@@ -64,6 +75,7 @@ class Train:
             sampling=self.sampling,
             schedule=self.schedule,
             video_every=self.video_every,
+            init_from=None if self.init_from is None else str(self.init_from.resolve()),
         )
 
 
@@ -115,13 +127,15 @@ def resume(options: Resume) -> int:
     return _run(trainer)
 
 
-def _films(config: RunConfig, learner: MAMLLearner) -> Films | None:
+def _films(config: RunConfig, learner: MAMLLearner | SB3Learner) -> Films | None:
     if not config.video_every:
         return None
+    if not isinstance(learner, MAMLLearner):
+        raise UserError(f"--video-every is for learners by gradients, not for {config.learner}")
     return Films(config.video_every, TrainingFilms(config, learner, "--video-every"))
 
 
-def _name_of(config: MAMLConfig) -> str:
+def _name_of(config: Algorithm) -> str:
     return next(name for name, (kind, _) in LEARNERS.items() if type(config) is kind)
 
 

@@ -34,6 +34,7 @@ def draw_adaptation(
     *,
     title: str,
     label: str = "return",
+    steps: str = "gradient steps",
     paths: list[Paths] | None = None,
 ) -> None:
     """Draw the adaptation curve, and beside it the paths of some tasks where there are any.
@@ -43,13 +44,14 @@ def draw_adaptation(
         curve: what to draw.
         title: of the picture.
         label: what the figures are.
+        steps: what a step is.
         paths: of planar families, at most six are drawn.
     """
     shown = (paths or [])[:6]
     columns = -(-len(shown) // 2)
     figure = Figure(figsize=(5.2 + 2.7 * columns, 5.4), layout="constrained")
     grid = figure.add_gridspec(2, 2 + columns)
-    _draw_curve(figure.add_subplot(grid[:, :2]), curve, label)
+    _draw_curve(figure.add_subplot(grid[:, :2]), curve, label, steps)
     reach = max((_reach(task) for task in shown), default=0.0)
     for index, task in enumerate(shown):
         axes = figure.add_subplot(grid[index // columns, 2 + index % columns])
@@ -98,7 +100,7 @@ def draw_lines(
     figure.savefig(path, dpi=130)
 
 
-def _draw_curve(axes: Axes, curve: AdaptationCurve, label: str) -> None:
+def _draw_curve(axes: Axes, curve: AdaptationCurve, label: str, unit: str) -> None:
     steps = np.arange(curve.num_steps + 1)
     axes.plot(steps, curve.values[:, :MAX_LINES], color=BEFORE, linewidth=0.6, alpha=0.5)
     axes.plot([], [], color=BEFORE, linewidth=0.6, label="single tasks")
@@ -107,7 +109,7 @@ def _draw_curve(axes: Axes, curve: AdaptationCurve, label: str) -> None:
     )
     axes.plot(steps, curve.mean, "o-", color=AFTER, label="mean")
     axes.plot(steps, curve.iqm, "s--", color="#ff7f0e", label="IQM")
-    axes.set(xlabel="adaptation steps", ylabel=label, xticks=steps)
+    axes.set(xlabel=unit, ylabel=label, xticks=steps)
     axes.legend(loc="best")
     axes.grid(alpha=0.3)
 

@@ -1,42 +1,56 @@
 """Embeddings of tasks from transitions: a ProtoNet whose classes are the tasks of a meta-batch.
 
-An encoder maps transitions (s, a, r, s', end) to embeddings; a task's prototype is the mean over
-its support transitions. Queries are classified by the nearest prototype (Snell et al. 2017), which
+An encoder maps transitions (s, a, r, s', end) to features; the mean over the support transitions of
+a task, through a head, is its prototype (a set function as in Zaheer et al. 2017, so it grows by
+one transition in O(1)). Queries are classified by the nearest prototype (Snell et al. 2017), which
 trains the encoder. At test the prototype is all that adapts.
 """
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from metarl.core.prototypes import prototype_logits, prototype_loss, prototypes
+from metarl.core.prototypes import prototype_logits, prototype_loss
 from metarl.nn import MLP
 
 
 class TaskEncoder(nn.Module, ABC):
-    """Embeds the transitions of trajectories, each element in [-1, 1].
+    """From transitions to features, and from their mean to a prototype with elements in [-1, 1].
+
+    The head is what lets a prototype say more than its transitions do one by one: a distance leaves
+    a circle of goals, the mean over several distances one goal.
 
     Inputs are normalised by their mean and variance over all that :meth:`observe` was shown.
 
     Args:
         num_features: F, numbers of a transition.
-        embedding_size: D.
+        hidden_size: W, of the features and of all layers.
+        embedding_size: D, of prototypes.
+        generator: source of the head's initial weights.
     """
 
     state_size: int
     """H, numbers that the encoder keeps from one transition of a trajectory to the next."""
 
-    def __init__(self, num_features: int, embedding_size: int) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        hidden_size: int,
+        embedding_size: int,
+        generator: torch.Generator | None = None,
+    ) -> None:
         super().__init__()
         self.num_features = num_features
+        self.hidden_size = hidden_size
         self.embedding_size = embedding_size
         # without momentum its running statistics are those of everything it has seen
         self.inputs = nn.BatchNorm1d(num_features, affine=False, momentum=None)
         self.inputs.eval()
+        sizes = [hidden_size, hidden_size, hidden_size, embedding_size]
+        self.head = MLP(sizes, "relu", generator)
 
     @torch.no_grad()
     def observe(self, transitions: Tensor) -> None:
@@ -51,6 +65,10 @@ class TaskEncoder(nn.Module, ABC):
         self.inputs.eval()
         return self
 
+    def prototype(self, means: Tensor) -> Tensor:
+        """Mean features ``[..., W]`` to prototypes ``[..., D]``."""
+        return torch.tanh(self.head(means))
+
     @abstractmethod
     def advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """The next transition of B trajectories.
@@ -60,76 +78,52 @@ class TaskEncoder(nn.Module, ABC):
             state: ``[B, H]``; zeros where a trajectory starts.
 
         Returns:
-            Embeddings ``[B, D]`` and the next state.
+            Features ``[B, W]`` and the next state.
         """
 
     @abstractmethod
-    def embed(self, trajectories: Tensor, chosen: Tensor) -> Tensor:
-        """Embeddings of some transitions.
-
-        Args:
-            trajectories: ``[B, T, F]``.
-            chosen: indices of transitions, ``[B, n]``.
-
-        Returns:
-            ``[B, n, D]``.
-        """
+    def features(self, trajectories: Tensor) -> Tensor:
+        """Features of all transitions, ``[B, T, F]`` to ``[B, T, W]``."""
 
 
 class TransitionEncoder(TaskEncoder):
-    """Embeds every transition by itself, through an MLP.
-
-    Args:
-        num_features: F.
-        embedding_size: D.
-        hidden_sizes: widths of the hidden layers.
-        generator: source of the initial weights.
-    """
+    """Features of every transition by itself, from an MLP; arguments as above."""
 
     state_size = 0
 
     def __init__(
         self,
         num_features: int,
+        hidden_size: int,
         embedding_size: int,
-        hidden_sizes: Sequence[int] = (64, 64),
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__(num_features, embedding_size)
-        self.mlp = MLP([num_features, *hidden_sizes, embedding_size], "relu", generator)
+        super().__init__(num_features, hidden_size, embedding_size, generator)
+        self.mlp = MLP([num_features, hidden_size, hidden_size, hidden_size], "relu", generator)
 
     def advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """See :class:`TaskEncoder`; there is no state."""
-        return torch.tanh(self.mlp(self.inputs(transitions))), state
+        return self.mlp(self.inputs(transitions)), state
 
-    def embed(self, trajectories: Tensor, chosen: Tensor) -> Tensor:
+    def features(self, trajectories: Tensor) -> Tensor:
         """See :class:`TaskEncoder`."""
-        rows = torch.gather(trajectories, 1, chosen[..., None].expand(-1, -1, self.num_features))
-        embeddings, _ = self.advance(rows.flatten(0, 1), rows.new_zeros(0))
-        return embeddings.unflatten(0, chosen.shape)
+        features, _ = self.advance(trajectories.flatten(0, 1), trajectories.new_zeros(0))
+        return features.reshape(*trajectories.shape[:2], -1)
 
 
 class RecurrentEncoder(TaskEncoder):
-    """Embeds every transition together with what came before it in its trajectory, through a GRU.
-
-    Args:
-        num_features: F.
-        embedding_size: D.
-        hidden_size: H.
-        generator: source of the initial weights.
-    """
+    """Features of every transition and what came before it in its trajectory, from a GRU."""
 
     def __init__(
         self,
         num_features: int,
+        hidden_size: int,
         embedding_size: int,
-        hidden_size: int = 64,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__(num_features, embedding_size)
+        super().__init__(num_features, hidden_size, embedding_size, generator)
         self.state_size = hidden_size
         self.gru = nn.GRU(num_features, hidden_size, batch_first=True)
-        self.head = MLP([hidden_size, embedding_size], "tanh", generator)
         bound = hidden_size**-0.5  # torch's own start of a GRU, from our generator
         with torch.no_grad():
             for weight in self.gru.parameters():
@@ -138,14 +132,13 @@ class RecurrentEncoder(TaskEncoder):
     def advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """See :class:`TaskEncoder`."""
         outputs, last = self.gru(self.inputs(transitions)[:, None], state[None])
-        return torch.tanh(self.head(outputs[:, 0])), last[0]
+        return outputs[:, 0], last[0]
 
-    def embed(self, trajectories: Tensor, chosen: Tensor) -> Tensor:
+    def features(self, trajectories: Tensor) -> Tensor:
         """See :class:`TaskEncoder`."""
-        normal = self.inputs(trajectories.flatten(0, 1)).unflatten(0, trajectories.shape[:2])
-        outputs, _ = self.gru(normal)
-        kept = torch.gather(outputs, 1, chosen[..., None].expand(-1, -1, self.state_size))
-        return torch.tanh(self.head(kept))
+        normal = self.inputs(trajectories.flatten(0, 1)).reshape(trajectories.shape)
+        features: Tensor = self.gru(normal)[0]
+        return features
 
 
 class OnlinePrototypes:
@@ -155,8 +148,8 @@ class OnlinePrototypes:
         encoder: of the transitions.
         num_tasks: N.
         within_trajectory: whether a transition counts at once, or when its trajectory has ended.
-        uncertainty: show the number of transitions and the spread of their embeddings, too.
-        capacity: number of transitions at which the first of these is 1.
+        uncertainty: show the log count of transitions and the spread of their features, too.
+        capacity: count at which the first of these is 1.
     """
 
     def __init__(
@@ -173,8 +166,8 @@ class OnlinePrototypes:
         self.uncertainty = uncertainty
         self.capacity = capacity
         device = next(encoder.parameters()).device
-        size = 2 * encoder.embedding_size + 1
-        # sums over transitions: embeddings, their squares, how many
+        size = 2 * encoder.hidden_size + 1
+        # sums over transitions: features, their squares, how many
         self._sums = torch.zeros(num_tasks, size, device=device)
         self._waiting = torch.zeros(num_tasks, size, device=device)
         self._state = torch.zeros(num_tasks, encoder.state_size, device=device)
@@ -192,29 +185,27 @@ class OnlinePrototypes:
     @torch.no_grad()
     def add(self, transitions: Tensor, ended: Tensor) -> None:
         """One more transition ``[N, F]`` of every task; ``ended`` where it ends a trajectory."""
-        embeddings, self._state = self.encoder.advance(transitions, self._state)
-        ones = embeddings.new_ones(len(embeddings), 1)
-        self._waiting += torch.cat([embeddings, embeddings.square(), ones], 1)
+        features, self._state = self.encoder.advance(transitions, self._state)
+        ones = features.new_ones(len(features), 1)
+        self._waiting += torch.cat([features, features.square(), ones], 1)
         arrived = torch.ones_like(ended) if self.within_trajectory else ended
         self._sums[arrived] += self._waiting[arrived]
         self._waiting[arrived] = 0.0
         self._state[ended] = 0.0
 
-    def prototypes(self) -> Tensor:
-        """``[N, D]``, zeros for a task without transitions."""
-        size = self.encoder.embedding_size
-        return self._sums[:, :size] / self._sums[:, -1:].clamp(min=1.0)
-
+    @torch.no_grad()
     def features(self) -> Tensor:
-        """The prototypes and, if asked, log count and spread, all within [-1, 1]; ``[N, C]``."""
-        mean = self.prototypes()
-        if not self.uncertainty:
-            return mean
+        """The prototypes and, if asked, count and spread, all within [-1, 1]; ``[N, C]``."""
+        size = self.encoder.hidden_size
         count = self._sums[:, -1:]
-        squares = self._sums[:, self.encoder.embedding_size : -1] / count.clamp(min=1.0)
+        mean = self._sums[:, :size] / count.clamp(min=1.0)
+        shown = self.encoder.prototype(mean)
+        if not self.uncertainty:
+            return shown
+        squares = self._sums[:, size:-1] / count.clamp(min=1.0)
         spread = (squares - mean.square()).clamp(min=0.0).mean(1, keepdim=True).sqrt()
         seen = torch.log1p(count) / math.log1p(self.capacity)
-        return torch.cat([mean, seen.clamp(max=1.0), spread], 1)
+        return torch.cat([shown, seen.clamp(max=1.0), torch.tanh(spread)], 1)
 
 
 class Trajectories(NamedTuple):
@@ -225,50 +216,49 @@ class Trajectories(NamedTuple):
     lengths: Tensor
     """How many of the T are real, ``[M]``, at least 1."""
 
-    def draw(self, num: int, generator: torch.Generator) -> Tensor:
-        """Indices of ``num`` real transitions of each, with replacement, ``[M, num]``."""
-        uniform = torch.rand(len(self.lengths), num, generator=generator).to(self.lengths.device)
-        return (uniform * self.lengths[:, None]).long()
-
 
 def embedding_logits(
     encoder: TaskEncoder,
     support: Trajectories,
     query: Trajectories,
     *,
-    num_support: int,
     num_queries: int,
-    query_size: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Scores of every query among the tasks: -||mean f(query) - p_c||².
+    """Scores of every query among the tasks: minus its squared distance to their prototypes.
 
-    A query is a set of ``query_size`` transitions of one task: one transition alone often fits
-    several tasks, such as one distance from a goal.
+    A query is what is known of a task after the first n transitions of its trajectory, log n
+    uniform: the situations that a policy meets.
 
     Args:
         encoder: of the transitions.
-        support: a trajectory of every task.
+        support: a trajectory of every task, which makes the prototype.
         query: another one of every task.
-        num_support: transitions that make a prototype.
         num_queries: Q, of each task.
-        query_size: transitions of a query.
-        generator: draws the transitions.
+        generator: draws the n.
 
     Returns:
-        Logits ``[M·Q, M]``; row m·Q + q belongs to task m.
+        Logits ``[M, Q, M]``: those of queries ``[m]`` belong to task m.
     """
-    num_tasks = len(support.lengths)
-    kept = encoder.embed(support.transitions, support.draw(num_support, generator))
-    labels = torch.arange(num_tasks, device=kept.device).repeat_interleave(num_support)
-    centres = prototypes(kept.flatten(0, 1)[None], labels[None], num_tasks)
-    asked = encoder.embed(query.transitions, query.draw(num_queries * query_size, generator))
-    means = asked.unflatten(1, (num_queries, query_size)).mean(2)
-    return prototype_logits(means.flatten(0, 1)[None], centres)[0]
+    lengths = query.lengths[:, None].float()
+    uniform = torch.rand(len(lengths), num_queries, generator=generator).to(lengths.device)
+    counts = torch.exp(uniform * torch.log(lengths + 1)).long().clamp(min=1)
+    centres = _prototypes(encoder, support, support.lengths[:, None])
+    queries = _prototypes(encoder, query, torch.minimum(counts, query.lengths[:, None]))
+    logits = prototype_logits(queries.flatten(0, 1)[None], centres[None, :, 0])
+    return logits.reshape(*queries.shape[:2], -1)
 
 
-def embedding_loss(logits: Tensor, num_queries: int) -> tuple[Tensor, Tensor]:
+def embedding_loss(logits: Tensor) -> tuple[Tensor, Tensor]:
     """Mean cross entropy and accuracy of :func:`embedding_logits`."""
-    labels = torch.arange(logits.shape[1], device=logits.device).repeat_interleave(num_queries)
-    accuracy = (logits.argmax(1) == labels).float().mean()
-    return prototype_loss(logits[None], labels[None])[0], accuracy
+    num_tasks, num_queries, _ = logits.shape
+    labels = torch.arange(num_tasks, device=logits.device)[:, None].expand(-1, num_queries)
+    accuracy = (logits.argmax(-1) == labels).float().mean()
+    return prototype_loss(logits, labels).mean(), accuracy
+
+
+def _prototypes(encoder: TaskEncoder, trajectories: Trajectories, counts: Tensor) -> Tensor:
+    """Prototypes of the first n transitions; counts ``[M, Q]`` to ``[M, Q, D]``."""
+    sums = encoder.features(trajectories.transitions).cumsum(1)
+    where = (counts - 1)[..., None].expand(-1, -1, sums.shape[-1])
+    return encoder.prototype(torch.gather(sums, 1, where) / counts[..., None])

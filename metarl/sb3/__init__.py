@@ -4,11 +4,14 @@ from metarl.sb3.configs import (
     ProtoEmbeddingConfig,
     RL2Config,
     SB3Config,
+    SB3FinetuneConfig,
     SB3OracleConfig,
     SB3PPOConfig,
 )
-from metarl.sb3.learner import AdaptationRun, Collection, Network, SB3Learner
-from metarl.sb3.policies import from_sb3, to_sb3
+from metarl.sb3.evaluation import AdaptationRun
+from metarl.sb3.learner import SB3Learner
+from metarl.sb3.models import Collection, Network
+from metarl.sb3.policies import from_sb3, load_sb3, to_sb3
 from metarl.sb3.proto_embedding import ProtoEmbedding
 from metarl.sb3.rl2 import RL2
 from metarl.sb3.trials import TrialVecEnv
@@ -23,11 +26,13 @@ __all__ = [
     "ProtoEmbeddingConfig",
     "RL2Config",
     "SB3Config",
+    "SB3FinetuneConfig",
     "SB3Learner",
     "SB3OracleConfig",
     "SB3PPOConfig",
     "TaskVecEnv",
     "TrialVecEnv",
     "from_sb3",
+    "load_sb3",
     "to_sb3",
 ]

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, get_args
 from metarl.sb3.trials import Episodes
 
 Optimiser = Literal["ppo", "sac", "td3"]
+Normalisation = Literal["all", "rewards", "none"]
 EncoderKind = Literal["transitions", "recurrent"]
 
 
@@ -40,8 +41,8 @@ class SB3Config:
     """SAC, TD3: optimiser steps an iteration, of 256 transitions each."""
     buffer_size: int = 200_000
     """SAC, TD3: transitions of the replay buffer."""
-    normalise: bool = True
-    """Normalise observations and rewards by running statistics (VecNormalize)."""
+    normalise: Normalisation = "all"
+    """What is divided by running statistics (VecNormalize): observations and rewards, or less."""
 
     def __post_init__(self) -> None:
         for name in ("trial_length", "num_epochs", "num_minibatches", "gradient_steps"):
@@ -49,11 +50,7 @@ class SB3Config:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.buffer_size < 256:
             raise ValueError(f"buffer_size must be at least 256, got {self.buffer_size}")
-        for name, kind in (("episodes", Episodes), ("optimiser", Optimiser)):
-            if getattr(self, name) not in get_args(kind):
-                raise ValueError(
-                    f"{name} must be one of {get_args(kind)}, got {getattr(self, name)!r}"
-                )
+        self._check_choices()
         for name in ("lr", "clip_range"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
@@ -63,6 +60,17 @@ class SB3Config:
             raise ValueError(
                 f"entropy_coefficient must be at least 0, got {self.entropy_coefficient}"
             )
+
+    def _check_choices(self) -> None:
+        for name, kind in (
+            ("episodes", Episodes),
+            ("optimiser", Optimiser),
+            ("normalise", Normalisation),
+        ):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(
+                    f"{name} must be one of {get_args(kind)}, got {getattr(self, name)!r}"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +86,16 @@ class SB3OracleConfig(SB3PPOConfig):
     """Control: the same with the task in the observation, an upper bound."""
 
     shows_task: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class SB3FinetuneConfig(SB3PPOConfig):
+    """stable-baselines3 on one task, from --init-from or from scratch."""
+
+    task: str = ""
+    """The task as JSON, such as '{"goal": [0.3, -0.4]}'; a held-out one of the seed by default."""
+    normalise: Normalisation = "rewards"
+    """What is divided by running statistics (VecNormalize): observations and rewards, or less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,18 +123,14 @@ class ProtoEmbeddingConfig(SB3Config):
     """Numbers of an embedding."""
     encoder_hidden_size: int = 64
     """Width of the encoder's layers."""
-    encoder_lr: float = 1e-3
+    encoder_lr: float = 3e-3
     """Step size of the encoder's Adam."""
-    encoder_steps: int = 50
+    encoder_steps: int = 30
     """Optimiser steps of the encoder an iteration."""
     num_ways: int = 40
     """Tasks that a query is classified among, in training."""
-    num_support: int = 64
-    """Transitions of a training prototype."""
     num_queries: int = 8
-    """Queries of a task and step."""
-    query_size: int = 8
-    """Transitions of a query; one alone often fits several tasks."""
+    """Queries of a trajectory and step, each the first so many transitions of it."""
     within_trajectory: bool = True
     """Update the prototype at every step, not only after a trajectory."""
     uncertainty: bool = True
@@ -138,7 +152,7 @@ class ProtoEmbeddingConfig(SB3Config):
         if self.num_ways < 2:
             raise ValueError(f"num_ways must be at least 2, got {self.num_ways}")
         sizes = ("embedding_size", "encoder_hidden_size", "encoder_steps")
-        for name in (*sizes, "num_support", "num_queries", "query_size"):
+        for name in (*sizes, "num_queries"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not self.encoder_lr > 0:

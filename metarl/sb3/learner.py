@@ -4,22 +4,21 @@ Every iteration starts new trials, so no state of an environment outlives it, an
 stable-baselines3 draws from the global generators is drawn from seeds of the iteration.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
-from torch import nn
 
-from metarl.rl.sampler import TaskEnvs
-from metarl.sb3.configs import SB3Config
-from metarl.sb3.contexts import Context, NoContext
+from metarl.rl import Actor
+from metarl.rl.actions import action_map
+from metarl.sb3.contexts import Context, NoContext, num_features
+from metarl.sb3.evaluation import AdaptationRun, act
+from metarl.sb3.models import Collection, Network, make_model
+from metarl.sb3.policies import folded
 from metarl.sb3.recorder import TrialRecorder, Trials
 from metarl.sb3.state import (
     global_generators,
@@ -32,52 +31,7 @@ from metarl.sb3.trials import TrialVecEnv
 from metarl.sb3.vec_env import Task, TaskVecEnv
 from metarl.types import Metrics
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
 EVALUATION_TASKS, EVALUATION_TRIALS = 20, 5  # held-out tasks, and trials of each
-BATCH_SIZE = 256  # transitions of an off-policy optimiser step
-EXPLORATION = 0.1  # standard deviation of TD3's action noise, in units of action_scale
-
-
-class Collection(NamedTuple):
-    """How much is collected, and from what."""
-
-    make_env: Callable[[int], TaskEnvs]
-    """From a number of environments to a vector environment with autoreset ``DISABLED``."""
-    num_envs: int
-    """N, trials side by side."""
-    horizon: int
-    """T, the longest trajectory."""
-    discount: float
-    """γ."""
-    action_scale: float
-    """Policy actions of ±``action_scale`` span the environment's action bounds."""
-
-
-class Network(NamedTuple):
-    """Shape and start of the policy and of the value function."""
-
-    hidden_sizes: tuple[int, ...]
-    activation: str
-    initial_log_std: float
-
-    def policy_kwargs(self, config: SB3Config) -> dict[str, Any]:
-        """As stable-baselines3 wants it."""
-        kwargs: dict[str, Any] = {
-            "net_arch": list(self.hidden_sizes),
-            "activation_fn": ACTIVATIONS[self.activation],
-        }
-        return kwargs | ({"log_std_init": self.initial_log_std} if config.optimiser == "ppo" else {})
-
-
-class AdaptationRun(NamedTuple):
-    """What a policy did in trials on M tasks."""
-
-    returns: NDArray[np.float64]
-    """Mean return of trajectory k of every task, ``[K, M]``."""
-    trials: Trials
-    """``[M·E, K]``; row m·E + e is trial e of task m."""
-    tasks: list[Task]
-    """M."""
 
 
 class SB3Learner:
@@ -104,14 +58,19 @@ class SB3Learner:
         self.collection = collection
         self.device = device
         self.iteration = 0
-        self._network = network
         self._seed = seed
         with global_generators(self._iteration_seed()):
             self._task_env = self._make_task_env(collection.num_envs, config.trial_length)
             self._prepare(self._task_env)
             self.recorder = self._recorder(self._task_env, config.trial_length)
             self.env = self._normalised(self._make_trials(self._task_env, self.recorder))
-            self.model = self._make_model(self.env)
+            self.model = make_model(
+                config,
+                network,
+                self.env,
+                collection,
+                device=device,
+            )
         self.model.set_logger(Logger(None, []))
 
     @property
@@ -163,7 +122,7 @@ class SB3Learner:
             "eval/return_pre": first,
             "eval/return_post": last,
             "eval/adaptation_gain": last - first,
-            **self._evaluation_metrics(run),
+            **{f"eval/{name}": value for name, value in self.figures(run).items()},
         }
 
     def run_trials(
@@ -174,6 +133,7 @@ class SB3Learner:
         *,
         seed: int,
         tasks: list[Task] | None = None,
+        keep_transitions: bool = False,
     ) -> AdaptationRun:
         """Trials on held-out tasks, by actions drawn from the policy, outside training.
 
@@ -183,18 +143,28 @@ class SB3Learner:
             num_trajectories: K, of each trial; may be more than in training.
             seed: of tasks, environments and actions.
             tasks: M tasks to use instead of held-out ones.
+            keep_transitions: also where the learner itself does not want them.
         """
         task_env = self._make_task_env(num_tasks * num_trials, 0, split="held_out")
         task_env.seed(seed)
         chosen = task_env.drawn(num_tasks) if tasks is None else tasks
         task_env.set_tasks([task for task in chosen for _ in range(num_trials)])
-        recorder = self._recorder(task_env, num_trajectories)
-        env = self._normalised(self._make_trials(task_env, recorder), like=self.env)
+        recorder = self._recorder(task_env, num_trajectories, keep_transitions)
+        trials = self._make_trials(task_env, recorder)
+        env = self._normalised(trials, like=self.env)
         with global_generators(seed):
-            self._act(env, recorder)
+            act(self.model, env, recorder)
+        context = trials.context.features()
         env.close()
         returns = recorder.current.returns.reshape(num_tasks, num_trials, -1).mean(1).T
-        return AdaptationRun(returns, recorder.current, chosen)
+        return AdaptationRun(
+            returns,
+            recorder.current,
+            chosen,
+            _size(task_env),
+            task_env.disjoint,
+            context.reshape(num_tasks, num_trials, -1),
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what happens next."""
@@ -226,15 +196,6 @@ class SB3Learner:
         if "replay" in state:
             load_replay(self.model.replay_buffer, state["replay"])
 
-    def _act(self, env: VecEnv, recorder: TrialRecorder) -> None:
-        """Let the policy act until every environment has had its trajectories."""
-        observations: Any = env.reset()
-        recorder.begin()
-        state, starts = None, np.ones(env.num_envs, bool)
-        while recorder.index.min() < recorder.current.returns.shape[1]:
-            actions, state = self.model.predict(observations, state, starts)
-            observations, _, starts, _ = env.step(actions)
-
     def _prepare(self, env: TaskVecEnv) -> None:
         """What has to exist before the first context is made."""
 
@@ -242,20 +203,39 @@ class SB3Learner:
         """What the policy sees beside the observation."""
         return NoContext(env.num_envs)
 
-    def _evaluation_metrics(self, run: AdaptationRun) -> Metrics:
-        """What else an evaluation tells."""
+    def unadapted_context(self) -> NDArray[np.float32]:
+        """What the policy sees beside the observation at the start of a trial, ``[C]``."""
+        context = self._context(self._task_env)
+        context.begin(np.ones(self._task_env.num_envs, bool))
+        first: NDArray[np.float32] = context.features()[0]
+        return first
+
+    def actor(self, context: NDArray[np.float32]) -> Actor:
+        """The policy as ours, with a context that stays.
+
+        Args:
+            context: as of :meth:`TrialVecEnv.context`, ``[C]``; empty where there is none.
+
+        Raises:
+            ValueError: if the policy is not PPO's or is recurrent.
+        """
+        statistics = self.env.obs_rms if self.config.normalise == "all" else None  # type: ignore[attr-defined]
+        to_env = action_map(self._task_env.action_space, self.collection.action_scale)
+        return folded(self.model, statistics, context, to_env)
+
+    def figures(self, run: AdaptationRun) -> Metrics:
+        """What else there is to say of :meth:`run_trials`."""
         return {}
 
-    def _num_recorded(self) -> int:
-        """Numbers of a transition, where transitions are wanted."""
-        return 0
-
-    def _recorder(self, env: TaskVecEnv, num_trajectories: int) -> TrialRecorder:
+    def _recorder(
+        self, env: TaskVecEnv, num_trajectories: int, keep_transitions: bool = False
+    ) -> TrialRecorder:
+        size = num_features(_size(env), spaces.flatdim(env.action_space))
         return TrialRecorder(
             env.num_envs,
             num_trajectories,
             horizon=self.collection.horizon,
-            num_features=self._num_recorded(),
+            num_features=size if keep_transitions else 0,
             task_vectors=env.task_vectors,
         )
 
@@ -263,8 +243,13 @@ class SB3Learner:
         return int(np.random.SeedSequence((self._seed, 4, self.iteration)).generate_state(1)[0])
 
     def _make_task_env(self, num_envs: int, draw_every: int, **options: Any) -> TaskVecEnv:
-        env = self.collection.make_env(num_envs)
-        return TaskVecEnv(env, draw_every=draw_every, seed=self._iteration_seed(), **options)
+        return TaskVecEnv(
+            self.collection.make_env(num_envs),
+            draw_every=draw_every,
+            among=self.collection.tasks,
+            seed=self._iteration_seed(),
+            **options,
+        )
 
     def _make_trials(self, env: TaskVecEnv, recorder: TrialRecorder) -> TrialVecEnv:
         return TrialVecEnv(
@@ -277,55 +262,20 @@ class SB3Learner:
 
     def _normalised(self, env: TrialVecEnv, like: VecEnv | None = None) -> VecEnv:
         """By running statistics, or those of another environment, which then stay."""
-        if not self.config.normalise:
+        what = self.config.normalise
+        if what == "none":
             return env
-        normalised = VecNormalize(env, gamma=self.collection.discount)
-        if like is not None:
-            assert isinstance(like, VecNormalize)
+        normalised = VecNormalize(env, norm_obs=what == "all", gamma=self.collection.discount)
+        if isinstance(like, VecNormalize):
             normalised.training, normalised.norm_reward = False, False
-            normalised.obs_rms = like.obs_rms
+            if what == "all":
+                normalised.obs_rms = like.obs_rms
         return normalised
 
-    def _make_model(self, env: VecEnv) -> Any:
-        config = self.config
-        shared: dict[str, Any] = {
-            "learning_rate": config.lr,
-            "gamma": self.collection.discount,
-            "policy_kwargs": self._network.policy_kwargs(config),
-            "device": self.device,
-        }
-        if config.optimiser == "ppo":
-            return self._make_ppo(env, {**shared, **self._ppo_numbers()})
-        if not isinstance(env.action_space, spaces.Box):
-            raise ValueError(f"optimiser {config.optimiser} needs continuous actions")
-        shared |= {
-            "buffer_size": config.buffer_size,
-            "batch_size": BATCH_SIZE,
-            "train_freq": self.steps_per_iteration,
-            "gradient_steps": config.gradient_steps,
-            "learning_starts": 0,
-        }
-        if config.optimiser == "sac":
-            return SAC("MlpPolicy", env, **shared)
-        size = env.action_space.shape[0]
-        scale = EXPLORATION * self.collection.action_scale
-        noise = NormalActionNoise(np.zeros(size), np.full(size, scale))
-        return TD3("MlpPolicy", env, action_noise=noise, **shared)
 
-    def _make_ppo(self, env: VecEnv, numbers: dict[str, Any]) -> Any:
-        return PPO("MlpPolicy", env, **numbers)
-
-    def _ppo_numbers(self) -> dict[str, Any]:
-        config = self.config
-        steps = self.steps_per_iteration * self.collection.num_envs
-        return {
-            "n_steps": self.steps_per_iteration,
-            "batch_size": max(-(-steps // config.num_minibatches), 2),
-            "n_epochs": config.num_epochs,
-            "gae_lambda": config.gae_lambda,
-            "clip_range": config.clip_range,
-            "ent_coef": config.entropy_coefficient,
-        }
+def _size(env: TaskVecEnv) -> int:
+    """Numbers of an observation, without context."""
+    return spaces.flatdim(env.observation_space)
 
 
 def _mean(values: NDArray[np.float64]) -> float:

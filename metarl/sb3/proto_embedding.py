@@ -12,7 +12,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metarl.core import prototype_logits
+from metarl.core.prototypes import prototype_logits
 from metarl.rl.task_embedding import (
     OnlinePrototypes,
     RecurrentEncoder,
@@ -23,8 +23,9 @@ from metarl.rl.task_embedding import (
 )
 from metarl.sb3.configs import ProtoEmbeddingConfig
 from metarl.sb3.contexts import Context, PrototypeContext, num_features
-from metarl.sb3.learner import AdaptationRun, SB3Learner
-from metarl.sb3.recorder import Trials
+from metarl.sb3.evaluation import AdaptationRun
+from metarl.sb3.learner import SB3Learner
+from metarl.sb3.recorder import TrialRecorder, Trials
 from metarl.sb3.trial_data import TrialData
 from metarl.sb3.vec_env import Task, TaskVecEnv
 from metarl.types import Metrics
@@ -70,16 +71,20 @@ class ProtoEmbedding(SB3Learner):
         shown = slice(0, num_trajectories)
         transitions = torch.from_numpy(run.trials.transitions[:, shown]).to(self.device)
         lengths = torch.from_numpy(run.trials.lengths[:, shown]).to(self.device)
-        horizon = transitions.shape[2]
-        everything = torch.arange(horizon, device=self.device).expand(len(transitions), -1)
-        real = everything[:, None] < lengths[..., None]  # [M·E, k, T]
+        time = torch.arange(transitions.shape[2], device=self.device)
+        real = (time < lengths[..., None])[..., None]  # [M·E, k, T, 1]
         with torch.no_grad():
-            embedded = torch.stack(
-                [self.encoder.embed(one, everything) for one in transitions.unbind(1)], 1
-            )
-        total = (embedded * real[..., None]).sum((1, 2))
-        means = (total / real.sum((1, 2))[:, None].clamp(min=1)).cpu().numpy()
-        return Embeddings(means.reshape(len(run.tasks), -1, means.shape[-1]), run.tasks)
+            features = self.encoder.features(transitions.flatten(0, 1))
+            features = features.reshape(*real.shape[:3], -1)
+            means = (features * real).sum((1, 2)) / real.sum((1, 2)).clamp(min=1)
+            prototypes = self.encoder.prototype(means).cpu().numpy()
+        return Embeddings(prototypes.reshape(len(run.tasks), -1, prototypes.shape[-1]), run.tasks)
+
+    def figures(self, run: AdaptationRun) -> Metrics:
+        """Nearest-prototype accuracy after one trajectory, given several trials a task."""
+        embeddings = self.embeddings(run)
+        several = embeddings.prototypes.shape[1] > 1
+        return {"embedding_accuracy": embeddings.accuracy()} if several else {}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what happens next."""
@@ -96,14 +101,11 @@ class ProtoEmbedding(SB3Learner):
         config = self.config
         shape = env.observation_space.shape
         assert shape is not None
-        self._num_features = num_features(shape[0], spaces.flatdim(env.action_space))
+        width = num_features(shape[0], spaces.flatdim(env.action_space))
         generator = torch.Generator().manual_seed(self._iteration_seed())
         size, hidden = config.embedding_size, config.encoder_hidden_size
-        self.encoder = (
-            RecurrentEncoder(self._num_features, size, hidden, generator)
-            if config.encoder == "recurrent"
-            else TransitionEncoder(self._num_features, size, (hidden, hidden), generator)
-        ).to(self.device)
+        kind = RecurrentEncoder if config.encoder == "recurrent" else TransitionEncoder
+        self.encoder = kind(width, hidden, size, generator).to(self.device)
         self._optimiser = torch.optim.Adam(self.encoder.parameters(), config.encoder_lr)
 
     def _context(self, env: TaskVecEnv) -> Context:
@@ -117,11 +119,10 @@ class ProtoEmbedding(SB3Learner):
         )
         return PrototypeContext(prototypes, shuffle=config.shuffle)
 
-    def _num_recorded(self) -> int:
-        return self._num_features
-
-    def _evaluation_metrics(self, run: AdaptationRun) -> Metrics:
-        return {"eval/embedding_accuracy": self.embeddings(run).accuracy()}
+    def _recorder(
+        self, env: TaskVecEnv, num_trajectories: int, keep_transitions: bool = True
+    ) -> TrialRecorder:
+        return super()._recorder(env, num_trajectories, keep_transitions=True)
 
     def _train_encoder(self, trials: Trials) -> Metrics:
         config = self.config
@@ -130,17 +131,19 @@ class ProtoEmbedding(SB3Learner):
         generator = torch.Generator().manual_seed(self._iteration_seed())
         losses, accuracies = [], []
         for _ in range(config.encoder_steps):
-            support, query = data.draw(config.num_ways, generator)
-            logits = embedding_logits(
-                self.encoder,
-                support,
-                query,
-                num_support=config.num_support,
-                num_queries=config.num_queries,
-                query_size=config.query_size,
-                generator=generator,
-            )
-            loss, accuracy = embedding_loss(logits, config.num_queries)
+            pair = data.draw(config.num_ways, generator)
+            # each of the two makes prototypes once and is asked about once
+            both = [
+                embedding_logits(
+                    self.encoder,
+                    support,
+                    query,
+                    num_queries=config.num_queries,
+                    generator=generator,
+                )
+                for support, query in (pair, pair[::-1])
+            ]
+            loss, accuracy = embedding_loss(torch.cat(both, 1))
             self._step(loss)
             losses.append(loss.item())
             accuracies.append(accuracy.item())

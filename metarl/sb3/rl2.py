@@ -1,10 +1,6 @@
 """RL²: a recurrent policy that adapts by what it remembers (Duan et al. 2016)."""
 
-from typing import Any
-
 from gymnasium import spaces
-from sb3_contrib import RecurrentPPO
-from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.sb3.contexts import Context, LastTransition
 from metarl.sb3.learner import SB3Learner
@@ -20,7 +16,3 @@ class RL2(SB3Learner):
 
     def _context(self, env: TaskVecEnv) -> Context:
         return LastTransition(env.num_envs, spaces.flatdim(env.action_space))
-
-    def _make_ppo(self, env: VecEnv, numbers: dict[str, Any]) -> Any:
-        kwargs = numbers["policy_kwargs"] | {"lstm_hidden_size": self.config.hidden_size}
-        return RecurrentPPO("MlpLstmPolicy", env, **{**numbers, "policy_kwargs": kwargs})

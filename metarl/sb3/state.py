@@ -31,14 +31,13 @@ def normalisation_state(env: VecEnv) -> dict[str, Any]:
     """Running statistics of observations and returns, where there are any."""
     if not isinstance(env, VecNormalize):
         return {}
-    statistics = {"observations": env.obs_rms, "returns": env.ret_rms}
     return {
         name: {
             "mean": torch.as_tensor(np.asarray(value.mean)),
             "var": torch.as_tensor(np.asarray(value.var)),
             "count": float(value.count),
         }
-        for name, value in statistics.items()
+        for name, value in _statistics(env).items()
     }
 
 
@@ -46,7 +45,7 @@ def load_normalisation(env: VecEnv, state: dict[str, Any]) -> None:
     """Take back what :func:`normalisation_state` gave."""
     if not isinstance(env, VecNormalize):
         return
-    for name, value in (("observations", env.obs_rms), ("returns", env.ret_rms)):
+    for name, value in _statistics(env).items():
         value.mean = state[name]["mean"].numpy().copy()
         value.var = state[name]["var"].numpy().copy()
         value.count = state[name]["count"]
@@ -64,3 +63,9 @@ def load_replay(buffer: Any, state: dict[str, Any]) -> None:
     for name in REPLAY:
         getattr(buffer, name)[: len(state[name])] = state[name].numpy()
     buffer.pos, buffer.full = state["pos"], state["full"]
+
+
+def _statistics(env: VecNormalize) -> dict[str, Any]:
+    """Where the running statistics are; of observations only if they are normalised."""
+    statistics: dict[str, Any] = {"returns": env.ret_rms}
+    return statistics | ({"observations": env.obs_rms} if env.norm_obs else {})

@@ -104,5 +104,7 @@ class TrialVecEnv(VecEnvWrapper):
     def _as_vectors(self, actions: NDArray[Any]) -> NDArray[np.float32]:
         """Actions ``[N, A]``, one-hot where they are discrete."""
         if isinstance(self.action_space, spaces.Discrete):
-            return np.eye(int(self.action_space.n), dtype=np.float32)[actions]
+            one_hot = np.eye(int(self.action_space.n), dtype=np.float32)
+            chosen: NDArray[np.float32] = one_hot[actions]
+            return chosen
         return actions.astype(np.float32)

@@ -28,6 +28,7 @@ class TaskVecEnv(VecEnv):
             never, 1 for domain randomisation. Where it is drawn, ``task_drawn`` in the info is
             True.
         split: part of the task distribution that tasks are drawn from.
+        among: tasks to draw from instead of the distribution.
         seed: of the task draws and, before ``seed()`` is called, of the environments.
 
     Raises:
@@ -40,6 +41,7 @@ class TaskVecEnv(VecEnv):
         *,
         draw_every: int = 1,
         split: Literal["train", "held_out"] = "train",
+        among: Sequence[Task] | None = None,
         seed: int = 0,
     ) -> None:
         if env.metadata.get("autoreset_mode") != AutoresetMode.DISABLED:
@@ -50,6 +52,7 @@ class TaskVecEnv(VecEnv):
         self.env = env
         self.draw_every = draw_every
         self.split = split
+        self.among = among
         self._rng = np.random.default_rng(seed)
         self._distribution = env.get_attr("task_distribution")[0]
         self._actions: NDArray[Any] = np.empty(0)
@@ -57,6 +60,11 @@ class TaskVecEnv(VecEnv):
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         if draw_every:
             self.draw_tasks()
+
+    @property
+    def disjoint(self) -> bool:
+        """Whether train and held-out tasks share none."""
+        return bool(self._distribution.disjoint)
 
     @property
     def tasks(self) -> list[Task]:
@@ -153,5 +161,8 @@ class TaskVecEnv(VecEnv):
         return due
 
     def drawn(self, num: int) -> list[Task]:
+        """New tasks, which no environment gets yet."""
+        if self.among is not None:
+            return [self.among[i] for i in self._rng.integers(len(self.among), size=num)]
         batch = self._distribution.sample(self._rng, num, self.split)
         return [{name: values[i] for name, values in batch.items()} for i in range(num)]

@@ -1,0 +1,122 @@
+"""What the commands do differently for learners whose policy stable-baselines3 optimises."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from metarl.cli.configs import SB3_LEARNERS, RunConfig
+from metarl.cli.environments import horizon_of, make_task_env
+from metarl.cli.errors import UserError, parse_json
+from metarl.report import Paths
+from metarl.rl import Actor
+from metarl.rl.sampler import TaskEnvs
+from metarl.sb3 import AdaptationRun, Collection, Network, SB3Config, SB3Learner
+from metarl.sb3.vec_env import Task
+
+NUM_PATHS = 3  # trajectories drawn of a task
+
+
+def make_sb3_learner(
+    config: RunConfig, algorithm: SB3Config, device: torch.device, start: Actor | None
+) -> SB3Learner:
+    """The run's learner at its start.
+
+    Args:
+        config: of the run.
+        algorithm: the config's, which is for stable-baselines3.
+        device: of policy and encoder.
+        start: the policy to start from, if any.
+    """
+    sampling = config.sampling
+
+    def make_env(num_envs: int) -> TaskEnvs:
+        return make_task_env(
+            config.env,
+            num_envs,
+            config.env_kwargs,
+            show_task=algorithm.shows_task,
+            reset_by_caller=True,
+        )
+
+    probe = make_env(1)
+    horizon = horizon_of(probe, sampling.horizon)
+    if horizon != horizon_of(probe, None):
+        raise UserError(
+            f"--horizon {horizon}: trajectories of {config.learner} end when the environment says; "
+            f"""shorten them with --env-kwargs '{{"max_episode_steps": {horizon}}}'"""
+        )
+    _, kind = SB3_LEARNERS[config.learner]
+    policy = config.policy
+    try:
+        return kind(
+            algorithm,
+            Collection(
+                make_env,
+                sampling.meta_batch_size * sampling.num_trajectories,
+                horizon,
+                sampling.discount,
+                sampling.action_scale,
+                tasks=_only_task(config, algorithm, probe),
+            ),
+            Network(policy.hidden_sizes, policy.activation, policy.initial_log_std, start),
+            seed=config.seed,
+            device=device,
+        )
+    except ValueError as error:
+        raise UserError(f"{config.learner} on --env {config.env}: {error}") from error
+
+
+def run_paths(run: AdaptationRun) -> list[Paths] | None:
+    """Paths of the first and the last trajectory, where states and goals are points of the plane.
+
+    Args:
+        run: with transitions kept.
+    """
+    goals = [np.asarray(task.get("goal", ())) for task in run.tasks]
+    if run.observation_size != 2 or goals[0].shape != (2,):
+        return None
+    trials = run.trials
+    each = len(trials.lengths) // len(goals)
+
+    def ways(index: int, k: int) -> list[NDArray[Any]]:
+        rows = range(index * each, index * each + min(each, NUM_PATHS))
+        return [trials.transitions[row, k, : trials.lengths[row, k], :2] for row in rows]
+
+    return [
+        Paths(
+            goal=goal,
+            before=ways(index, 0),
+            after=ways(index, trials.lengths.shape[1] - 1),
+            title=f"{run.returns[0, index]:.1f} → {run.returns[-1, index]:.1f}",
+        )
+        for index, goal in enumerate(goals[:6])
+    ]
+
+
+def _only_task(config: RunConfig, algorithm: SB3Config, probe: TaskEnvs) -> list[Task] | None:
+    """The one task of ``sb3-finetune``."""
+    given = getattr(algorithm, "task", None)
+    if given is None:
+        return None
+    if given == "":
+        rng = np.random.default_rng((config.seed, 5))
+        batch = probe.get_attr("task_distribution")[0].sample(rng, 1, "held_out")
+        return [{name: values[0] for name, values in batch.items()}]
+    return [_checked(probe, parse_json("--task", given))]
+
+
+def checked_task(learner: SB3Learner, task: dict[str, Any]) -> Task:
+    """A given task as the run's environment has it, or one line about what is wrong."""
+    return _checked(learner.collection.make_env(1), task)
+
+
+def _checked(env: TaskEnvs, task: dict[str, Any]) -> Task:
+    try:
+        env.set_attr("task", [task])
+    except ValueError as error:
+        raise UserError(f"--task: {error}") from error
+    checked: Task = env.get_attr("task")[0]
+    env.close()
+    return checked

@@ -1,0 +1,43 @@
+"""Trials outside training: what a policy reaches after 0..K trajectories of a task."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+
+from metarl.sb3.recorder import TrialRecorder, Trials
+from metarl.sb3.vec_env import Task
+
+
+class AdaptationRun(NamedTuple):
+    """What a policy did in trials on M tasks."""
+
+    returns: NDArray[np.float64]
+    """Mean return of trajectory k of every task, ``[K, M]``."""
+    trials: Trials
+    """``[M·E, K]``; row m·E + e is trial e of task m."""
+    tasks: list[Task]
+    """M."""
+    observation_size: int
+    """Of the observations that transitions start with."""
+    disjoint: bool
+    """Whether training draws none of the tasks."""
+    context: NDArray[np.float32]
+    """What the policy saw beside the last observation, ``[M, E, C]``."""
+
+
+def act(model: Any, env: VecEnv, recorder: TrialRecorder) -> None:
+    """Let a policy act until every environment has had the trajectories of its trial.
+
+    Args:
+        model: of stable-baselines3; a recurrent state lives as long as an episode.
+        env: over a :class:`~metarl.sb3.TrialVecEnv` that draws no tasks.
+        recorder: which watches that.
+    """
+    observations: Any = env.reset()
+    recorder.begin()
+    state, starts = None, np.ones(env.num_envs, bool)
+    while recorder.index.min() < recorder.current.returns.shape[1]:
+        actions, state = model.predict(observations, state, starts)
+        observations, _, starts, _ = env.step(actions)

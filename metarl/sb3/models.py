@@ -1,0 +1,126 @@
+"""Models of stable-baselines3, as the configs describe them."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from sb3_contrib import RecurrentPPO
+from stable_baselines3 import PPO, SAC, TD3
+from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.vec_env import VecEnv
+
+from metarl.rl import Actor
+from metarl.rl.sampler import TaskEnvs
+from metarl.sb3.configs import RL2Config, SB3Config
+from metarl.sb3.policies import ACTIVATIONS, copy_actor
+from metarl.sb3.vec_env import Task
+
+BATCH_SIZE = 256  # transitions of an off-policy optimiser step
+EXPLORATION = 0.1  # standard deviation of TD3's action noise, in units of its largest action
+
+
+class Collection(NamedTuple):
+    """How much is collected, and from what."""
+
+    make_env: Callable[[int], TaskEnvs]
+    """From a number of environments to a vector environment with autoreset ``DISABLED``."""
+    num_envs: int
+    """N, trials side by side."""
+    horizon: int
+    """T, the longest trajectory."""
+    discount: float
+    """γ."""
+    action_scale: float
+    """Policy actions of ±``action_scale`` span the environment's action bounds."""
+    tasks: list[Task] | None = None
+    """The only tasks, in training and evaluation; by default those of the distribution."""
+
+
+class Network(NamedTuple):
+    """Shape and start of the policy and of the value function."""
+
+    hidden_sizes: tuple[int, ...]
+    activation: str
+    initial_log_std: float
+    start: Actor | None = None
+    """A policy of this shape to start from, of PPO."""
+
+
+def make_model(
+    config: SB3Config,
+    network: Network,
+    env: VecEnv,
+    collection: Collection,
+    *,
+    device: torch.device,
+) -> Any:
+    """An untrained model, its weights drawn from torch's global generator.
+
+    Args:
+        config: numbers of the algorithm.
+        network: shape and start of the policy.
+        env: to train on.
+        collection: how much is collected between updates.
+        device: of the model.
+
+    Raises:
+        ValueError: if algorithm, actions and start do not fit together.
+    """
+    shared: dict[str, Any] = {
+        "env": env,
+        "learning_rate": config.lr,
+        "gamma": collection.discount,
+        "policy_kwargs": {
+            "net_arch": list(network.hidden_sizes),
+            "activation_fn": ACTIVATIONS[network.activation],
+        },
+        "device": device,
+    }
+    steps = config.trial_length * collection.horizon
+    if config.optimiser == "ppo":
+        shared["policy_kwargs"]["log_std_init"] = network.initial_log_std
+        model = _ppo(config, shared, steps, env.num_envs)
+    else:
+        model = _off_policy(config, shared, steps, env.action_space)
+    if network.start is not None:
+        if config.optimiser != "ppo" or isinstance(config, RL2Config):
+            raise ValueError("only PPO without recurrence starts from a policy")
+        copy_actor(network.start, model.policy, env.action_space)
+    return model
+
+
+def _ppo(config: SB3Config, shared: dict[str, Any], steps: int, num_envs: int) -> Any:
+    numbers = {
+        **shared,
+        "n_steps": steps,
+        "batch_size": max(-(-steps * num_envs // config.num_minibatches), 2),
+        "n_epochs": config.num_epochs,
+        "gae_lambda": config.gae_lambda,
+        "clip_range": config.clip_range,
+        "ent_coef": config.entropy_coefficient,
+    }
+    if isinstance(config, RL2Config):
+        numbers["policy_kwargs"]["lstm_hidden_size"] = config.hidden_size
+        return RecurrentPPO("MlpLstmPolicy", **numbers)
+    return PPO("MlpPolicy", **numbers)
+
+
+def _off_policy(
+    config: SB3Config, shared: dict[str, Any], steps: int, actions: spaces.Space[Any]
+) -> Any:
+    if not isinstance(actions, spaces.Box):
+        raise ValueError(f"optimiser {config.optimiser} needs continuous actions, got {actions}")
+    numbers = {
+        **shared,
+        "buffer_size": config.buffer_size,
+        "batch_size": BATCH_SIZE,
+        "train_freq": steps,
+        "gradient_steps": config.gradient_steps,
+        "learning_starts": 0,
+    }
+    if config.optimiser == "sac":
+        return SAC("MlpPolicy", **numbers)
+    noise = NormalActionNoise(np.zeros(actions.shape), EXPLORATION * actions.high)
+    return TD3("MlpPolicy", action_noise=noise, **numbers)
