@@ -36,7 +36,6 @@ def act(model: Any, env: VecEnv, recorder: TrialRecorder) -> None:
         recorder: which watches that.
     """
     observations: Any = env.reset()
-    recorder.begin()
     state, starts = None, np.ones(env.num_envs, bool)
     while recorder.index.min() < recorder.current.returns.shape[1]:
         actions, state = model.predict(observations, state, starts)

@@ -89,7 +89,6 @@ class SB3Learner:
         seed = self._iteration_seed()
         with global_generators(seed):
             self.env.seed(seed)
-            self.recorder.begin()
             self.model.set_env(self.env)  # so that learn() starts new trials
             steps = self.steps_per_iteration * self.collection.num_envs
             quiet: Any = None  # no table of its own

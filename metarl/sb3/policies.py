@@ -106,6 +106,8 @@ def folded(model: Any, statistics: Any, context: NDArray[np.float32], to_env: Ac
     Raises:
         ValueError: if the policy is of another kind.
     """
+    if hasattr(model.policy, "lstm_actor"):
+        raise ValueError("a recurrent policy cannot be taken out of its model")
     scale = to_env.scale if isinstance(to_env, ActionScaling) else 1.0
     whole = from_sb3(model, action_scale=scale)
     size = int(whole.spec.observation_size) - len(context)  # type: ignore[arg-type]  # a vector's

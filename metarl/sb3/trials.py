@@ -1,7 +1,6 @@
 """``TrialVecEnv``: several trajectories of one task as one episode, with a context that grows."""
 
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from gymnasium import spaces
@@ -16,6 +15,18 @@ from metarl.sb3.vec_env import TaskVecEnv
 Episodes = Literal["trial", "trajectory"]
 
 
+class Watch(Protocol):
+    """Someone who follows the trials."""
+
+    def begin(self) -> None:
+        """Every environment has started a trial."""
+        ...
+
+    def __call__(self, step: Transitions, over: NDArray[np.bool_]) -> None:
+        """Every environment took a step, which ended a trial where ``over``."""
+        ...
+
+
 class TrialVecEnv(VecEnvWrapper):
     """Observations with a context, actions in ±``action_scale``, episodes of a trial.
 
@@ -28,7 +39,7 @@ class TrialVecEnv(VecEnvWrapper):
         context: of as many environments.
         action_scale: policy actions of ±``action_scale`` span the environment's action bounds.
         episodes: what stable-baselines3 takes for an episode.
-        watch: called with every step, and which environments it ended a trial in.
+        watch: told of every start and step.
     """
 
     venv: TaskVecEnv
@@ -40,7 +51,7 @@ class TrialVecEnv(VecEnvWrapper):
         *,
         action_scale: float = 1.0,
         episodes: Episodes = "trial",
-        watch: Callable[[Transitions, NDArray[np.bool_]], None] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.context = context
         self.episodes = episodes
@@ -66,6 +77,8 @@ class TrialVecEnv(VecEnvWrapper):
             self.venv.draw_tasks()
         self._raw = self.venv.reset().astype(np.float32)
         self.context.begin(np.ones(self.num_envs, bool))
+        if self.watch is not None:
+            self.watch.begin()
         return self._observations(self._raw)
 
     def step_async(self, actions: NDArray[Any]) -> None:

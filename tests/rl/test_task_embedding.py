@@ -1,0 +1,180 @@
+"""Task embeddings: online equals batch, queries find their task, padding does not matter."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from metarl.rl.task_embedding import (
+    OnlinePrototypes,
+    RecurrentEncoder,
+    TaskEncoder,
+    Trajectories,
+    TransitionEncoder,
+    embedding_logits,
+    embedding_loss,
+)
+
+NUM_FEATURES, HIDDEN, SIZE = 5, 8, 3
+KINDS = [TransitionEncoder, RecurrentEncoder]
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def make_encoder(kind: type[TaskEncoder]) -> TaskEncoder:
+    encoder = kind(NUM_FEATURES, HIDDEN, SIZE, seeded(0))
+    encoder.observe(2.0 + 3.0 * torch.randn(500, NUM_FEATURES, generator=seeded(1)))
+    return encoder
+
+
+def trajectories(num: int, horizon: int, seed: int = 2) -> Tensor:
+    return torch.randn(num, horizon, NUM_FEATURES, generator=seeded(seed))
+
+
+def fed(online: OnlinePrototypes, steps: Tensor, *, ending: bool = False) -> None:
+    """The transitions ``[N, T, F]`` one after the other; the last may end the trajectories."""
+    for t in range(steps.shape[1]):
+        ended = torch.full((len(steps),), ending and t == steps.shape[1] - 1)
+        online.add(steps[:, t], ended)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_online_prototypes_are_those_of_the_whole_support(kind: type[TaskEncoder]) -> None:
+    """Two trajectories one transition at a time, beside the mean over both at once."""
+    encoder = make_encoder(kind)
+    first, second = trajectories(4, 6), trajectories(4, 3, seed=3)
+    online = OnlinePrototypes(encoder, 4, uncertainty=False)
+    fed(online, first, ending=True)
+    fed(online, second)
+    with torch.no_grad():
+        features = torch.cat([encoder.features(first), encoder.features(second)], 1)
+        expected = encoder.prototype(features.mean(1))
+    torch.testing.assert_close(online.features(), expected, atol=1e-6, rtol=1e-5)
+    assert expected.std(0).max() > 1e-3  # and they differ between tasks
+
+
+def test_a_trajectory_can_count_only_once_it_has_ended() -> None:
+    encoder = make_encoder(TransitionEncoder)
+    online = OnlinePrototypes(encoder, 2, within_trajectory=False)
+    nothing = online.features()
+    steps = trajectories(2, 4)
+    fed(online, steps)
+    torch.testing.assert_close(online.features(), nothing)
+    online.add(steps[:, 0], torch.tensor([True, False]))
+    at_once = OnlinePrototypes(encoder, 2)
+    fed(at_once, torch.cat([steps, steps[:, :1]], 1))
+    torch.testing.assert_close(online.features()[0], at_once.features()[0])
+    torch.testing.assert_close(online.features()[1], nothing[1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_the_rows_that_begin_anew_are_forgotten(kind: type[TaskEncoder]) -> None:
+    online = OnlinePrototypes(make_encoder(kind), 3)
+    fresh = online.features()
+    fed(online, trajectories(3, 5))
+    kept = online.features()
+    online.forget(torch.tensor([False, True, False]))
+    torch.testing.assert_close(online.features()[1], fresh[1])
+    torch.testing.assert_close(online.features()[[0, 2]], kept[[0, 2]])
+    online.add(trajectories(3, 1)[:, 0], torch.zeros(3, dtype=torch.bool))
+    again = OnlinePrototypes(online.encoder, 3)
+    fed(again, trajectories(3, 1))
+    torch.testing.assert_close(online.features()[1], again.features()[1])  # the GRU's state, too
+
+
+def test_uncertainty_is_the_log_count_and_the_spread() -> None:
+    """The same transition over and over has no spread; 9 of 99 make log 10 / log 100 = 1/2."""
+    online = OnlinePrototypes(make_encoder(TransitionEncoder), 1, capacity=99)
+    assert online.num_features == SIZE + 2
+    assert online.features()[0, SIZE:].tolist() == [0.0, 0.0]
+    fed(online, trajectories(1, 1).expand(-1, 9, -1))
+    count, spread = online.features()[0, SIZE:].tolist()
+    assert count == pytest.approx(math.log(10) / math.log(100))
+    assert spread == pytest.approx(0.0, abs=1e-3)
+    online.add(trajectories(1, 1, seed=9)[:, 0], torch.tensor([False]))
+    assert online.features()[0, -1] > 0.02
+
+
+def test_inputs_are_normalised_by_all_that_was_shown() -> None:
+    encoder = TransitionEncoder(NUM_FEATURES, HIDDEN, SIZE, seeded(0))
+    shown = 5.0 + 2.0 * torch.randn(400, NUM_FEATURES, generator=seeded(1))
+    for part in shown.split(100):
+        encoder.observe(part)
+    encoder.train()
+    normal = encoder.inputs(shown)
+    torch.testing.assert_close(normal.mean(0), torch.zeros(NUM_FEATURES), atol=1e-3, rtol=0.0)
+    torch.testing.assert_close(normal.std(0), torch.ones(NUM_FEATURES), atol=0.05, rtol=0.0)
+    torch.testing.assert_close(encoder.inputs(shown), normal)  # using them changes nothing
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_are_squared_distances_of_prefixes_to_prototypes(kind: type[TaskEncoder]) -> None:
+    """One-step queries, so that every prefix is the first transition alone."""
+    encoder = make_encoder(kind)
+    support = Trajectories(trajectories(3, 4), torch.tensor([4, 2, 3]))
+    query = Trajectories(trajectories(3, 1, seed=5), torch.ones(3, dtype=torch.long))
+    logits = embedding_logits(encoder, support, query, num_queries=2, generator=seeded(0))
+    centres = torch.stack(
+        [
+            encoder.prototype(encoder.features(row[None, :length]).mean(1))[0]
+            for row, length in zip(*support, strict=True)
+        ]
+    )
+    asked = encoder.prototype(encoder.features(query.transitions)[:, 0])
+    expected = -(asked[:, None] - centres).square().sum(-1)
+    torch.testing.assert_close(logits, expected[:, None].expand(-1, 2, -1), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_padding_changes_nothing(kind: type[TaskEncoder]) -> None:
+    encoder = make_encoder(kind)
+    lengths = torch.tensor([2, 3, 1])
+    clean = trajectories(3, 4)
+    soiled = torch.where(torch.arange(4)[:, None] < lengths[:, None, None], clean, 1e6)
+
+    def logits(transitions: Tensor) -> Tensor:
+        one = Trajectories(transitions, lengths)
+        return embedding_logits(encoder, one, one, num_queries=3, generator=seeded(0))
+
+    torch.testing.assert_close(logits(soiled), logits(clean))
+
+
+def test_loss_and_accuracy_of_known_logits() -> None:
+    """Task 0 is sure of itself, task 1 is undecided: (0 + log 2) / 2."""
+    logits = torch.tensor([[[100.0, 0.0]], [[5.0, 5.0]]])
+    loss, accuracy = embedding_loss(logits)
+    assert loss.item() == pytest.approx(math.log(2) / 2)
+    assert accuracy.item() == 0.5  # argmax takes the first of equals
+    swapped, _ = embedding_loss(logits.flip(-1))
+    assert swapped.item() == pytest.approx((100 + math.log(2)) / 2)
+
+
+def test_training_tells_tasks_apart_that_one_transition_does_not() -> None:
+    """The task is a slope: rewards are slope · s + noise, and s alone says nothing."""
+    generator = seeded(0)
+    encoder = TransitionEncoder(NUM_FEATURES, 32, SIZE, generator)
+    adam = torch.optim.Adam(encoder.parameters(), 3e-3)
+
+    def drawn(slopes: Tensor) -> Trajectories:
+        x = torch.randn(len(slopes), 20, NUM_FEATURES, generator=generator)
+        noise = 0.1 * torch.randn(len(slopes), 20, generator=generator)
+        x[..., -1] = slopes[:, None] * x[..., 0] + noise
+        return Trajectories(x, torch.full((len(slopes),), 20))
+
+    encoder.observe(drawn(torch.linspace(-2, 2, 50)).transitions.flatten(0, 1))
+    accuracies = []
+    for _ in range(120):
+        slopes = 4.0 * torch.rand(10, generator=generator) - 2.0
+        pair = drawn(slopes), drawn(slopes)
+        logits = embedding_logits(encoder, *pair, num_queries=4, generator=generator)
+        loss, accuracy = embedding_loss(logits)
+        adam.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        adam.step()
+        accuracies.append(accuracy.item())
+    early, late = sum(accuracies[:10]) / 10, sum(accuracies[-10:]) / 10
+    assert early < 0.25
+    assert late > 0.3

@@ -1,0 +1,249 @@
+"""Learners over stable-baselines3: exact state, no global randomness, policies that come out."""
+
+import copy
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.evaluation import evaluate_policy
+
+import envs
+from metarl.sb3 import (
+    RL2,
+    Collection,
+    Network,
+    ProtoEmbedding,
+    ProtoEmbeddingConfig,
+    RL2Config,
+    SB3Config,
+    SB3Learner,
+    SB3OracleConfig,
+    SB3PPOConfig,
+    load_sb3,
+    to_sb3,
+)
+from metarl.train import load_newest, save_checkpoint
+
+HORIZON = 5
+SMALL: dict[str, Any] = {"num_epochs": 2, "num_minibatches": 2}
+PROTO: dict[str, Any] = {
+    **SMALL, "encoder_steps": 2, "num_ways": 6, "encoder_hidden_size": 8, "embedding_size": 4,
+}  # fmt: skip
+OFF: dict[str, Any] = {**PROTO, "gradient_steps": 2, "buffer_size": 1000}
+
+CONFIGS: dict[str, tuple[type[SB3Learner], SB3Config]] = {
+    "proto": (ProtoEmbedding, ProtoEmbeddingConfig(**PROTO)),
+    "recurrent-proto": (ProtoEmbedding, ProtoEmbeddingConfig(encoder="recurrent", **PROTO)),
+    "proto-sac": (ProtoEmbedding, ProtoEmbeddingConfig(optimiser="sac", **OFF)),
+    "proto-td3": (ProtoEmbedding, ProtoEmbeddingConfig(optimiser="td3", **OFF)),
+    "rl2": (RL2, RL2Config(hidden_size=8, **SMALL)),
+    "ppo": (SB3Learner, SB3PPOConfig(normalise="rewards", **SMALL)),
+    "oracle": (SB3Learner, SB3OracleConfig(normalise="none", **SMALL)),
+}
+
+
+def make_learner(
+    name: str, *, seed: int = 0, env_id: str = "metarl/PointGoal-v0", **collection: Any
+) -> SB3Learner:
+    kind, config = CONFIGS[name]
+
+    def make_env(num_envs: int) -> Any:
+        env: Any = gym.make_vec(
+            env_id,
+            num_envs=num_envs,
+            max_episode_steps=HORIZON,
+            autoreset_mode=AutoresetMode.DISABLED,
+        )
+        return envs.ShowTaskVector(env) if config.shows_task else env
+
+    start = collection.pop("start", None)
+    scale = collection.pop("action_scale", 1.0)
+    return kind(
+        config,
+        Collection(make_env, 8, HORIZON, 0.95, scale, **collection),
+        Network((16,), "tanh", 0.0, start),
+        seed=seed,
+        device=torch.device("cpu"),
+    )
+
+
+def iterate(learner: SB3Learner) -> dict[str, float]:
+    return learner.update(learner.collect())
+
+
+def assert_same(one: Any, other: Any) -> None:
+    """Nested states, bit for bit."""
+    assert type(one) is type(other)
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_same(one[key], other[key])
+    elif isinstance(one, list | tuple):
+        for a, b in zip(one, other, strict=True):
+            assert_same(a, b)
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    else:
+        assert one == other
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_training_goes_on_bit_for_bit_from_a_checkpoint(name: str, tmp_path: Path) -> None:
+    """Two iterations at once, beside one, a file, and another in a fresh learner."""
+    whole = make_learner(name)
+    iterate(whole)
+    save_checkpoint(tmp_path, 1, {"learner": whole.state_dict()})
+    expected = iterate(whole)
+    again = make_learner(name)
+    untrained = copy.deepcopy(again.state_dict()["model"]["policy"])
+    content, _ = load_newest(tmp_path)
+    again.load_state_dict(content["learner"])
+    assert iterate(again) == pytest.approx(expected, nan_ok=True)
+    assert_same(again.state_dict(), whole.state_dict())
+    trained = whole.state_dict()["model"]["policy"]
+    assert any(not torch.equal(trained[key], untrained[key]) for key in trained)
+
+
+@pytest.mark.parametrize("name", ["proto", "rl2"])
+def test_evaluation_changes_nothing_and_is_always_the_same(name: str) -> None:
+    learner, undisturbed = make_learner(name), make_learner(name)
+    iterate(learner)
+    iterate(undisturbed)
+    first = learner.evaluate()
+    assert learner.evaluate() == first
+    assert ("eval/embedding_accuracy" in first) == (name == "proto")
+    assert iterate(learner) == pytest.approx(iterate(undisturbed))
+
+
+def test_global_generators_are_left_as_they_were() -> None:
+    torch.manual_seed(5)
+    state = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[index,union-attr]  # noqa: NPY002
+    learner = make_learner("proto")
+    iterate(learner)
+    learner.evaluate()
+    assert torch.equal(torch.get_rng_state(), state[0])
+    assert np.random.get_state()[1].tolist() == state[1]  # type: ignore[index,union-attr]  # noqa: NPY002
+    assert random.getstate() == state[2]
+
+
+def test_trials_are_kept_with_the_tasks_that_they_were_in() -> None:
+    """Rewards of 2-D navigation are distances, so the first one tells how far the goal was."""
+    learner = make_learner("proto")
+    for _ in range(2):
+        trials = learner.collect()
+        first = trials.transitions[:, 0, 0]
+        size = len(first[0]) - 1
+        reached, reward = first[:, size - 2 : size], first[:, 4]
+        np.testing.assert_allclose(
+            reward, -np.linalg.norm(reached - trials.tasks, axis=1), atol=1e-6
+        )
+
+
+def test_the_seed_decides() -> None:
+    one, same, other = (make_learner("proto", seed=seed) for seed in (0, 0, 1))
+    metrics = iterate(one)
+    assert iterate(same) == metrics
+    assert iterate(other)["rollout/return_pre"] != metrics["rollout/return_pre"]
+
+
+def test_metrics_name_what_happened() -> None:
+    metrics = iterate(make_learner("proto"))
+    assert metrics["rollout/steps"] == metrics["rollout/env_steps"] == 8 * 2 * HORIZON
+    assert metrics["adapt/gain"] == metrics["rollout/return_post"] - metrics["rollout/return_pre"]
+    assert {"sb3/train/approx_kl", "adapt/embedding_loss", "meta/skipped"} <= metrics.keys()
+
+
+@pytest.mark.parametrize("name", ["proto", "ppo", "oracle"])
+@pytest.mark.parametrize("scale", [1.0, 10.0])
+def test_the_policy_comes_out_with_its_context_and_normalisation(name: str, scale: float) -> None:
+    learner = make_learner(name, action_scale=scale)
+    for _ in range(2):
+        iterate(learner)
+    run = learner.run_trials(2, 3, 2, seed=1)
+    context = run.context[0, 0]
+    actor = learner.actor(context)
+    size = 4 if name == "oracle" else 2
+    observations = np.random.default_rng(0).normal(size=(50, size)).astype(np.float32)
+    observations *= 0.1 / scale  # within ten standard deviations
+    seen = np.concatenate([observations, np.tile(context, (50, 1))], 1)
+    if learner.config.normalise == "all":
+        seen = learner.env.normalize_obs(seen)  # type: ignore[attr-defined]
+    theirs, _ = learner.model.predict(seen, deterministic=True)
+    ours, _ = actor.predict(observations, deterministic=True)
+    np.testing.assert_allclose(ours, theirs * 0.1 / scale, atol=1e-6)
+    assert np.ptp(ours) > 1e-5
+
+
+def test_a_policy_that_came_out_is_a_start(tmp_path: Path) -> None:
+    """Through a file of stable-baselines3 into another learner: the same first actions."""
+    learner = make_learner("ppo")
+    iterate(learner)
+    actor = learner.actor(np.empty(0, np.float32))
+    to_sb3(actor, learner._task_env).save(tmp_path / "model.zip")
+    start = load_sb3(tmp_path / "model.zip")
+    again = make_learner("ppo", start=start)
+    assert_close = torch.testing.assert_close
+    ours, theirs = (one.model.policy.state_dict() for one in (again, learner))
+    assert_close(ours["action_net.weight"], theirs["action_net.weight"])
+    assert_close(ours["log_std"], theirs["log_std"])
+    with pytest.raises(ValueError, match="the start has layers"):
+        make_learner("proto", start=start)
+    with pytest.raises(ValueError, match="only PPO without recurrence starts from a policy"):
+        make_learner("rl2", start=start)
+
+
+def test_evaluate_policy_takes_our_policies() -> None:
+    learner = make_learner("ppo")
+    actor = learner.actor(np.empty(0, np.float32))
+    mean, _ = evaluate_policy(actor, learner._make_task_env(4, 1), n_eval_episodes=8, warn=False)  # type: ignore[arg-type]
+    assert -HORIZON * 1.5 < mean < 0
+
+
+def test_recurrent_policies_stay_inside() -> None:
+    with pytest.raises(ValueError, match="a recurrent policy cannot be taken out"):
+        make_learner("rl2").actor(np.zeros(4, np.float32))
+
+
+def test_given_tasks_are_the_only_ones() -> None:
+    goal = {"goal": np.array([0.25, -0.25])}
+    learner = make_learner("ppo", tasks=[goal])
+    trials = learner.collect()
+    np.testing.assert_array_equal(trials.tasks, np.tile(goal["goal"], (8, 1)))
+    run = learner.run_trials(3, 2, 1, seed=0)
+    assert [task["goal"].tolist() for task in run.tasks] == [[0.25, -0.25]] * 3
+
+
+@pytest.mark.parametrize("env_id", ["metarl/BernoulliBandit-v0", "metarl/TabularMDP-v0"])
+@pytest.mark.parametrize("name", ["proto", "rl2"])
+def test_discrete_families_train(env_id: str, name: str) -> None:
+    learner = make_learner(name, env_id=env_id)
+    assert np.isfinite(iterate(learner)["rollout/return_post"])
+
+
+def test_discrete_actions_are_not_for_sac() -> None:
+    with pytest.raises(ValueError, match="optimiser sac needs continuous actions"):
+        make_learner("proto-sac", env_id="metarl/BernoulliBandit-v0")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SB3Config(trial_length=0), "trial_length must be at least 1, got 0"),
+        (lambda: SB3Config(optimiser="dqn"), "optimiser must be one of"),  # type: ignore[arg-type]
+        (lambda: SB3Config(lr=0.0), "lr must be above 0, got 0.0"),
+        (lambda: SB3Config(gae_lambda=1.5), r"gae_lambda must be within \[0, 1\], got 1.5"),
+        (lambda: RL2Config(optimiser="sac"), "optimiser must be ppo: only it is recurrent"),
+        (lambda: ProtoEmbeddingConfig(trial_length=1), "trial_length must be at least 2"),
+        (lambda: ProtoEmbeddingConfig(num_ways=1), "num_ways must be at least 2, got 1"),
+        (lambda: ProtoEmbeddingConfig(encoder="cnn"), "encoder must be one of"),  # type: ignore[arg-type]
+    ],
+)
+def test_bad_numbers_are_refused(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
