@@ -98,7 +98,8 @@ def horizon_of(env: TaskEnvs, requested: int | None) -> int:
         UserError: if the horizon is beyond the time limit, or there is neither.
     """
     registered = env.spec.max_episode_steps if env.spec is not None else None
-    limit: int | None = getattr(env, "max_episode_steps", registered)
+    inner = getattr(env, "unwrapped", env)  # vector wrappers hide its attributes
+    limit: int | None = getattr(inner, "max_episode_steps", registered)
     if requested is None:
         if limit is None:
             raise UserError("this environment has no time limit of its own: give --horizon")

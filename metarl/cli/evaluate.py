@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -18,10 +18,10 @@ from rich.text import Text
 from metarl.cli.configs import RunConfig
 from metarl.cli.errors import UserError
 from metarl.cli.runs import MAX_SEED, Run, load_run, make_sampler
-from metarl.cli.trials import run_paths
+from metarl.cli.trials import keep_embeddings, run_paths
 from metarl.report import AdaptationCurve, Paths, adaptation_curve, draw_adaptation
 from metarl.rl import Experience, MAMLLearner, Sampler
-from metarl.sb3 import SB3Learner
+from metarl.sb3 import ProtoEmbedding, SB3Learner
 from metarl.train import DeviceName
 
 NUM_PATHS = 3  # trajectories drawn of a task
@@ -89,7 +89,7 @@ def evaluate(options: Evaluate) -> int:
     if isinstance(run.learner, MAMLLearner):
         measured = _by_gradients(run.config, run.learner, options, num_steps)
     else:
-        measured = _by_trajectories(run.learner, options, num_steps)
+        measured = _by_trajectories(run, run.learner, options, num_steps)
     try:
         curve = adaptation_curve(measured.returns, seed=options.seed)
     except ValueError as error:
@@ -115,7 +115,8 @@ def evaluate(options: Evaluate) -> int:
     title = f"{run.config.learner} on {run.config.env}: {len(measured.tasks)} {kind}"
     draw_adaptation(picture, curve, title=title, paths=measured.paths, steps=measured.unit)
     print_curve(console, curve, title, measured.unit)
-    console.print(f"picture: {picture}", soft_wrap=True, markup=False)
+    for drawn in (picture, *measured.pictures):
+        console.print(f"picture: {drawn}", soft_wrap=True, markup=False)
     return 0
 
 
@@ -131,6 +132,8 @@ class _Measured(NamedTuple):
     paths: list[Paths] | None
     figures: dict[str, Any]
     """What else evaluation.json tells."""
+    pictures: Sequence[Path] = ()
+    """Drawn beside that of the curve."""
 
 
 def _by_gradients(
@@ -154,7 +157,9 @@ def _by_gradients(
     )
 
 
-def _by_trajectories(learner: SB3Learner, options: Evaluate, num_steps: int) -> _Measured:
+def _by_trajectories(
+    kept: Run, learner: SB3Learner, options: Evaluate, num_steps: int
+) -> _Measured:
     if options.inner_lr:
         raise UserError("--inner-lr is for learners by gradients; this run adapts without")
     run = learner.run_trials(
@@ -164,8 +169,18 @@ def _by_trajectories(learner: SB3Learner, options: Evaluate, num_steps: int) -> 
         seed=options.seed,
         keep_transitions=True,
     )
-    figures = learner.figures(run)
-    return _Measured(run.returns, "trajectories", run.tasks, run.disjoint, run_paths(run), figures)
+    pictures = []
+    if isinstance(learner, ProtoEmbedding):
+        pictures.append(keep_embeddings(kept.folder, kept.checkpoint["iteration"], learner, run))
+    return _Measured(
+        run.returns,
+        "trajectories",
+        run.tasks,
+        run.disjoint,
+        run_paths(run),
+        learner.figures(run),
+        pictures,
+    )
 
 
 def write_json(path: Path, figures: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from metarl.cli.film import TrainingFilms
 from metarl.cli.runs import MAX_SEED, create_folder, load_run, make_learner
 from metarl.cli.session import make_trainer, run_session, say
 from metarl.rl import MAMLLearner
-from metarl.sb3 import SB3Learner
+from metarl.sb3 import SB3Config, SB3Learner
 from metarl.train import DeviceName, Films, Schedule, Trainer
 from metarl.types import Metrics
 
@@ -58,6 +58,11 @@ class Train:
             raise ValueError(f"seed must be within [0, {MAX_SEED}], got {self.seed}")
         if self.threads < 1:
             raise ValueError(f"threads must be at least 1, got {self.threads}")
+        if (
+            isinstance(self.learner, SB3Config)
+            and self.policy.min_log_std != PolicyConfig.min_log_std
+        ):
+            raise ValueError("min_log_std is for learners by gradients: PPO has no floor")
         if self.video_every < 0:
             raise ValueError(f"video_every must be at least 0, got {self.video_every}")
 

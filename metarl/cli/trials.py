@@ -1,5 +1,6 @@
 """What the commands do differently for learners whose policy stable-baselines3 optimises."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,22 @@ from numpy.typing import NDArray
 from metarl.cli.configs import SB3_LEARNERS, RunConfig
 from metarl.cli.environments import horizon_of, make_task_env
 from metarl.cli.errors import UserError, parse_json
-from metarl.report import Paths
+from metarl.report import Paths, draw_embedding
 from metarl.rl import Actor
 from metarl.rl.sampler import TaskEnvs
-from metarl.sb3 import AdaptationRun, Collection, Network, SB3Config, SB3Learner
+from metarl.sb3 import (
+    AdaptationRun,
+    Collection,
+    Network,
+    ProtoEmbedding,
+    SB3Config,
+    SB3Learner,
+)
 from metarl.sb3.vec_env import Task
+from metarl.train import write_embedding
 
 NUM_PATHS = 3  # trajectories drawn of a task
+NUM_EMBEDDED = 5  # trials shown of a task
 
 
 def make_sb3_learner(
@@ -93,6 +103,41 @@ def run_paths(run: AdaptationRun) -> list[Paths] | None:
         )
         for index, goal in enumerate(goals[:6])
     ]
+
+
+def keep_embeddings(
+    folder: Path, iteration: int, learner: ProtoEmbedding, run: AdaptationRun
+) -> Path:
+    """Show prototypes after one trajectory in TensorBoard's projector and in a picture.
+
+    Args:
+        folder: the run folder.
+        iteration: of the learner.
+        learner: whose encoder it is.
+        run: on held-out tasks.
+
+    Returns:
+        The picture.
+    """
+    prototypes = learner.embeddings(run).prototypes[:, :NUM_EMBEDDED]
+    names = [
+        name if np.ndim(value) == 0 else f"{name}[{i}]"
+        for name, value in run.tasks[0].items()
+        for i in range(np.size(value))
+    ]
+    vectors = np.array([np.concatenate([np.ravel(v) for v in task.values()]) for task in run.tasks])
+    parameters = vectors.astype(np.float32).repeat(prototypes.shape[1], 0)
+    points = prototypes.reshape(len(parameters), -1)
+    rows = [
+        [str(index // prototypes.shape[1]), *(f"{value:.4g}" for value in row)]
+        for index, row in enumerate(parameters)
+    ]
+    write_embedding(folder, iteration, points, ["task", *names], rows)
+    picture = folder / "embedding.png"
+    draw_embedding(
+        picture, points, parameters, names, title="prototypes of held-out tasks, one trajectory"
+    )
+    return picture
 
 
 def _only_task(config: RunConfig, algorithm: SB3Config, probe: TaskEnvs) -> list[Task] | None:

@@ -1,7 +1,7 @@
 """What a run is worth: adaptation curves with intervals, still and moving pictures of them."""
 
 from metarl.report.curves import AdaptationCurve, adaptation_curve
-from metarl.report.plots import Paths, draw_adaptation, draw_lines, draw_paths
+from metarl.report.plots import Paths, draw_adaptation, draw_embedding, draw_lines, draw_paths
 from metarl.report.video import side_by_side, write_mp4
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Paths",
     "adaptation_curve",
     "draw_adaptation",
+    "draw_embedding",
     "draw_lines",
     "draw_paths",
     "side_by_side",

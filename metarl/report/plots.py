@@ -1,6 +1,6 @@
 """Pictures of adaptation. The only module that draws."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,6 +97,37 @@ def draw_lines(
     axes.set(xlabel=x_label, ylabel=y_label, title=title)
     axes.legend(loc="best")
     axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=130)
+
+
+def draw_embedding(
+    path: Path,
+    embeddings: NDArray[np.float32],
+    parameters: NDArray[np.float32],
+    names: Sequence[str],
+    *,
+    title: str,
+) -> None:
+    """Draw embeddings of tasks in the plane of their two main directions, coloured by task.
+
+    Args:
+        path: the PNG to write.
+        embeddings: ``[num, D]``.
+        parameters: of each one's task, ``[num, P]``; at most the first four are drawn.
+        names: of the P parameters.
+        title: of the picture.
+    """
+    centred = embeddings - embeddings.mean(0)
+    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    plane = centred @ directions[:2].T
+    shown = names[:4]
+    figure = Figure(figsize=(0.8 + 4.4 * len(shown), 4.4), layout="constrained")
+    for index, name in enumerate(shown):
+        axes = figure.add_subplot(1, len(shown), index + 1)
+        points = axes.scatter(plane[:, 0], plane[:, 1], s=14, c=parameters[:, index])
+        axes.set(xlabel="first principal component", ylabel="second", title=name)
+        figure.colorbar(points, ax=axes)
+    figure.suptitle(title)
     figure.savefig(path, dpi=130)
 
 

@@ -9,7 +9,7 @@ from metarl.train.checkpoint import (
 )
 from metarl.train.runtime import DeviceName, keep_freed_memory, resolve_device
 from metarl.train.trainer import Ending, Films, Learner, Progress, Schedule, Trainer
-from metarl.train.writer import MetricsWriter
+from metarl.train.writer import MetricsWriter, write_embedding
 
 __all__ = [
     "CheckpointError",
@@ -27,4 +27,5 @@ __all__ = [
     "load_newest",
     "resolve_device",
     "save_checkpoint",
+    "write_embedding",
 ]

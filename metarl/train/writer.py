@@ -6,9 +6,12 @@ run that was killed and resumed leaves the same rows as one that never was.
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
@@ -71,6 +74,33 @@ class MetricsWriter:
         traceback: TracebackType | None,
     ) -> None:
         self._events.close()
+
+
+def write_embedding(
+    folder: Path,
+    iteration: int,
+    embeddings: NDArray[np.float32],
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+) -> None:
+    """Write points for TensorBoard's projector, with what is known of each of them.
+
+    Args:
+        folder: the run folder.
+        iteration: after which they were measured.
+        embeddings: ``[num, D]``.
+        header: names of the columns of ``rows``.
+        rows: one a point.
+    """
+    with SummaryWriter(str(folder)) as events:
+        single = len(header) == 1  # the projector wants a plain list then
+        events.add_embedding(
+            embeddings,
+            metadata=[row[0] for row in rows] if single else [list(row) for row in rows],
+            metadata_header=None if single else list(header),
+            global_step=iteration,
+            tag="tasks",
+        )
 
 
 def _gif(video: Video) -> bytes:
