@@ -1,5 +1,6 @@
 """The bridge to stable-baselines3. The only part that imports it."""
 
+from metarl.sb3.callbacks import AdaptationCallback
 from metarl.sb3.configs import (
     ProtoEmbeddingConfig,
     RL2Config,
@@ -19,6 +20,7 @@ from metarl.sb3.vec_env import TaskVecEnv
 
 __all__ = [
     "RL2",
+    "AdaptationCallback",
     "AdaptationRun",
     "Collection",
     "Network",

@@ -124,11 +124,18 @@ class ProtoEmbeddingConfig(SB3Config):
     encoder_hidden_size: int = 64
     """Width of the encoder's layers."""
     encoder_lr: float = 3e-3
-    """Step size of the encoder's Adam."""
+    """Step size of the encoder's Adam at first."""
+    encoder_half_life: int = 10
+    """Iterations after which that is half, after twice as many a third and so on: the policy has to
+    follow what prototypes mean."""
+    encoder_warmup: int = 500
+    """Optimiser steps of the encoder in the first iteration."""
     encoder_steps: int = 30
-    """Optimiser steps of the encoder an iteration."""
+    """Optimiser steps of the encoder in every other iteration."""
     num_ways: int = 40
     """Tasks that a query is classified among, in training."""
+    num_support: int = 32
+    """Transitions of a trajectory that one step looks at; a recurrent encoder looks at all."""
     num_queries: int = 8
     """Queries of a trajectory and step, each the first so many transitions of it."""
     within_trajectory: bool = True
@@ -151,8 +158,8 @@ class ProtoEmbeddingConfig(SB3Config):
             )
         if self.num_ways < 2:
             raise ValueError(f"num_ways must be at least 2, got {self.num_ways}")
-        sizes = ("embedding_size", "encoder_hidden_size", "encoder_steps")
-        for name in (*sizes, "num_queries"):
+        sizes = ("embedding_size", "encoder_hidden_size", "encoder_half_life", "encoder_warmup")
+        for name in (*sizes, "encoder_steps", "num_support", "num_queries"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not self.encoder_lr > 0:

@@ -129,9 +129,14 @@ class ProtoEmbedding(SB3Learner):
         data = TrialData(trials, self.device)
         self.encoder.observe(data.real_transitions())
         generator = torch.Generator().manual_seed(self._iteration_seed())
+        first = self.iteration == 1
+        lr = config.encoder_lr / (1 + (self.iteration - 1) / config.encoder_half_life)
+        self._optimiser.param_groups[0]["lr"] = lr
         losses, accuracies = [], []
-        for _ in range(config.encoder_steps):
+        for _ in range(config.encoder_warmup if first else config.encoder_steps):
             pair = data.draw(config.num_ways, generator)
+            if config.encoder == "transitions":
+                pair = [one.thinned(config.num_support, generator) for one in pair]
             # each of the two makes prototypes once and is asked about once
             both = [
                 embedding_logits(
@@ -141,7 +146,7 @@ class ProtoEmbedding(SB3Learner):
                     num_queries=config.num_queries,
                     generator=generator,
                 )
-                for support, query in (pair, pair[::-1])
+                for support, query in (pair, reversed(pair))
             ]
             loss, accuracy = embedding_loss(torch.cat(both, 1))
             self._step(loss)

@@ -26,15 +26,14 @@ class TrialData:
         time = torch.arange(self._transitions.shape[2], device=self._lengths.device)
         return self._transitions[time < self._lengths[..., None]]
 
-    def draw(self, num_tasks: int, generator: torch.Generator) -> tuple[Trajectories, Trajectories]:
+    def draw(self, num_tasks: int, generator: torch.Generator) -> list[Trajectories]:
         """Two trajectories of each of at most ``num_tasks`` trials, whose tasks all differ."""
         order = torch.randperm(len(self._tasks), generator=generator)
         _, first = np.unique(self._tasks[order.numpy()], axis=0, return_index=True)
         among = torch.from_numpy(first)[torch.randperm(len(first), generator=generator)]
         rows = order[among[:num_tasks]].to(self._lengths.device)
         ranks = torch.rand(len(rows), self._lengths.shape[1], generator=generator).argsort(1)
-        support, query = (
+        return [
             Trajectories(self._transitions[rows, k], self._lengths[rows, k])
             for k in ranks.T[:2].to(self._lengths.device)
-        )
-        return support, query
+        ]

@@ -27,7 +27,7 @@ def trained(output, learner, *options):
 
 @pytest.fixture(scope="module")
 def proto(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("proto"), "proto-embedding", "--encoder-steps", "2")
+    return trained(tmp_path_factory.mktemp("proto"), "proto-embedding", "--encoder-warmup", "2")
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,8 @@ from metarl.train import load_newest, save_checkpoint
 HORIZON = 5
 SMALL: dict[str, Any] = {"num_epochs": 2, "num_minibatches": 2}
 PROTO: dict[str, Any] = {
-    **SMALL, "encoder_steps": 2, "num_ways": 6, "encoder_hidden_size": 8, "embedding_size": 4,
+    **SMALL, "encoder_warmup": 2, "encoder_steps": 2, "num_ways": 6,
+    "encoder_hidden_size": 8, "embedding_size": 4,
 }  # fmt: skip
 OFF: dict[str, Any] = {**PROTO, "gradient_steps": 2, "buffer_size": 1000}
 

@@ -1,0 +1,70 @@
+"""Adaptation measured while any model of stable-baselines3 trains."""
+
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
+
+from metarl.sb3.evaluation import act
+from metarl.sb3.recorder import TrialRecorder
+from metarl.sb3.state import global_generators
+from metarl.sb3.trials import TrialVecEnv
+
+
+class AdaptationCallback(BaseCallback):
+    """Returns of the first and the last trajectory of trials, every so many steps of training.
+
+    They go to the model's logger as ``eval/return_pre``, ``eval/return_post`` and
+    ``eval/adaptation_gain``. Training is not disturbed: it draws the same random numbers with and
+    without the callback. Where the model's observations are normalised, so are these.
+
+    Args:
+        env: for evaluation alone, over a :class:`~metarl.sb3.TaskVecEnv` of ``draw_every=0`` whose
+            tasks are set. Its ``watch`` is the callback's.
+        every: environment steps of training between two evaluations; the first comes after them.
+        num_trajectories: of a trial.
+        seed: of environments and actions, the same every time.
+    """
+
+    def __init__(
+        self, env: TrialVecEnv, *, every: int, num_trajectories: int = 2, seed: int = 0
+    ) -> None:
+        super().__init__()
+        if env.venv.draw_every:
+            raise ValueError("the tasks of an evaluation stay: make its TaskVecEnv draw_every=0")
+        if every < 1 or num_trajectories < 1:
+            raise ValueError(
+                f"every and num_trajectories must be at least 1, got {every}, {num_trajectories}"
+            )
+        self.env = env
+        self.every = every
+        self.num_trajectories = num_trajectories
+        self.seed = seed
+        self._due = every
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps >= self._due:
+            self._due = self.num_timesteps + self.every
+            self._evaluate()
+        return True
+
+    def _evaluate(self) -> None:
+        recorder = TrialRecorder(
+            self.env.num_envs,
+            self.num_trajectories,
+            horizon=1,
+            task_vectors=self.env.venv.task_vectors,
+        )
+        self.env.watch = recorder
+        env: VecEnv = self.env
+        trained_on = self.model.get_env()
+        statistics = None if trained_on is None else unwrap_vec_normalize(trained_on)
+        if statistics is not None and statistics.norm_obs:
+            env = VecNormalize(env, training=False, norm_reward=False)
+            env.obs_rms = statistics.obs_rms
+        with global_generators(self.seed):
+            env.seed(self.seed)
+            act(self.model, env, recorder)
+        means = recorder.current.returns.mean(0)
+        before, after = float(means[0]), float(means[-1])
+        self.logger.record("eval/return_pre", before)
+        self.logger.record("eval/return_post", after)
+        self.logger.record("eval/adaptation_gain", after - before)

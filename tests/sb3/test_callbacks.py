@@ -1,0 +1,72 @@
+"""The callback measures adaptation and leaves training alone."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector import AutoresetMode
+from stable_baselines3 import PPO
+from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.vec_env import VecNormalize
+
+import envs  # noqa: F401  # registers the ids
+from metarl.sb3 import AdaptationCallback, TaskVecEnv, TrialVecEnv
+from metarl.sb3.contexts import LastTransition
+
+GOALS = [{"goal": np.array(goal)} for goal in ([0.1, 0.0], [0.5, 0.5], [-0.5, 0.0])]
+
+
+class Kept(KVWriter):
+    """Everything that was logged."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def write(self, key_values: dict[str, Any], key_excluded: Any, step: int = 0) -> None:
+        self.rows.append(dict(key_values))
+
+    def close(self) -> None:
+        pass
+
+
+def trials(draw_every: int) -> TrialVecEnv:
+    env: Any = gym.make_vec(
+        "metarl/PointGoal-v0",
+        num_envs=3,
+        max_episode_steps=4,
+        autoreset_mode=AutoresetMode.DISABLED,
+    )
+    return TrialVecEnv(TaskVecEnv(env, draw_every=draw_every, seed=1), LastTransition(3, 2))
+
+
+def trained(*callbacks: AdaptationCallback) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    env = VecNormalize(trials(2))
+    model = PPO("MlpPolicy", env, n_steps=8, batch_size=24, n_epochs=1, seed=0, device="cpu")
+    kept = Kept()
+    model.set_logger(Logger(None, [kept]))
+    model.learn(72, callback=list(callbacks))
+    return model.policy.state_dict(), kept.rows
+
+
+def test_it_logs_returns_and_does_not_disturb_training() -> None:
+    evaluation = trials(0)
+    evaluation.venv.set_tasks(GOALS)
+    callback = AdaptationCallback(evaluation, every=30, num_trajectories=3)
+    watched, rows = trained(callback)
+    alone, _ = trained()
+    assert all(torch.equal(watched[name], alone[name]) for name in alone)
+    measured = [row for row in rows if "eval/return_pre" in row]
+    assert len(measured) == 2  # after 30 and 60 of 72 steps
+    for row in measured:
+        before, after = row["eval/return_pre"], row["eval/return_post"]
+        assert -4 * 0.8 < before < 0
+        assert row["eval/adaptation_gain"] == pytest.approx(after - before)
+
+
+def test_tasks_of_an_evaluation_stay() -> None:
+    with pytest.raises(ValueError, match="make its TaskVecEnv draw_every=0"):
+        AdaptationCallback(trials(2), every=10)
+    with pytest.raises(ValueError, match="must be at least 1, got 0, 2"):
+        AdaptationCallback(trials(0), every=0)
