@@ -8,6 +8,7 @@ trains the encoder. At test the prototype is all that adapts.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -187,11 +188,15 @@ class OnlinePrototypes:
         """One more transition ``[N, F]`` of every task; ``ended`` where it ends a trajectory."""
         features, self._state = self.encoder.advance(transitions, self._state)
         ones = features.new_ones(len(features), 1)
-        self._waiting += torch.cat([features, features.square(), ones], 1)
-        arrived = torch.ones_like(ended) if self.within_trajectory else ended
-        self._sums[arrived] += self._waiting[arrived]
-        self._waiting[arrived] = 0.0
-        self._state[ended] = 0.0
+        new = torch.cat([features, features.square(), ones], 1)
+        if self.within_trajectory:
+            self._sums += new
+        else:
+            self._waiting += new
+            self._sums += self._waiting * ended[:, None]
+            self._waiting *= ~ended[:, None]
+        if self.encoder.state_size:
+            self._state = self._state * ~ended[:, None]
 
     @torch.no_grad()
     def features(self) -> Tensor:
@@ -227,8 +232,7 @@ class Trajectories(NamedTuple):
 
 def embedding_logits(
     encoder: TaskEncoder,
-    support: Trajectories,
-    query: Trajectories,
+    pair: Sequence[Trajectories],
     *,
     num_queries: int,
     generator: torch.Generator,
@@ -240,21 +244,24 @@ def embedding_logits(
 
     Args:
         encoder: of the transitions.
-        support: a trajectory of every task, which makes the prototype.
-        query: another one of every task.
-        num_queries: Q, of each task.
+        pair: two trajectories of every task; each is the support of the other's queries.
+        num_queries: Q, of each trajectory.
         generator: draws the n.
 
     Returns:
-        Logits ``[M, Q, M]``: those of queries ``[m]`` belong to task m.
+        Logits ``[M, 2 Q, M]``: those of queries ``[m]`` belong to task m.
     """
-    lengths = query.lengths[:, None].float()
-    uniform = torch.rand(len(lengths), num_queries, generator=generator).to(lengths.device)
-    counts = torch.exp(uniform * torch.log(lengths + 1)).long().clamp(min=1)
-    centres = _prototypes(encoder, support, support.lengths[:, None])
-    queries = _prototypes(encoder, query, torch.minimum(counts, query.lengths[:, None]))
-    logits = prototype_logits(queries.flatten(0, 1)[None], centres[None, :, 0])
-    return logits.reshape(*queries.shape[:2], -1)
+    sums = [encoder.features(one.transitions).cumsum(1) for one in pair]
+    logits = []
+    for support, query in ((0, 1), (1, 0)):
+        whole, lengths = pair[support].lengths[:, None], pair[query].lengths[:, None]
+        uniform = torch.rand(len(lengths), num_queries, generator=generator).to(lengths.device)
+        counts = torch.exp(uniform * torch.log(lengths + 1.0)).long().clamp(min=1)
+        centres = _prototypes(encoder, sums[support], whole)[:, 0]
+        queries = _prototypes(encoder, sums[query], torch.minimum(counts, lengths))
+        scores = prototype_logits(queries.flatten(0, 1)[None], centres[None])[0]
+        logits.append(scores.reshape(*queries.shape[:2], -1))
+    return torch.cat(logits, 1)
 
 
 def embedding_loss(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -265,8 +272,7 @@ def embedding_loss(logits: Tensor) -> tuple[Tensor, Tensor]:
     return prototype_loss(logits, labels).mean(), accuracy
 
 
-def _prototypes(encoder: TaskEncoder, trajectories: Trajectories, counts: Tensor) -> Tensor:
-    """Prototypes of the first n transitions; counts ``[M, Q]`` to ``[M, Q, D]``."""
-    sums = encoder.features(trajectories.transitions).cumsum(1)
+def _prototypes(encoder: TaskEncoder, sums: Tensor, counts: Tensor) -> Tensor:
+    """Prototypes of the first n transitions; cumulative sums and counts ``[M, Q]``."""
     where = (counts - 1)[..., None].expand(-1, -1, sums.shape[-1])
     return encoder.prototype(torch.gather(sums, 1, where) / counts[..., None])

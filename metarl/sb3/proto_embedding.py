@@ -137,18 +137,10 @@ class ProtoEmbedding(SB3Learner):
             pair = data.draw(config.num_ways, generator)
             if config.encoder == "transitions":
                 pair = [one.thinned(config.num_support, generator) for one in pair]
-            # each of the two makes prototypes once and is asked about once
-            both = [
-                embedding_logits(
-                    self.encoder,
-                    support,
-                    query,
-                    num_queries=config.num_queries,
-                    generator=generator,
-                )
-                for support, query in (pair, reversed(pair))
-            ]
-            loss, accuracy = embedding_loss(torch.cat(both, 1))
+            logits = embedding_logits(
+                self.encoder, pair, num_queries=config.num_queries, generator=generator
+            )
+            loss, accuracy = embedding_loss(logits)
             self._step(loss)
             losses.append(loss.item())
             accuracies.append(accuracy.item())

@@ -112,11 +112,12 @@ def test_inputs_are_normalised_by_all_that_was_shown() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_logits_are_squared_distances_of_prefixes_to_prototypes(kind: type[TaskEncoder]) -> None:
-    """One-step queries, so that every prefix is the first transition alone."""
+    """One-step queries on one side, so that every prefix is the first transition alone."""
     encoder = make_encoder(kind)
     support = Trajectories(trajectories(3, 4), torch.tensor([4, 2, 3]))
     query = Trajectories(trajectories(3, 1, seed=5), torch.ones(3, dtype=torch.long))
-    logits = embedding_logits(encoder, support, query, num_queries=2, generator=seeded(0))
+    logits = embedding_logits(encoder, (support, query), num_queries=2, generator=seeded(0))
+    assert logits.shape == (3, 4, 3)
     centres = torch.stack(
         [
             encoder.prototype(encoder.features(row[None, :length]).mean(1))[0]
@@ -125,7 +126,13 @@ def test_logits_are_squared_distances_of_prefixes_to_prototypes(kind: type[TaskE
     )
     asked = encoder.prototype(encoder.features(query.transitions)[:, 0])
     expected = -(asked[:, None] - centres).square().sum(-1)
-    torch.testing.assert_close(logits, expected[:, None].expand(-1, 2, -1), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        logits[:, :2], expected[:, None].expand(-1, 2, -1), atol=1e-5, rtol=1e-4
+    )
+    other_way = embedding_logits(encoder, (query, support), num_queries=2, generator=seeded(0))
+    torch.testing.assert_close(
+        other_way[:, 2:], expected[:, None].expand(-1, 2, -1), atol=1e-5, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -137,9 +144,18 @@ def test_padding_changes_nothing(kind: type[TaskEncoder]) -> None:
 
     def logits(transitions: Tensor) -> Tensor:
         one = Trajectories(transitions, lengths)
-        return embedding_logits(encoder, one, one, num_queries=3, generator=seeded(0))
+        return embedding_logits(encoder, (one, one), num_queries=3, generator=seeded(0))
 
     torch.testing.assert_close(logits(soiled), logits(clean))
+
+
+def test_thinned_trajectories_are_real_transitions_in_their_order() -> None:
+    time = torch.arange(6.0)[None, :, None].expand(2, -1, 1)
+    one = Trajectories(time, torch.tensor([3, 6])).thinned(50, seeded(0))
+    assert one.lengths.tolist() == [50, 50]
+    assert (one.transitions.diff(dim=1) >= 0).all()
+    assert one.transitions[0].unique().tolist() == [0.0, 1.0, 2.0]
+    assert one.transitions[1].unique().tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
 
 
 def test_loss_and_accuracy_of_known_logits() -> None:
@@ -169,7 +185,7 @@ def test_training_tells_tasks_apart_that_one_transition_does_not() -> None:
     for _ in range(120):
         slopes = 4.0 * torch.rand(10, generator=generator) - 2.0
         pair = drawn(slopes), drawn(slopes)
-        logits = embedding_logits(encoder, *pair, num_queries=4, generator=generator)
+        logits = embedding_logits(encoder, pair, num_queries=4, generator=generator)
         loss, accuracy = embedding_loss(logits)
         adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
