@@ -50,6 +50,8 @@ class TaskEncoder(nn.Module, ABC):
         # without momentum its running statistics are those of everything it has seen
         self.inputs = nn.BatchNorm1d(num_features, affine=False, momentum=None)
         self.inputs.eval()
+        # means over many transitions differ little from task to task
+        self.norm = nn.LayerNorm(hidden_size)
         sizes = [hidden_size, hidden_size, hidden_size, embedding_size]
         self.head = MLP(sizes, "relu", generator)
 
@@ -68,7 +70,7 @@ class TaskEncoder(nn.Module, ABC):
 
     def prototype(self, means: Tensor) -> Tensor:
         """Mean features ``[..., W]`` to prototypes ``[..., D]``."""
-        return torch.tanh(self.head(means))
+        return torch.tanh(self.head(self.norm(means)))
 
     @abstractmethod
     def advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
