@@ -7,141 +7,14 @@ trains the encoder. At test the prototype is all that adapts.
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from metarl.core.prototypes import prototype_logits, prototype_loss
-from metarl.nn import MLP
-
-
-class TaskEncoder(nn.Module, ABC):
-    """From transitions to features, and from their mean to a prototype with elements in [-1, 1].
-
-    The head is what lets a prototype say more than its transitions do one by one: a distance leaves
-    a circle of goals, the mean over several distances one goal.
-
-    Inputs are normalised by their mean and variance over all that :meth:`observe` was shown.
-
-    Args:
-        num_features: F, numbers of a transition.
-        hidden_size: W, of the features and of all layers.
-        embedding_size: D, of prototypes.
-        generator: source of the head's initial weights.
-    """
-
-    state_size: int
-    """H, numbers that the encoder keeps from one transition of a trajectory to the next."""
-
-    def __init__(
-        self,
-        num_features: int,
-        hidden_size: int,
-        embedding_size: int,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__()
-        self.num_features = num_features
-        self.hidden_size = hidden_size
-        self.embedding_size = embedding_size
-        # without momentum its running statistics are those of everything it has seen
-        self.inputs = nn.BatchNorm1d(num_features, affine=False, momentum=None)
-        self.inputs.eval()
-        # means over many transitions differ little from task to task
-        self.norm = nn.LayerNorm(hidden_size)
-        sizes = [hidden_size, hidden_size, hidden_size, embedding_size]
-        self.head = MLP(sizes, "relu", generator)
-
-    @torch.no_grad()
-    def observe(self, transitions: Tensor) -> None:
-        """Take transitions ``[B, F]`` into the statistics of the inputs."""
-        self.inputs.train()
-        self.inputs(transitions)
-        self.inputs.eval()
-
-    def train(self, mode: bool = True) -> "TaskEncoder":
-        """Set the mode; the statistics change in :meth:`observe` only."""
-        super().train(mode)
-        self.inputs.eval()
-        return self
-
-    def prototype(self, means: Tensor) -> Tensor:
-        """Mean features ``[..., W]`` to prototypes ``[..., D]``."""
-        return torch.tanh(self.head(self.norm(means)))
-
-    @abstractmethod
-    def advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """The next transition of B trajectories.
-
-        Args:
-            transitions: ``[B, F]``.
-            state: ``[B, H]``; zeros where a trajectory starts.
-
-        Returns:
-            Features ``[B, W]`` and the next state.
-        """
-
-    @abstractmethod
-    def features(self, trajectories: Tensor) -> Tensor:
-        """Features of all transitions, ``[B, T, F]`` to ``[B, T, W]``."""
-
-
-class TransitionEncoder(TaskEncoder):
-    """Features of every transition by itself, from an MLP; arguments as above."""
-
-    state_size = 0
-
-    def __init__(
-        self,
-        num_features: int,
-        hidden_size: int,
-        embedding_size: int,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__(num_features, hidden_size, embedding_size, generator)
-        self.mlp = MLP([num_features, hidden_size, hidden_size, hidden_size], "relu", generator)
-
-    def advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """See :class:`TaskEncoder`; there is no state."""
-        return self.mlp(self.inputs(transitions)), state
-
-    def features(self, trajectories: Tensor) -> Tensor:
-        """See :class:`TaskEncoder`."""
-        features, _ = self.advance(trajectories.flatten(0, 1), trajectories.new_zeros(0))
-        return features.reshape(*trajectories.shape[:2], -1)
-
-
-class RecurrentEncoder(TaskEncoder):
-    """Features of every transition and what came before it in its trajectory, from a GRU."""
-
-    def __init__(
-        self,
-        num_features: int,
-        hidden_size: int,
-        embedding_size: int,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__(num_features, hidden_size, embedding_size, generator)
-        self.state_size = hidden_size
-        self.gru = nn.GRU(num_features, hidden_size, batch_first=True)
-        bound = hidden_size**-0.5  # torch's own start of a GRU, from our generator
-        with torch.no_grad():
-            for weight in self.gru.parameters():
-                weight.uniform_(-bound, bound, generator=generator)
-
-    def advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """See :class:`TaskEncoder`."""
-        outputs, last = self.gru(self.inputs(transitions)[:, None], state[None])
-        return outputs[:, 0], last[0]
-
-    def features(self, trajectories: Tensor) -> Tensor:
-        """See :class:`TaskEncoder`."""
-        normal = self.inputs(trajectories.flatten(0, 1)).reshape(trajectories.shape)
-        features: Tensor = self.gru(normal)[0]
-        return features
+from metarl.rl.task_encoders import TaskEncoder
 
 
 class OnlinePrototypes:
@@ -202,17 +75,49 @@ class OnlinePrototypes:
 
     @torch.no_grad()
     def features(self) -> Tensor:
-        """The prototypes and, if asked, count and spread, all within [-1, 1]; ``[N, C]``."""
+        """What a policy sees, see :func:`shown_prototypes`; ``[N, C]``."""
         size = self.encoder.hidden_size
         count = self._sums[:, -1:]
-        mean = self._sums[:, :size] / count.clamp(min=1.0)
-        shown = self.encoder.prototype(mean)
-        if not self.uncertainty:
-            return shown
-        squares = self._sums[:, size:-1] / count.clamp(min=1.0)
-        spread = (squares - mean.square()).clamp(min=0.0).mean(1, keepdim=True).sqrt()
-        seen = torch.log1p(count) / math.log1p(self.capacity)
-        return torch.cat([shown, seen.clamp(max=1.0), torch.tanh(spread)], 1)
+        means = self._sums[:, :-1] / count.clamp(min=1.0)
+        return shown_prototypes(
+            self.encoder,
+            means[:, :size],
+            means[:, size:],
+            count,
+            uncertainty=self.uncertainty,
+            capacity=self.capacity,
+        )
+
+
+def shown_prototypes(
+    encoder: TaskEncoder,
+    mean: Tensor,
+    squares: Tensor,
+    count: Tensor,
+    *,
+    uncertainty: bool,
+    capacity: int,
+) -> Tensor:
+    """The prototypes and, if asked, log count and spread, all within [-1, 1].
+
+    Args:
+        encoder: of the transitions.
+        mean: of their features, ``[N, W]``.
+        squares: mean of the squared features, ``[N, W]``.
+        count: how many there are, ``[N, 1]``.
+        uncertainty: show count and spread, too.
+        capacity: count that is shown as 1.
+
+    Returns:
+        ``[N, D]``, or ``[N, D + 2]`` with the uncertainty.
+    """
+    shown = encoder.prototype(mean)
+    if not uncertainty:
+        return shown
+    spread = (squares - mean.square()).clamp(min=0.0).mean(1, keepdim=True)
+    seen = torch.log1p(count) / math.log1p(capacity)
+    # the derivative of a root at 0 is infinite, and a single transition has no spread
+    return torch.cat([shown, seen.clamp(max=1.0), torch.tanh((spread + 1e-8).sqrt())], 1)
 
 
 class Trajectories(NamedTuple):

@@ -142,6 +142,9 @@ class ProtoEmbeddingConfig(SB3Config):
     """Update the prototype at every step, not only after a trajectory."""
     uncertainty: bool = True
     """Show the policy the number of transitions and the spread of their embeddings, too."""
+    joint: bool = False
+    """Train the encoder by the policy's gradient, too: the policy then sees a sample of num_support
+    transitions, of which it makes the prototype itself. PPO only, observations as they are."""
     shuffle: bool = False
     """Control: show every trial the prototype of another task."""
 
@@ -156,6 +159,7 @@ class ProtoEmbeddingConfig(SB3Config):
                 "trial_length must be at least 2, one trajectory for the prototype and one for "
                 f"queries, got {self.trial_length}"
             )
+        self._check_joint()
         if self.num_ways < 2:
             raise ValueError(f"num_ways must be at least 2, got {self.num_ways}")
         sizes = ("embedding_size", "encoder_hidden_size", "encoder_half_life", "encoder_warmup")
@@ -164,3 +168,18 @@ class ProtoEmbeddingConfig(SB3Config):
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not self.encoder_lr > 0:
             raise ValueError(f"encoder_lr must be above 0, got {self.encoder_lr}")
+
+    def _check_joint(self) -> None:
+        if not self.joint:
+            return
+        wanted = {
+            "optimiser": "ppo",
+            "normalise": ("rewards", "none"),
+            "encoder": "transitions",
+            "within_trajectory": True,
+            "shuffle": False,
+        }
+        for name, values in wanted.items():
+            value = getattr(self, name)
+            if value not in (values if isinstance(values, tuple) else (values,)):
+                raise ValueError(f"{name} must be {values} where joint is set, got {value!r}")

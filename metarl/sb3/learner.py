@@ -70,6 +70,7 @@ class SB3Learner:
                 self.env,
                 collection,
                 device=device,
+                policy_kwargs=self._policy_kwargs(),
             )
         self.model.set_logger(Logger(None, []))
 
@@ -197,6 +198,10 @@ class SB3Learner:
 
     def _prepare(self, env: TaskVecEnv) -> None:
         """What has to exist before the first context is made."""
+
+    def _policy_kwargs(self) -> dict[str, Any]:
+        """What else the policy of stable-baselines3 is told."""
+        return {}
 
     def _context(self, env: TaskVecEnv) -> Context:
         """What the policy sees beside the observation."""

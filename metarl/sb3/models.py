@@ -55,6 +55,7 @@ def make_model(
     collection: Collection,
     *,
     device: torch.device,
+    policy_kwargs: dict[str, Any],
 ) -> Any:
     """An untrained model, its weights drawn from torch's global generator.
 
@@ -64,6 +65,7 @@ def make_model(
         env: to train on.
         collection: how much is collected between updates.
         device: of the model.
+        policy_kwargs: of its policy, beside the network.
 
     Raises:
         ValueError: if algorithm, actions and start do not fit together.
@@ -75,6 +77,7 @@ def make_model(
         "policy_kwargs": {
             "net_arch": list(network.hidden_sizes),
             "activation_fn": ACTIVATIONS[network.activation],
+            **policy_kwargs,
         },
         "device": device,
     }

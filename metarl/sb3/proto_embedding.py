@@ -13,17 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metarl.core.prototypes import prototype_logits
-from metarl.rl.task_embedding import (
-    OnlinePrototypes,
-    RecurrentEncoder,
-    TaskEncoder,
-    TransitionEncoder,
-    embedding_logits,
-    embedding_loss,
-)
+from metarl.rl import Actor
+from metarl.rl.task_embedding import OnlinePrototypes, embedding_logits, embedding_loss
+from metarl.rl.task_encoders import RecurrentEncoder, TaskEncoder, TransitionEncoder
 from metarl.sb3.configs import ProtoEmbeddingConfig
 from metarl.sb3.contexts import Context, PrototypeContext, num_features
 from metarl.sb3.evaluation import AdaptationRun
+from metarl.sb3.joint import JointEncoder, SupportSample
 from metarl.sb3.learner import SB3Learner
 from metarl.sb3.recorder import TrialRecorder, Trials
 from metarl.sb3.trial_data import TrialData
@@ -108,16 +104,42 @@ class ProtoEmbedding(SB3Learner):
         self.encoder = kind(width, hidden, size, generator).to(self.device)
         self._optimiser = torch.optim.Adam(self.encoder.parameters(), config.encoder_lr)
 
+    def actor(self, context: NDArray[np.float32]) -> Actor:
+        """See :class:`~metarl.sb3.learner.SB3Learner`."""
+        if self.config.joint:
+            context = self.model.policy.features_extractor.shown(context)
+        return super().actor(context)
+
     def _context(self, env: TaskVecEnv) -> Context:
-        config = self.config
+        if self.config.joint:
+            return SupportSample(
+                env.num_envs,
+                self.config.num_support,
+                self.encoder.num_features,
+                self._seed,
+            )
         prototypes = OnlinePrototypes(
             self.encoder,
             env.num_envs,
-            within_trajectory=config.within_trajectory,
-            uncertainty=config.uncertainty,
-            capacity=config.trial_length * self.collection.horizon,
+            within_trajectory=self.config.within_trajectory,
+            **self._shown(),
         )
-        return PrototypeContext(prototypes, shuffle=config.shuffle)
+        return PrototypeContext(prototypes, shuffle=self.config.shuffle)
+
+    def _shown(self) -> dict[str, Any]:
+        """How prototypes are shown to the policy."""
+        capacity = self.config.trial_length * self.collection.horizon
+        return {"uncertainty": self.config.uncertainty, "capacity": capacity}
+
+    def _policy_kwargs(self) -> dict[str, Any]:
+        if not self.config.joint:
+            return {}
+        options = (self.encoder, self.config.num_support, self._shown())
+        names = ("encoder", "num_support", "options")
+        return {
+            "features_extractor_class": JointEncoder,
+            "features_extractor_kwargs": dict(zip(names, options, strict=True)),
+        }
 
     def _recorder(
         self, env: TaskVecEnv, num_trajectories: int, keep_transitions: bool = True

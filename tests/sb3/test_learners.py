@@ -14,6 +14,7 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import envs
+from metarl.rl.task_embedding import OnlinePrototypes
 from metarl.sb3 import (
     RL2,
     Collection,
@@ -28,6 +29,8 @@ from metarl.sb3 import (
     load_sb3,
     to_sb3,
 )
+from metarl.sb3.contexts import Transitions
+from metarl.sb3.joint import SupportSample
 from metarl.train import load_newest, save_checkpoint
 
 HORIZON = 5
@@ -41,6 +44,10 @@ OFF: dict[str, Any] = {**PROTO, "gradient_steps": 2, "buffer_size": 1000}
 CONFIGS: dict[str, tuple[type[SB3Learner], SB3Config]] = {
     "proto": (ProtoEmbedding, ProtoEmbeddingConfig(**PROTO)),
     "recurrent-proto": (ProtoEmbedding, ProtoEmbeddingConfig(encoder="recurrent", **PROTO)),
+    "joint-proto": (
+        ProtoEmbedding,
+        ProtoEmbeddingConfig(joint=True, normalise="rewards", num_support=3, **PROTO),
+    ),
     "proto-sac": (ProtoEmbedding, ProtoEmbeddingConfig(optimiser="sac", **OFF)),
     "proto-td3": (ProtoEmbedding, ProtoEmbeddingConfig(optimiser="td3", **OFF)),
     "rl2": (RL2, RL2Config(hidden_size=8, **SMALL)),
@@ -160,7 +167,7 @@ def test_metrics_name_what_happened() -> None:
     assert {"sb3/train/approx_kl", "adapt/embedding_loss", "meta/skipped"} <= metrics.keys()
 
 
-@pytest.mark.parametrize("name", ["proto", "ppo", "oracle"])
+@pytest.mark.parametrize("name", ["proto", "joint-proto", "ppo", "oracle"])
 @pytest.mark.parametrize("scale", [1.0, 10.0])
 def test_the_policy_comes_out_with_its_context_and_normalisation(name: str, scale: float) -> None:
     learner = make_learner(name, action_scale=scale)
@@ -179,6 +186,55 @@ def test_the_policy_comes_out_with_its_context_and_normalisation(name: str, scal
     ours, _ = actor.predict(observations, deterministic=True)
     np.testing.assert_allclose(ours, theirs * 0.1 / scale, atol=1e-6)
     assert np.ptp(ours) > 1e-5
+
+
+def test_only_a_joint_encoder_is_trained_by_the_policy() -> None:
+    for name in ("proto", "joint-proto"):
+        learner = make_learner(name)
+        assert isinstance(learner, ProtoEmbedding)
+        before = copy.deepcopy(learner.encoder.state_dict())
+        learner.collect()
+        after = learner.encoder.state_dict()
+        moved = any(not torch.equal(before[key], after[key]) for key in before)
+        assert moved == (name == "joint-proto")
+
+
+def test_a_joint_policy_makes_the_prototype_that_is_grown_online() -> None:
+    """As long as the whole support fits into the sample."""
+    learner = make_learner("joint-proto")
+    assert isinstance(learner, ProtoEmbedding)
+    extractor = learner.model.policy.features_extractor
+    step = Transitions(
+        *(np.random.default_rng(0).normal(size=(4, size)).astype(np.float32) for size in (2, 2)),
+        np.arange(4, dtype=np.float32),
+        np.ones((4, 2), np.float32),
+        np.zeros(4, bool),
+        np.zeros(4, bool),
+    )
+    sample = SupportSample(4, 3, learner.encoder.num_features, seed=0)
+    online = OnlinePrototypes(learner.encoder, 4, capacity=2 * HORIZON)
+    for _ in range(2):
+        sample.add(step)
+        online.add(torch.from_numpy(step.features()), torch.zeros(4, dtype=torch.bool))
+    shown = extractor.context(torch.from_numpy(sample.features())).detach()
+    torch.testing.assert_close(shown, online.features(), atol=1e-5, rtol=1e-4)
+
+
+def test_the_sample_is_uniform_over_the_trial() -> None:
+    """Of 6 transitions each is kept with probability 1/2 in a sample of 3."""
+    num = 4000
+    sample = SupportSample(num, 3, 1 + 1 + 1 + 1 + 1, seed=0)
+    column = np.ones((num, 1), np.float32)
+    for t in range(6):
+        no = np.zeros(num, bool)
+        sample.add(Transitions(t * column, column, column[:, 0], column, no, no))
+    kept = sample.features()[:, :-1].reshape(num, 3, 5)[..., 0]
+    shares = [(kept == t).any(1).mean() for t in range(6)]
+    assert shares == pytest.approx([0.5] * 6, abs=0.04)
+    assert (sample.features()[:, -1] == 6).all()
+    sample.begin(np.arange(num) == 1)
+    assert not sample.features()[1].any()
+    assert sample.features()[0].any()
 
 
 def test_a_policy_that_came_out_is_a_start(tmp_path: Path) -> None:
@@ -241,6 +297,7 @@ def test_discrete_actions_are_not_for_sac() -> None:
         (lambda: SB3Config(gae_lambda=1.5), r"gae_lambda must be within \[0, 1\], got 1.5"),
         (lambda: RL2Config(optimiser="sac"), "optimiser must be ppo: only it is recurrent"),
         (lambda: ProtoEmbeddingConfig(trial_length=1), "trial_length must be at least 2"),
+        (lambda: ProtoEmbeddingConfig(joint=True), "normalise must be .* where joint is set"),
         (lambda: ProtoEmbeddingConfig(num_ways=1), "num_ways must be at least 2, got 1"),
         (lambda: ProtoEmbeddingConfig(encoder="cnn"), "encoder must be one of"),  # type: ignore[arg-type]
     ],
