@@ -125,10 +125,10 @@ class ProtoEmbeddingConfig(SB3Config):
     """Width of the encoder's layers."""
     encoder_lr: float = 3e-3
     """Step size of the encoder's Adam at first."""
-    encoder_half_life: int = 10
+    encoder_half_life: int = 3
     """Iterations after which that is half, after twice as many a third and so on: the policy has to
     follow what prototypes mean."""
-    encoder_warmup: int = 500
+    encoder_warmup: int = 1500
     """Optimiser steps of the encoder in the first iteration."""
     encoder_steps: int = 30
     """Optimiser steps of the encoder in every other iteration."""
