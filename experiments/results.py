@@ -26,13 +26,17 @@ def collect(
     command: str,
     reference: dict[str, Any],
     training_seeds: list[int],
+    one_task_a_run: bool = False,
 ) -> dict[str, Any]:
     """One row of the results: several seeds' evaluations as one.
 
     The interval resamples single tasks of all seeds.
     """
     figures = [json.loads(path.read_text()) for path in evaluations]
-    returns = np.concatenate([np.asarray(one["returns"]) for one in figures], axis=1)
+    columns = [np.asarray(one["returns"]) for one in figures]
+    if one_task_a_run:
+        columns = [column.mean(1, keepdims=True) for column in columns]
+    returns = np.concatenate(columns, axis=1)
     curve = adaptation_curve(returns, seed=0)
     return {
         "experiment": experiment,

@@ -30,7 +30,7 @@ def trained(folder: Path, command: list[str], iterations: int) -> Path:
         arguments = ["resume", str(made[-1].parent), "--iterations", str(iterations)]
     else:
         arguments = [*command, "--iterations", str(iterations), "--output", str(folder)]
-    _call(arguments)
+    called(arguments)
     (config,) = folder.glob("*/config.json")
     return config.parent
 
@@ -43,7 +43,7 @@ def finished(run: Path, iterations: int) -> bool:
 def evaluated(run: Path, options: list[str], target: Path) -> dict[str, Any]:
     """Figures of ``metarl evaluate``, which are kept in ``target``."""
     if not target.exists():
-        _call(["evaluate", str(run), *options, "--json", str(target)])
+        called(["evaluate", str(run), *options, "--json", str(target)])
     figures: dict[str, Any] = json.loads(target.read_text())
     return figures
 
@@ -58,6 +58,7 @@ def training_curve(run: Path, key: str) -> tuple[NDArray[np.float64], NDArray[np
     return steps / 1e6, figures
 
 
-def _call(arguments: list[str]) -> None:
+def called(arguments: list[str]) -> None:
+    """Run a command of ``metarl``; end with its status if it fails."""
     if (status := main(arguments)) != 0:
         sys.exit(status)
