@@ -33,7 +33,7 @@ FAMILIES = {
     "point-goal": Family(["--env", "metarl/PointGoal-v0"], 100),
     "point-goal-sparse": Family(["--env", "metarl/PointGoalSparse-v0"], 150),
     "half-cheetah-vel": Family(
-        ["--env", "metarl/HalfCheetahVel-v0", "--env-kwargs", '{"max_velocity": 3.0}'], 100
+        ["--env", "metarl/HalfCheetahVel-v0", "--env-kwargs", '{"velocity_range": [0, 3]}'], 100
     ),
 }
 

@@ -41,7 +41,7 @@ class OnlinePrototypes:
         self.within_trajectory = within_trajectory
         self.uncertainty = uncertainty
         self.capacity = capacity
-        device = next(encoder.parameters()).device
+        device = self.device = next(encoder.parameters()).device
         size = 2 * encoder.hidden_size + 1
         # sums over transitions: features, their squares, how many
         self._sums = torch.zeros(num_tasks, size, device=device)

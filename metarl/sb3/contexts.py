@@ -128,11 +128,12 @@ class PrototypeContext:
 
     def begin(self, rows: Rows) -> None:
         """Forget what was seen of the task before."""
-        self._prototypes.forget(torch.from_numpy(rows))
+        self._prototypes.forget(torch.from_numpy(rows).to(self._prototypes.device))
 
     def add(self, step: Transitions) -> None:
         """One more transition of every task."""
-        self._prototypes.add(torch.from_numpy(step.features()), torch.from_numpy(step.ended))
+        columns = (torch.from_numpy(column) for column in (step.features(), step.ended))
+        self._prototypes.add(*(column.to(self._prototypes.device) for column in columns))
 
     def features(self) -> Array:
         """``[N, C]``."""

@@ -12,6 +12,7 @@ import envs  # noqa: F401  # registers the ids
 from metarl.core import expand, meta_loss, parameters_of
 from metarl.nn import MLP, GaussianPolicy
 from metarl.rl import MAMLTRPO, MAMLTRPOConfig, Sampler
+from metarl.sb3 import Collection, Network, ProtoEmbedding, ProtoEmbeddingConfig
 from metarl.train import load_checkpoint, save_checkpoint
 from metarl.types import Params
 
@@ -80,3 +81,25 @@ def test_a_checkpoint_read_to_cuda_is_taken_up(tmp_path: Path) -> None:
     assert devices(fresh.policy) == {"cuda"}
     ours, theirs = fresh.collect().rollouts[0], learner.collect().rollouts[0]
     torch.testing.assert_close(ours.actions, theirs.actions)
+
+
+def test_a_task_embedding_trains_on_cuda() -> None:
+    def make_env(num_envs: int) -> Any:
+        return gym.make_vec(
+            "metarl/PointGoal-v0",
+            num_envs=num_envs,
+            max_episode_steps=5,
+            autoreset_mode=gym.vector.AutoresetMode.DISABLED,
+        )
+
+    learner = ProtoEmbedding(
+        ProtoEmbeddingConfig(encoder_warmup=2),
+        Collection(make_env, 8, 5, 0.99, 1.0),
+        Network((8,), "tanh", 0.0),
+        seed=0,
+        device=CUDA,
+    )
+    metrics = learner.update(learner.collect())
+    assert metrics["adapt/embedding_loss"] > 0
+    assert next(learner.encoder.parameters()).device.type == "cuda"
+    assert 0 <= learner.evaluate()["eval/embedding_accuracy"] <= 1

@@ -156,6 +156,19 @@ def test_thinned_trajectories_are_real_transitions_in_their_order() -> None:
     assert one.transitions[1].unique().tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_everything_stays_on_its_device(kind: type[TaskEncoder]) -> None:
+    encoder = make_encoder(kind).to("meta")
+    one = Trajectories(trajectories(3, 4).to("meta"), torch.tensor([4, 2, 3], device="meta"))
+    thinned = one.thinned(2, seeded(0))
+    logits = embedding_logits(encoder, (thinned, one), num_queries=2, generator=seeded(0))
+    loss, accuracy = embedding_loss(logits)
+    online = OnlinePrototypes(encoder, 3)
+    online.add(one.transitions[:, 0], torch.zeros(3, dtype=torch.bool, device="meta"))
+    for tensor in (thinned.transitions, logits, loss, accuracy, online.features()):
+        assert tensor.device.type == "meta"
+
+
 def test_loss_and_accuracy_of_known_logits() -> None:
     """Task 0 is sure of itself, task 1 is undecided: (0 + log 2) / 2."""
     logits = torch.tensor([[[100.0, 0.0]], [[5.0, 5.0]]])
