@@ -125,12 +125,14 @@ class ProtoEmbeddingConfig(SB3Config):
     """Width of the encoder's layers."""
     encoder_lr: float = 3e-3
     """Step size of the encoder's Adam at first."""
-    encoder_half_life: int = 3
-    """Iterations after which that is half, after twice as many a third and so on: the policy has to
-    follow what prototypes mean."""
+    encoder_half_life: int = 10
+    """Iterations after which that is half, after twice as many a third and so on."""
+    encoder_average: float = 0.995
+    """Prototypes are made by a running average of the encoder's weights, to which each optimiser
+    step contributes 1 - encoder_average: the policy can follow what they mean."""
     encoder_warmup: int = 1500
     """Optimiser steps of the encoder in the first iteration."""
-    encoder_steps: int = 30
+    encoder_steps: int = 60
     """Optimiser steps of the encoder in every other iteration."""
     num_ways: int = 40
     """Tasks that a query is classified among, in training."""
@@ -166,6 +168,8 @@ class ProtoEmbeddingConfig(SB3Config):
         for name in (*sizes, "encoder_steps", "num_support", "num_queries"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.encoder_average < 1:
+            raise ValueError(f"encoder_average must be within [0, 1), got {self.encoder_average}")
         if not self.encoder_lr > 0:
             raise ValueError(f"encoder_lr must be above 0, got {self.encoder_lr}")
 

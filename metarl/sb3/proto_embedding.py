@@ -11,6 +11,7 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from metarl.core.prototypes import prototype_logits
 from metarl.rl import Actor
@@ -49,6 +50,7 @@ class ProtoEmbedding(SB3Learner):
 
     config: ProtoEmbeddingConfig
     encoder: TaskEncoder
+    """What makes the prototypes: a running average of what is trained, unless that is ``joint``."""
 
     def update(self, experience: Trials) -> Metrics:
         """Train the encoder on the trials that the policy has been improved with."""
@@ -84,13 +86,17 @@ class ProtoEmbedding(SB3Learner):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what happens next."""
-        own = {"encoder": self.encoder.state_dict(), "adam": self._optimiser.state_dict()}
-        return super().state_dict() | own
+        return super().state_dict() | {
+            "encoder": self._trained.state_dict(),
+            "averaged": self._averaged.state_dict(),
+            "adam": self._optimiser.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`state_dict` gave."""
         super().load_state_dict(state)
-        self.encoder.load_state_dict(state["encoder"])
+        self._trained.load_state_dict(state["encoder"])
+        self._averaged.load_state_dict(state["averaged"])
         self._optimiser.load_state_dict(state["adam"])
 
     def _prepare(self, env: TaskVecEnv) -> None:
@@ -101,8 +107,12 @@ class ProtoEmbedding(SB3Learner):
         generator = torch.Generator().manual_seed(self._iteration_seed())
         size, hidden = config.embedding_size, config.encoder_hidden_size
         kind = RecurrentEncoder if config.encoder == "recurrent" else TransitionEncoder
-        self.encoder = kind(width, hidden, size, generator).to(self.device)
-        self._optimiser = torch.optim.Adam(self.encoder.parameters(), config.encoder_lr)
+        self._trained = kind(width, hidden, size, generator).to(self.device)
+        self._optimiser = torch.optim.Adam(self._trained.parameters(), config.encoder_lr)
+        average = get_ema_multi_avg_fn(config.encoder_average)  # type: ignore[no-untyped-call]
+        self._averaged = AveragedModel(self._trained, multi_avg_fn=average)
+        averaged: Any = self._averaged.module
+        self.encoder = self._trained if config.joint else averaged
 
     def actor(self, context: NDArray[np.float32]) -> Actor:
         """See :class:`~metarl.sb3.learner.SB3Learner`."""
@@ -149,7 +159,7 @@ class ProtoEmbedding(SB3Learner):
     def _train_encoder(self, trials: Trials) -> Metrics:
         config = self.config
         data = TrialData(trials, self.device)
-        self.encoder.observe(data.real_transitions())
+        self._trained.observe(data.real_transitions())
         generator = torch.Generator().manual_seed(self._iteration_seed())
         first = self.iteration == 1
         lr = config.encoder_lr / (1 + (self.iteration - 1) / config.encoder_half_life)
@@ -160,7 +170,7 @@ class ProtoEmbedding(SB3Learner):
             if config.encoder == "transitions":
                 pair = [one.thinned(config.num_support, generator) for one in pair]
             logits = embedding_logits(
-                self.encoder, pair, num_queries=config.num_queries, generator=generator
+                self._trained, pair, num_queries=config.num_queries, generator=generator
             )
             loss, accuracy = embedding_loss(logits)
             self._step(loss)
@@ -175,3 +185,4 @@ class ProtoEmbedding(SB3Learner):
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
+        self._averaged.update_parameters(self._trained)
