@@ -18,7 +18,7 @@ from runner import evaluated, trained
 from metarl.report import draw_lines
 
 FamilyName = Literal["point-goal", "point-goal-sparse", "half-cheetah-vel"]
-LEARNERS = ("proto-embedding", "proto-embedding --shuffle", "rl2", "sb3-ppo", "sb3-oracle")
+LEARNERS = ("proto-embedding", "sb3-ppo", "sb3-oracle", "proto-embedding --shuffle", "rl2")
 
 
 class Family(NamedTuple):

@@ -6,7 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metarl.report import Paths, adaptation_curve, draw_adaptation, draw_lines, draw_paths
+from metarl.report import (
+    Paths,
+    adaptation_curve,
+    draw_adaptation,
+    draw_embedding,
+    draw_lines,
+    draw_paths,
+)
 
 
 def make_paths(count: int) -> list[Paths]:
@@ -65,3 +72,20 @@ def test_lines_leave_out_what_was_not_measured(tmp_path: Path) -> None:
     )
     assert gap == none
     assert gap != other
+
+
+@pytest.mark.parametrize(("parameters", "shown"), [(1, 1), (2, 2), (6, 4)])
+def test_an_embedding_is_drawn_once_a_parameter_up_to_four(
+    tmp_path: Path, parameters: int, shown: int
+) -> None:
+    """0.8 inches and 4.4 for each parameter."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "embedding.png"
+    draw_embedding(
+        path,
+        rng.normal(size=(30, 5)).astype(np.float32),
+        rng.normal(size=(30, parameters)).astype(np.float32),
+        [f"mass[{i}]" for i in range(parameters)],
+        title="prototypes",
+    )
+    assert png_size(path) == pytest.approx((130 * (0.8 + 4.4 * shown), 130 * 4.4), abs=1)
