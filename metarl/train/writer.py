@@ -6,6 +6,7 @@ run that was killed and resumed leaves the same rows as one that never was.
 
 import csv
 import io
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from metarl.types import Metrics, Video
 
 CSV_NAME = "metrics.csv"
 VIDEO_KEY = "eval/adaptation"
+EMBEDDING_TAG = "tasks"
 
 
 class MetricsWriter:
@@ -92,6 +94,8 @@ def write_embedding(
         header: names of the columns of ``rows``.
         rows: one a point.
     """
+    # a second evaluation of the same iteration replaces the first
+    shutil.rmtree(folder / f"{iteration:05d}" / EMBEDDING_TAG, ignore_errors=True)
     with SummaryWriter(str(folder)) as events:
         single = len(header) == 1  # the projector wants a plain list then
         events.add_embedding(
@@ -99,7 +103,7 @@ def write_embedding(
             metadata=[row[0] for row in rows] if single else [list(row) for row in rows],
             metadata_header=None if single else list(header),
             global_step=iteration,
-            tag="tasks",
+            tag=EMBEDDING_TAG,
         )
 
 
