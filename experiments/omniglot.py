@@ -11,7 +11,8 @@ From random weights MAML has the paper's strided network and is trained for an h
 paper's runs see 20 to 60 times as many tasks), and also from the backbone of the ProtoNet with as
 many shots, by small steps that keep what it knows: hours count both. The 5-shot ProtoNet, the
 shorter 1-shot one to start from and what starts from them are trained on slightly turned, scaled
-and moved images.
+and moved images. MAML from the 1-shot ProtoNet takes 10 steps at test: with one shot the accuracy
+still rises after the 5 that are enough with five.
 """
 
 import json
@@ -48,6 +49,8 @@ class Training(NamedTuple):
     settings: tuple[str, ...]
     start: str | None = None
     """The run whose backbone it starts from."""
+    test_steps: int | None = None
+    """Steps at test, if not the run's own."""
 
 
 RUNS = {
@@ -58,7 +61,9 @@ RUNS = {
     ),
     "maml-5w1s": Training([*ALONE, "--num-shots", "1"], 24000, ("5w1s",)),
     "maml-5w5s": Training([*ALONE, "--num-shots", "5"], 8000, ("5w5s",)),
-    "started-maml-5w1s": Training([*STARTED, "--num-shots", "1"], 100, ("5w1s",), "start-1shot"),
+    "started-maml-5w1s": Training(
+        [*STARTED, "--num-shots", "1"], 100, ("5w1s",), "start-1shot", test_steps=10
+    ),
     "started-maml-5w5s": Training([*STARTED, "--num-shots", "5"], 100, ("5w5s",), "protonet-5shot"),
 }
 
@@ -114,6 +119,7 @@ def experiment(options: Options) -> None:
         for setting in training.settings:
             ways, shots = setting.removesuffix("s").split("w")
             test = ["--tasks", "1000", "--num-ways", ways, "--num-shots", shots]
+            test += [] if training.test_steps is None else ["--steps", str(training.test_steps)]
             for norm in ("inductive", "transductive"):
                 target = run / f"{setting}-{norm}.json"
                 figures = evaluated(run, [*test, "--num-queries", "15", "--norm", norm], target)
