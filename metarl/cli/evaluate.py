@@ -111,8 +111,7 @@ def evaluate(options: Evaluate) -> int:
     write_json(run.folder / "evaluation.json", figures)
     if options.json is not None:
         write_json(options.json, figures)
-    kind = "held-out tasks" if measured.disjoint else "tasks (this family holds none out)"
-    title = f"{run.config.learner} on {run.config.env}: {len(measured.tasks)} {kind}"
+    title = f"{run.config.learner} on {run.config.env}: {_kind_of_tasks(run.learner, measured)}"
     draw_adaptation(picture, curve, title=title, paths=measured.paths, steps=measured.unit)
     print_curve(console, curve, title, measured.unit)
     for drawn in (picture, *measured.pictures):
@@ -134,6 +133,14 @@ class _Measured(NamedTuple):
     """What else evaluation.json tells."""
     pictures: Sequence[Path] = ()
     """Drawn beside that of the curve."""
+
+
+def _kind_of_tasks(learner: MAMLLearner | SB3Learner, measured: _Measured) -> str:
+    """What the tasks of an evaluation are, and how many."""
+    num = len(measured.tasks)
+    if isinstance(learner, SB3Learner) and learner.collection.tasks is not None:
+        return f"its one task, {num} times"
+    return f"{num} held-out tasks" if measured.disjoint else f"{num} tasks (none are held out)"
 
 
 def _by_gradients(
