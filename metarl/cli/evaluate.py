@@ -24,6 +24,7 @@ from metarl.rl import Experience, MAMLLearner, Sampler
 from metarl.sb3 import ProtoEmbedding, SB3Learner
 from metarl.train import DeviceName
 
+NONE_HELD_OUT = "tasks (this family holds none out)"
 NUM_PATHS = 3  # trajectories drawn of a task
 NUM_TASKS = 40
 NUM_STEPS = 3
@@ -140,7 +141,7 @@ def _kind_of_tasks(learner: MAMLLearner | SB3Learner, measured: _Measured) -> st
     num = len(measured.tasks)
     if isinstance(learner, SB3Learner) and learner.collection.tasks is not None:
         return f"its one task, {num} times"
-    return f"{num} held-out tasks" if measured.disjoint else f"{num} tasks (none are held out)"
+    return f"{num} " + ("held-out tasks" if measured.disjoint else NONE_HELD_OUT)
 
 
 def _by_gradients(

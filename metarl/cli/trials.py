@@ -41,22 +41,21 @@ def make_sb3_learner(
     """
     sampling = config.sampling
 
+    options = config.env_kwargs
+    if sampling.horizon is not None:  # trajectories end when the environment says so
+        options = {**options, "max_episode_steps": sampling.horizon}
+
     def make_env(num_envs: int) -> TaskEnvs:
         return make_task_env(
             config.env,
             num_envs,
-            config.env_kwargs,
+            options,
             show_task=algorithm.shows_task,
             reset_by_caller=True,
         )
 
     probe = make_env(1)
     horizon = horizon_of(probe, sampling.horizon)
-    if horizon != horizon_of(probe, None):
-        raise UserError(
-            f"--horizon {horizon}: trajectories of {config.learner} end when the environment says; "
-            f"""shorten them with --env-kwargs '{{"max_episode_steps": {horizon}}}'"""
-        )
     _, kind = SB3_LEARNERS[config.learner]
     policy = config.policy
     try:

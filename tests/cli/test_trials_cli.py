@@ -53,6 +53,11 @@ def test_every_learner_trains_and_reports_trajectories(learner, tmp_path):
     assert figures["env_steps"] == 8 * 5 * (2 if learner == "rl2" else 1)
 
 
+def test_a_horizon_ends_trajectories(tmp_path):
+    run = trained(tmp_path, "sb3-ppo", "--horizon", "3")
+    assert json.loads((run / "evaluation.json").read_text())["env_steps"] == 8 * 3
+
+
 def test_an_evaluation_shows_the_embedding(proto, capsys):
     assert main(["evaluate", str(proto), *FEW, "--seed", "1"]) == 0
     capsys.readouterr()
@@ -132,7 +137,6 @@ def test_what_cannot_be_done_is_named(proto, tmp_path, capsys):
         "--inner-lr is for learners by gradients": ["evaluate", str(proto), "--inner-lr", *"111"],
         "a recurrent policy cannot be taken out": ["export", str(rl2), "--sb3", "m.zip"],
         "--video-every is for learners by gradients": [*train, "--video-every", "1", *output],
-        "--horizon 3: trajectories of sb3-ppo end when": [*train, "--horizon", "3", *output],
         "--task: ": [*finetune, "--task", '{"goal": [3.0, 0.0]}', *output],
         "--init-from: ": [*train, "--init-from", "none.zip", *output],
         "trial_length must be at least 2": [*proto_train, "--trial-length", "1", *output],
