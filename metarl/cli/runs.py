@@ -14,7 +14,7 @@ from metarl.cli.configs import GRADIENT_LEARNERS, RunConfig, parse_config, read_
 from metarl.cli.environments import horizon_of, make_task_env
 from metarl.cli.errors import UserError
 from metarl.cli.trials import make_sb3_learner
-from metarl.nn import Policy
+from metarl.nn import GaussianPolicy, Policy
 from metarl.rl import Actor, MAMLLearner, Sampler, load_policy
 from metarl.rl.actor import PolicySpec
 from metarl.sb3 import SB3Config, SB3Learner, load_sb3
@@ -154,7 +154,7 @@ def make_learner(config: RunConfig) -> MAMLLearner | SB3Learner:
     )
     policy = make_policy(config, sampler)
     if start is not None:
-        _start_from(policy, policy_spec(config, sampler), start, config)
+        _start_from(policy, sampler, start, config)
     _, kind = GRADIENT_LEARNERS[config.learner]
     return kind(policy.to(device), sampler, config.algorithm, seed=config.seed)
 
@@ -175,15 +175,26 @@ def read_policy(option: str, path: Path, action_scale: float) -> Actor:
         raise UserError(f"{option}: {error}") from error
 
 
-def _start_from(policy: Policy, spec: PolicySpec, start: Actor, config: RunConfig) -> None:
+def _start_from(policy: Policy, sampler: Sampler, start: Actor, config: RunConfig) -> None:
     """Give the policy the weights of another."""
-    shape, other = (s._replace(min_log_std=0.0) for s in (spec, start.spec))
+    shape, other = (
+        spec._replace(min_log_std=0.0) for spec in (policy_spec(config, sampler), start.spec)
+    )
     if shape != other:
         raise UserError(
             f"--init-from {config.init_from} has a policy of another shape: {_shape_of(other)} "
             f"there, {_shape_of(shape)} here"
         )
-    policy.load_state_dict(start.policy.state_dict(), strict=False)
+    pairs: Any = zip(start.to_env, sampler.to_env, strict=True)
+    if not all(np.array_equal(theirs, ours) for theirs, ours in pairs):
+        raise UserError(
+            f"--init-from {config.init_from} has other actions: {start.to_env} there, "
+            f"{sampler.to_env} here"
+        )
+    policy.load_state_dict(start.policy.state_dict())
+    if isinstance(policy, GaussianPolicy):  # below its floor log σ would have no gradient
+        with torch.no_grad():
+            policy.log_std.clamp_(min=policy.min_log_std)
 
 
 def _shape_of(spec: PolicySpec) -> str:
@@ -205,7 +216,8 @@ def load_run(folder: Path, device: DeviceName | None = None) -> Run:
     config = read_config(folder)
     if device is not None:
         config = replace(config, device=device)
-    learner = make_learner(config)
+    # its weights are in the checkpoint: what it started from may be gone
+    learner = make_learner(replace(config, init_from=None))
     try:
         checkpoint, problems = load_newest(folder / "checkpoints")
         learner.load_state_dict(checkpoint["learner"])

@@ -20,8 +20,9 @@ from metarl.sb3 import (
     ProtoEmbedding,
     SB3Config,
     SB3Learner,
+    TaskVecEnv,
 )
-from metarl.sb3.vec_env import Task
+from metarl.sb3.vec_env import Task, task_vectors
 from metarl.train import write_embedding
 
 NUM_PATHS = 3  # trajectories drawn of a task
@@ -41,21 +42,17 @@ def make_sb3_learner(
     """
     sampling = config.sampling
 
+    shown = {"show_task": algorithm.shows_task, "reset_by_caller": True}
+    own = make_task_env(config.env, 1, config.env_kwargs, **shown)
+    horizon = horizon_of(own, sampling.horizon)
+    own.close()
     options = config.env_kwargs
     if sampling.horizon is not None:  # trajectories end when the environment says so
-        options = {**options, "max_episode_steps": sampling.horizon}
+        options = {**options, "max_episode_steps": horizon}
 
     def make_env(num_envs: int) -> TaskEnvs:
-        return make_task_env(
-            config.env,
-            num_envs,
-            options,
-            show_task=algorithm.shows_task,
-            reset_by_caller=True,
-        )
+        return make_task_env(config.env, num_envs, options, **shown)
 
-    probe = make_env(1)
-    horizon = horizon_of(probe, sampling.horizon)
     _, kind = SB3_LEARNERS[config.learner]
     policy = config.policy
     try:
@@ -67,7 +64,7 @@ def make_sb3_learner(
                 horizon,
                 sampling.discount,
                 sampling.action_scale,
-                tasks=_only_task(config, algorithm, probe),
+                tasks=_only_task(config, algorithm, make_env(1)),
             ),
             Network(policy.hidden_sizes, policy.activation, policy.initial_log_std, start),
             seed=config.seed,
@@ -118,14 +115,13 @@ def keep_embeddings(
     Returns:
         The picture.
     """
-    prototypes = learner.embeddings(run).prototypes[:, :NUM_EMBEDDED]
+    prototypes = learner.prototypes(run)[:, :NUM_EMBEDDED]
     names = [
         name if np.ndim(value) == 0 else f"{name}[{i}]"
         for name, value in run.tasks[0].items()
         for i in range(np.size(value))
     ]
-    vectors = np.array([np.concatenate([np.ravel(v) for v in task.values()]) for task in run.tasks])
-    parameters = vectors.astype(np.float32).repeat(prototypes.shape[1], 0)
+    parameters = task_vectors(run.tasks).repeat(prototypes.shape[1], 0)
     points = prototypes.reshape(len(parameters), -1)
     rows = [
         [str(index // prototypes.shape[1]), *(f"{value:.4g}" for value in row)]
@@ -139,16 +135,14 @@ def keep_embeddings(
     return picture
 
 
-def _only_task(config: RunConfig, algorithm: SB3Config, probe: TaskEnvs) -> list[Task] | None:
+def _only_task(config: RunConfig, algorithm: SB3Config, env: TaskEnvs) -> list[Task] | None:
     """The one task of ``sb3-finetune``."""
     given = getattr(algorithm, "task", None)
     if given is None:
         return None
     if given == "":
-        rng = np.random.default_rng((config.seed, 5))
-        batch = probe.get_attr("task_distribution")[0].sample(rng, 1, "held_out")
-        return [{name: values[0] for name, values in batch.items()}]
-    return [_checked(probe, parse_json("--task", given))]
+        return TaskVecEnv(env, draw_every=0, split="held_out", seed=config.seed).drawn(1)
+    return [_checked(env, parse_json("--task", given))]
 
 
 def checked_task(learner: SB3Learner, task: dict[str, Any]) -> Task:

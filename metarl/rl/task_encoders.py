@@ -44,6 +44,11 @@ class TaskEncoder(nn.Module, ABC):
         self.norm = nn.LayerNorm(hidden_size)
         sizes = [hidden_size, hidden_size, hidden_size, embedding_size]
         self.head = MLP(sizes, "relu", generator)
+        self._make_layers(generator)
+
+    @abstractmethod
+    def _make_layers(self, generator: torch.Generator | None) -> None:
+        """Add what makes the features."""
 
     @torch.no_grad()
     def observe(self, transitions: Tensor) -> None:
@@ -84,15 +89,8 @@ class TransitionEncoder(TaskEncoder):
 
     state_size = 0
 
-    def __init__(
-        self,
-        num_features: int,
-        hidden_size: int,
-        embedding_size: int,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__(num_features, hidden_size, embedding_size, generator)
-        self.mlp = MLP([num_features, hidden_size, hidden_size, hidden_size], "relu", generator)
+    def _make_layers(self, generator: torch.Generator | None) -> None:
+        self.mlp = MLP([self.num_features, *[self.hidden_size] * 3], "relu", generator)
 
     def advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """See :class:`TaskEncoder`; there is no state."""
@@ -107,17 +105,10 @@ class TransitionEncoder(TaskEncoder):
 class RecurrentEncoder(TaskEncoder):
     """Features of every transition and what came before it in its trajectory, from a GRU."""
 
-    def __init__(
-        self,
-        num_features: int,
-        hidden_size: int,
-        embedding_size: int,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__(num_features, hidden_size, embedding_size, generator)
-        self.state_size = hidden_size
-        self.gru = nn.GRU(num_features, hidden_size, batch_first=True)
-        bound = hidden_size**-0.5  # torch's own start of a GRU, from our generator
+    def _make_layers(self, generator: torch.Generator | None) -> None:
+        self.state_size = self.hidden_size
+        self.gru = nn.GRU(self.num_features, self.hidden_size, batch_first=True)
+        bound = self.hidden_size**-0.5  # torch's own start of a GRU, from our generator
         with torch.no_grad():
             for weight in self.gru.parameters():
                 weight.uniform_(-bound, bound, generator=generator)

@@ -1,6 +1,8 @@
 """What a policy sees beside the observation while it adapts within a trial."""
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,7 +14,8 @@ Array = NDArray[np.float32]
 Rows = NDArray[np.bool_]
 
 
-class Transitions(NamedTuple):
+@dataclass(frozen=True)
+class Transitions:
     """One step of N environments."""
 
     observations: Array
@@ -28,6 +31,7 @@ class Transitions(NamedTuple):
     ended: Rows
     """Whether the task or a time limit ended it, ``[N]``."""
 
+    @cached_property
     def features(self) -> Array:
         """(s, a, r, s', terminated) as vectors, ``[N, F]``."""
         columns = (
@@ -41,7 +45,7 @@ class Transitions(NamedTuple):
 
 
 def num_features(observation_size: int, action_size: int) -> int:
-    """F of :meth:`Transitions.features`."""
+    """F of :attr:`Transitions.features`."""
     return 2 * observation_size + action_size + 2
 
 
@@ -132,7 +136,7 @@ class PrototypeContext:
 
     def add(self, step: Transitions) -> None:
         """One more transition of every task."""
-        columns = (torch.from_numpy(column) for column in (step.features(), step.ended))
+        columns = (torch.from_numpy(column) for column in (step.features, step.ended))
         self._prototypes.add(*(column.to(self._prototypes.device) for column in columns))
 
     def features(self) -> Array:

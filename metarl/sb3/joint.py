@@ -49,7 +49,7 @@ class SupportSample:
             self._count < num_support, self._count, self._rng.integers(0, self._count + 1)
         )
         rows = np.flatnonzero(place < num_support)
-        self._kept[rows, place[rows]] = step.features()[rows]
+        self._kept[rows, place[rows]] = step.features[rows]
         self._count += 1
 
     def features(self) -> Array:

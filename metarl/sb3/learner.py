@@ -166,6 +166,30 @@ class SB3Learner:
             context.reshape(num_tasks, num_trials, -1),
         )
 
+    def unadapted_context(self) -> NDArray[np.float32]:
+        """What the policy sees beside the observation at the start of a trial, ``[C]``."""
+        context = self._context(self._task_env)
+        context.begin(np.ones(self._task_env.num_envs, bool))
+        first: NDArray[np.float32] = context.features()[0]
+        return first
+
+    def actor(self, context: NDArray[np.float32]) -> Actor:
+        """The policy as ours, with a context that stays.
+
+        Args:
+            context: features of a context, ``[C]``; empty where there is none.
+
+        Raises:
+            ValueError: if the policy is not PPO's or is recurrent.
+        """
+        statistics = self.env.obs_rms if self.config.normalise == "all" else None  # type: ignore[attr-defined]
+        to_env = action_map(self._task_env.action_space, self.collection.action_scale)
+        return folded(self.model, statistics, context, to_env)
+
+    def figures(self, run: AdaptationRun) -> Metrics:
+        """What else there is to say of :meth:`run_trials`."""
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what happens next."""
         state = {
@@ -207,41 +231,21 @@ class SB3Learner:
         """What the policy sees beside the observation."""
         return NoContext(env.num_envs)
 
-    def unadapted_context(self) -> NDArray[np.float32]:
-        """What the policy sees beside the observation at the start of a trial, ``[C]``."""
-        context = self._context(self._task_env)
-        context.begin(np.ones(self._task_env.num_envs, bool))
-        first: NDArray[np.float32] = context.features()[0]
-        return first
-
-    def actor(self, context: NDArray[np.float32]) -> Actor:
-        """The policy as ours, with a context that stays.
-
-        Args:
-            context: as of :meth:`TrialVecEnv.context`, ``[C]``; empty where there is none.
-
-        Raises:
-            ValueError: if the policy is not PPO's or is recurrent.
-        """
-        statistics = self.env.obs_rms if self.config.normalise == "all" else None  # type: ignore[attr-defined]
-        to_env = action_map(self._task_env.action_space, self.collection.action_scale)
-        return folded(self.model, statistics, context, to_env)
-
-    def figures(self, run: AdaptationRun) -> Metrics:
-        """What else there is to say of :meth:`run_trials`."""
-        return {}
-
     def _recorder(
         self, env: TaskVecEnv, num_trajectories: int, keep_transitions: bool = False
     ) -> TrialRecorder:
-        size = num_features(_size(env), spaces.flatdim(env.action_space))
         return TrialRecorder(
             env.num_envs,
             num_trajectories,
             horizon=self.collection.horizon,
-            num_features=size if keep_transitions else 0,
+            num_features=self._transition_size(env) if keep_transitions else 0,
             task_vectors=env.task_vectors,
         )
+
+    @staticmethod
+    def _transition_size(env: TaskVecEnv) -> int:
+        """F, numbers of a transition."""
+        return num_features(_size(env), spaces.flatdim(env.action_space))
 
     def _iteration_seed(self) -> int:
         return int(np.random.SeedSequence((self._seed, 4, self.iteration)).generate_state(1)[0])

@@ -70,6 +70,11 @@ def copy_actor(actor: Actor, theirs: Any, actions: spaces.Space[Any]) -> None:
     own = [tuple(weight.shape) for weight, _ in _layers(actor.policy)]
     if own != shapes:
         raise ValueError(f"the start has layers {own}, the policy {shapes}")
+    if not all(
+        isinstance(m, nn.Linear | ACTIVATIONS[actor.spec.activation])
+        for m in theirs.mlp_extractor.policy_net
+    ):
+        raise ValueError(f"the start has activations {actor.spec.activation}, the policy others")
     if isinstance(actor.to_env, ActionScaling) and isinstance(actions, spaces.Box):
         factor = torch.as_tensor(actions.high / actor.to_env.scale).float()
         _copy(actor.policy, theirs, factor, torch.zeros_like(factor))
@@ -171,9 +176,7 @@ def from_sb3(model: Any, *, action_scale: float = 1.0, min_log_std: float = -6.0
     )
     actor = Actor(policy, spec, to_env)
     with torch.no_grad():
-        for layer, (weight, bias) in zip(
-            [*linear, theirs.action_net], _layers(policy), strict=True
-        ):
+        for layer, (weight, bias) in zip(_their_layers(theirs), _layers(policy), strict=True):
             weight.copy_(layer.weight.T)
             bias.copy_(layer.bias)
         if isinstance(policy, GaussianPolicy):

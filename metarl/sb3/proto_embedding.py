@@ -4,11 +4,10 @@ The encoder is a ProtoNet over the tasks of the meta-batch (:mod:`metarl.rl.task
 policy stable-baselines3's. At test a few trajectories make the prototype.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -18,31 +17,26 @@ from metarl.rl import Actor
 from metarl.rl.task_embedding import OnlinePrototypes, embedding_logits, embedding_loss
 from metarl.rl.task_encoders import RecurrentEncoder, TaskEncoder, TransitionEncoder
 from metarl.sb3.configs import ProtoEmbeddingConfig
-from metarl.sb3.contexts import Context, PrototypeContext, num_features
+from metarl.sb3.contexts import Context, PrototypeContext
 from metarl.sb3.evaluation import AdaptationRun
 from metarl.sb3.joint import JointEncoder, SupportSample
 from metarl.sb3.learner import SB3Learner
 from metarl.sb3.recorder import TrialRecorder, Trials
 from metarl.sb3.trial_data import TrialData
-from metarl.sb3.vec_env import Task, TaskVecEnv
+from metarl.sb3.vec_env import TaskVecEnv
 from metarl.types import Metrics
 
 
-class Embeddings(NamedTuple):
-    """Prototypes of M tasks, from E trials each."""
+def nearest_accuracy(prototypes: NDArray[np.float32]) -> float:
+    """How often the prototype of another trial is nearest to that of its task's first.
 
-    prototypes: NDArray[np.float32]
-    """``[M, E, D]``."""
-    tasks: list[Task]
-    """M."""
-
-    def accuracy(self) -> float:
-        """How often the prototype of another trial is nearest to that of the task's first."""
-        centres = torch.from_numpy(self.prototypes[:, 0])
-        others = torch.from_numpy(self.prototypes[:, 1:])
-        logits = prototype_logits(others.flatten(0, 1)[None], centres[None])[0]
-        labels = torch.arange(len(centres)).repeat_interleave(others.shape[1])
-        return float((logits.argmax(1) == labels).float().mean())
+    Args:
+        prototypes: of M tasks, from E trials each, ``[M, E, D]``.
+    """
+    centres, others = torch.from_numpy(prototypes[:, 0]), torch.from_numpy(prototypes[:, 1:])
+    logits = prototype_logits(others.flatten(0, 1)[None], centres[None])[0]
+    labels = torch.arange(len(centres)).repeat_interleave(others.shape[1])
+    return float((logits.argmax(1) == labels).float().mean())
 
 
 class ProtoEmbedding(SB3Learner):
@@ -59,30 +53,32 @@ class ProtoEmbedding(SB3Learner):
             return metrics  # nothing to tell apart
         return metrics | self._train_encoder(experience)
 
-    def embeddings(self, run: AdaptationRun, num_trajectories: int = 1) -> Embeddings:
-        """Prototypes from the first trajectories of every trial.
+    def prototypes(self, run: AdaptationRun) -> NDArray[np.float32]:
+        """Those of the first trajectory of every trial, ``[M, E, D]``.
 
         Args:
             run: of :meth:`run_trials`.
-            num_trajectories: that make a prototype.
         """
-        shown = slice(0, num_trajectories)
-        transitions = torch.from_numpy(run.trials.transitions[:, shown]).to(self.device)
-        lengths = torch.from_numpy(run.trials.lengths[:, shown]).to(self.device)
-        time = torch.arange(transitions.shape[2], device=self.device)
-        real = (time < lengths[..., None])[..., None]  # [M·E, k, T, 1]
+        transitions = torch.from_numpy(run.trials.transitions[:, 0]).to(self.device)
+        lengths = torch.from_numpy(run.trials.lengths[:, 0]).to(self.device)
+        time = torch.arange(transitions.shape[1], device=self.device)
+        real = (time < lengths[:, None])[..., None]  # [M·E, T, 1]
         with torch.no_grad():
-            features = self.encoder.features(transitions.flatten(0, 1))
-            features = features.reshape(*real.shape[:3], -1)
-            means = (features * real).sum((1, 2)) / real.sum((1, 2)).clamp(min=1)
-            prototypes = self.encoder.prototype(means).cpu().numpy()
-        return Embeddings(prototypes.reshape(len(run.tasks), -1, prototypes.shape[-1]), run.tasks)
+            means = (self.encoder.features(transitions) * real).sum(1) / lengths[:, None]
+            found: NDArray[np.float32] = self.encoder.prototype(means).cpu().numpy()
+        return found.reshape(len(run.tasks), -1, found.shape[-1])
 
     def figures(self, run: AdaptationRun) -> Metrics:
         """Nearest-prototype accuracy after one trajectory, given several trials a task."""
-        embeddings = self.embeddings(run)
-        several = embeddings.prototypes.shape[1] > 1
-        return {"embedding_accuracy": embeddings.accuracy()} if several else {}
+        prototypes = self.prototypes(run)
+        several = prototypes.shape[1] > 1
+        return {"embedding_accuracy": nearest_accuracy(prototypes)} if several else {}
+
+    def actor(self, context: NDArray[np.float32]) -> Actor:
+        """See :class:`~metarl.sb3.learner.SB3Learner`."""
+        if self.config.joint:
+            context = self.model.policy.features_extractor.shown(context)
+        return super().actor(context)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what happens next."""
@@ -101,9 +97,7 @@ class ProtoEmbedding(SB3Learner):
 
     def _prepare(self, env: TaskVecEnv) -> None:
         config = self.config
-        shape = env.observation_space.shape
-        assert shape is not None
-        width = num_features(shape[0], spaces.flatdim(env.action_space))
+        width = self._transition_size(env)
         generator = torch.Generator().manual_seed(self._iteration_seed())
         size, hidden = config.embedding_size, config.encoder_hidden_size
         kind = RecurrentEncoder if config.encoder == "recurrent" else TransitionEncoder
@@ -113,12 +107,6 @@ class ProtoEmbedding(SB3Learner):
         self._averaged = AveragedModel(self._trained, multi_avg_fn=average)
         averaged: Any = self._averaged.module
         self.encoder = self._trained if config.joint else averaged
-
-    def actor(self, context: NDArray[np.float32]) -> Actor:
-        """See :class:`~metarl.sb3.learner.SB3Learner`."""
-        if self.config.joint:
-            context = self.model.policy.features_extractor.shown(context)
-        return super().actor(context)
 
     def _context(self, env: TaskVecEnv) -> Context:
         if self.config.joint:

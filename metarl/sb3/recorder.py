@@ -69,7 +69,7 @@ class TrialRecorder:
         place = rows, self.index[rows]
         if self._num_features:
             time = self.current.lengths[place]
-            self.current.transitions[(*place, time)] = step.features()[rows]
+            self.current.transitions[(*place, time)] = step.features[rows]
         self.current.returns[place] += step.rewards[rows]
         self.current.lengths[place] += 1
         self.index += step.ended

@@ -14,6 +14,12 @@ from metarl.rl.sampler import SEED_RANGE, TaskEnvs
 Task = dict[str, NDArray[Any]]
 
 
+def task_vectors(tasks: Sequence[Task]) -> NDArray[np.float32]:
+    """The numbers of tasks, ``[num, P]``."""
+    rows = [np.concatenate([np.ravel(value) for value in task.values()]) for task in tasks]
+    return np.asarray(rows, np.float32)
+
+
 class TaskVecEnv(VecEnv):
     """One stable-baselines3 environment for every environment of the batch, each with its task.
 
@@ -58,6 +64,7 @@ class TaskVecEnv(VecEnv):
         self._actions: NDArray[Any] = np.empty(0)
         self._trajectories = np.zeros(env.num_envs, np.int64)  # ended in the current task
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        self._vectors = task_vectors(self.tasks)
         if draw_every:
             self.draw_tasks()
 
@@ -73,12 +80,12 @@ class TaskVecEnv(VecEnv):
 
     def task_vectors(self) -> NDArray[np.float32]:
         """The numbers of every environment's task, ``[num_envs, P]``."""
-        rows = [np.concatenate([np.ravel(v) for v in task.values()]) for task in self.tasks]
-        return np.asarray(rows, np.float32)
+        return self._vectors.copy()
 
     def set_tasks(self, tasks: Sequence[Task]) -> None:
         """Give every environment its task; they hold until they are drawn or set again."""
         self.env.set_attr("task", list(tasks))
+        self._vectors = task_vectors(tasks)
 
     def draw_tasks(self) -> None:
         """Draw a new task for every environment."""
@@ -137,6 +144,7 @@ class TaskVecEnv(VecEnv):
         for index in self._get_indices(indices):
             values[index] = value
         self.env.set_attr(attr_name, values)
+        self._vectors = task_vectors(self.tasks)
 
     def env_method(
         self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any
@@ -153,10 +161,11 @@ class TaskVecEnv(VecEnv):
         self._trajectories += ended
         due = ended & (self.draw_every > 0) & (self._trajectories >= self.draw_every)
         if due.any():
-            tasks = self.tasks
-            for index, task in zip(np.flatnonzero(due), self.drawn(int(due.sum())), strict=True):
+            tasks, drawn = self.tasks, self.drawn(int(due.sum()))
+            for index, task in zip(np.flatnonzero(due), drawn, strict=True):
                 tasks[index] = task
-            self.set_tasks(tasks)
+            self.env.set_attr("task", tasks)
+            self._vectors[due] = task_vectors(drawn)
             self._trajectories[due] = 0
         return due
 

@@ -8,6 +8,7 @@ import pytest
 from stable_baselines3 import PPO
 
 from metarl.cli import main
+from metarl.cli.runs import load_run
 from metarl.rl import load_policy
 
 ENV = ["--env", "metarl/PointGoal-v0", "--env-kwargs", '{"max_episode_steps": 5}']
@@ -121,6 +122,27 @@ def test_policies_start_runs(ppo, tmp_path, capsys):
     assert trained(tmp_path / "tuned", "sb3-finetune", *start, *TASK).is_dir()
     wide = ["train", "maml-vpg", *SMALL, *start, "--hidden-sizes", "9", "--output", str(tmp_path)]
     assert "of another shape: 2-8-2 tanh, continuous there, 2-9-2" in complaint(capsys, wide)
+    policy = tmp_path / "adapted"
+    few = ["--steps", "1", "--trajectories", "2"]
+    assert main(["adapt", str(run), *TASK, *few, "--output", str(policy)]) == 0
+    other = ["train", "maml-vpg", *SMALL, "--init-from", str(policy / "policy.pt")]
+    other += ["--action-scale", "10", "--output", str(tmp_path)]
+    assert "has other actions: ActionScaling" in complaint(capsys, other)
+    model.unlink()  # a run has its weights of its own
+    assert main(["evaluate", str(run), *FEW]) == 0
+
+
+def test_a_start_below_the_floor_begins_at_the_floor(ppo, tmp_path):
+    model = tmp_path / "model.zip"
+    assert main(["export", str(ppo), "--sb3", str(model)]) == 0
+    start = PPO.load(model, device="cpu")
+    start.policy.log_std.data.fill_(-9.0)
+    start.save(model)
+    command = ["train", "maml-vpg", *SMALL, "--iterations", "1", "--init-from", str(model)]
+    assert main([*command, "--outer-lr", "1e-9", "--output", str(tmp_path / "maml")]) == 0
+    (run,) = (tmp_path / "maml").iterdir()
+    log_std = load_run(run).learner.policy.log_std
+    assert log_std.tolist() == pytest.approx([-0.5, -0.5])
 
 
 def test_runs_go_on(ppo, capsys):
@@ -137,6 +159,7 @@ def test_what_cannot_be_done_is_named(proto, tmp_path, capsys):
         "--inner-lr is for learners by gradients": ["evaluate", str(proto), "--inner-lr", *"111"],
         "a recurrent policy cannot be taken out": ["export", str(rl2), "--sb3", "m.zip"],
         "--video-every is for learners by gradients": [*train, "--video-every", "1", *output],
+        "--horizon 9 is beyond": [*train, "--horizon", "9", *output],
         "--task: ": [*finetune, "--task", '{"goal": [3.0, 0.0]}', *output],
         "--init-from: ": [*train, "--init-from", "none.zip", *output],
         "trial_length must be at least 2": [*proto_train, "--trial-length", "1", *output],

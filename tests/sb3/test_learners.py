@@ -14,6 +14,7 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import envs
+from metarl.rl import Actor
 from metarl.rl.task_embedding import OnlinePrototypes
 from metarl.sb3 import (
     RL2,
@@ -188,6 +189,18 @@ def test_the_policy_comes_out_with_its_context_and_normalisation(name: str, scal
     assert np.ptp(ours) > 1e-5
 
 
+def test_prototypes_are_made_by_an_average_of_what_is_trained() -> None:
+    """After n steps of weight 0.005 the average has gone a part of the way."""
+    learner = make_learner("proto")
+    assert isinstance(learner, ProtoEmbedding)
+    iterate(learner)
+    start = learner.encoder.head.layers[0].weight.detach().clone()  # type: ignore[operator,union-attr]
+    iterate(learner)
+    averaged = learner.encoder.head.layers[0].weight  # type: ignore[union-attr]
+    trained = learner._trained.head.layers[0].weight  # type: ignore[union-attr]
+    assert 0 < (averaged - start).norm() < 0.1 * (trained - start).norm()  # type: ignore[operator]
+
+
 def test_only_a_joint_encoder_is_trained_by_the_policy() -> None:
     for name in ("proto", "joint-proto"):
         learner = make_learner(name)
@@ -215,7 +228,7 @@ def test_a_joint_policy_makes_the_prototype_that_is_grown_online() -> None:
     online = OnlinePrototypes(learner.encoder, 4, capacity=2 * HORIZON)
     for _ in range(2):
         sample.add(step)
-        online.add(torch.from_numpy(step.features()), torch.zeros(4, dtype=torch.bool))
+        online.add(torch.from_numpy(step.features), torch.zeros(4, dtype=torch.bool))
     shown = extractor.context(torch.from_numpy(sample.features())).detach()
     torch.testing.assert_close(shown, online.features(), atol=1e-5, rtol=1e-4)
 
@@ -251,6 +264,9 @@ def test_a_policy_that_came_out_is_a_start(tmp_path: Path) -> None:
     assert_close(ours["log_std"], theirs["log_std"])
     with pytest.raises(ValueError, match="the start has layers"):
         make_learner("proto", start=start)
+    relu = Actor(actor.policy, actor.spec._replace(activation="relu"), actor.to_env)
+    with pytest.raises(ValueError, match="the start has activations relu, the policy others"):
+        make_learner("ppo", start=relu)
     with pytest.raises(ValueError, match="only PPO without recurrence starts from a policy"):
         make_learner("rl2", start=start)
 

@@ -119,6 +119,24 @@ def test_finished_trials_are_taken_once_with_their_own_tasks() -> None:
         trials.returns, -4 * np.linalg.norm(tasks, axis=1)[:, None].repeat(2, 1), rtol=1e-5
     )
     assert len(recorder.take().tasks) == 0
+    later = batch.task_vectors().copy()
+    assert not np.array_equal(later, tasks)
+    for action in np.zeros((8, 3, 2)):
+        env.step(action)
+    np.testing.assert_array_equal(recorder.take().tasks, later)
+
+
+def test_vectors_follow_the_tasks_of_some_environments() -> None:
+    """Only the first ends, so that only it gets a new task."""
+    batch = task_env(draw_every=1, seed=3)
+    batch.set_tasks(GOALS)
+    batch.reset()
+    batch.step(np.array([[0.1, 0.0]] * 3))
+    vectors = batch.task_vectors()
+    np.testing.assert_allclose(vectors, [task["goal"] for task in batch.tasks], rtol=1e-6)
+    assert vectors[0].tolist() != pytest.approx([0.1, 0.0])
+    batch.set_attr("task", GOALS[2], indices=[1])
+    np.testing.assert_allclose(batch.task_vectors()[1], [-0.5, 0.0])
 
 
 def test_only_vectors_can_be_seen() -> None:
@@ -131,4 +149,4 @@ def test_only_vectors_can_be_seen() -> None:
 def test_features_of_a_transition() -> None:
     one = np.ones((1, 1), np.float32)
     step = Transitions(one, 2 * one, np.array([3.0]), 4 * one, np.array([True]), np.array([False]))
-    assert step.features().tolist() == [[1.0, 2.0, 3.0, 4.0, 1.0]]
+    assert step.features.tolist() == [[1.0, 2.0, 3.0, 4.0, 1.0]]
