@@ -4,13 +4,15 @@
 
 Trials of three trajectories; the returns after 0, 1 and 2 of them on 40 held-out tasks, 40 trials
 each, actions drawn. ``--shuffle`` shows the policy of ``proto-embedding`` the prototype of another
-task; ``sb3-oracle`` sees the task, ``sb3-ppo`` has only what is right on average.
+task; ``sb3-oracle`` sees the task, ``sb3-ppo`` has only what is right on average. ``promp`` beside
+them adapts by gradients, each from 40 trajectories of the task, and trains on as many steps.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
 import tyro
 from results import FOLDER, collect, save
 from runner import evaluated, trained
@@ -19,21 +21,35 @@ from metarl.report import draw_lines
 
 FamilyName = Literal["point-goal", "point-goal-sparse", "half-cheetah-vel"]
 LEARNERS = ("proto-embedding", "sb3-ppo", "sb3-oracle", "proto-embedding --shuffle", "rl2")
+TRIAL_LENGTH = 3
+PROMP = ["--inner-lr", "0.1", "--gae-lambda", "1.0"]
 
 
 class Family(NamedTuple):
     """A family, and how long it is trained on."""
 
     env: list[str]
+    horizon: int
     iterations: int
-    """Of 400 trials."""
+    meta_batch_size: int = 20
+    """20 trials of each of these tasks an iteration."""
+    learners: tuple[str, ...] = LEARNERS
+
+    @property
+    def steps(self) -> int:
+        """Of the environment, in all."""
+        return self.iterations * self.meta_batch_size * 20 * TRIAL_LENGTH * self.horizon
 
 
 FAMILIES = {
-    "point-goal": Family(["--env", "metarl/PointGoal-v0"], 100),
-    "point-goal-sparse": Family(["--env", "metarl/PointGoalSparse-v0"], 150),
+    "point-goal": Family(["--env", "metarl/PointGoal-v0"], 100, 100),
+    "point-goal-sparse": Family(["--env", "metarl/PointGoalSparse-v0"], 20, 150),
     "half-cheetah-vel": Family(
-        ["--env", "metarl/HalfCheetahVel-v0", "--env-kwargs", '{"velocity_range": [0, 3]}'], 100
+        ["--env", "metarl/HalfCheetahVel-v0", "--env-kwargs", '{"velocity_range": [0, 3]}'],
+        200,
+        60,
+        10,
+        ("proto-embedding", "sb3-ppo", "sb3-oracle", "rl2", "promp"),
     ),
 }
 
@@ -44,24 +60,33 @@ class Options:
 
     family: FamilyName = "point-goal"
     """Where."""
-    learners: tuple[str, ...] = LEARNERS
-    """Which."""
+    learners: tuple[str, ...] | None = None
+    """Which; by default those of the family."""
     seeds: tuple[int, ...] = (0,)
     """Of training."""
     output: Path = Path("runs/embedding")
     """Where the run folders go; a finished run there is not repeated."""
 
 
+def training(learner: str, family: Family) -> tuple[list[str], int]:
+    """The command that trains a learner, and its environment steps an iteration."""
+    name, *extra = learner.split()
+    command = ["train", name, *family.env, *extra]
+    if name == "promp":  # 20 tasks, 20 trajectories before its gradient step and after it
+        return [*command, *PROMP], 2 * 20 * 20 * family.horizon
+    command += ["--meta-batch-size", str(family.meta_batch_size)]
+    steps = family.meta_batch_size * 20 * family.horizon
+    if name in ("proto-embedding", "rl2"):
+        return [*command, "--trial-length", str(TRIAL_LENGTH)], TRIAL_LENGTH * steps
+    return command, steps
+
+
 def experiment(options: Options) -> None:
-    """The runs, then their rows of the results and the picture."""
-    family, rows, lines = FAMILIES[options.family], [], {}
-    for learner in options.learners:
-        name, *extra = learner.split()
-        adapts = name in ("proto-embedding", "rl2")
-        command = ["train", name, *family.env, *extra]
-        command += ["--trial-length", "3"] if adapts else []
-        # as many steps for all
-        iterations = family.iterations * (1 if adapts else 3)
+    """The runs, their rows of the results, then the picture."""
+    family, lines = FAMILIES[options.family], {}
+    for learner in options.learners or family.learners:
+        command, steps = training(learner, family)
+        iterations = round(family.steps / steps)
         folder = options.output / options.family / learner.replace(" ", "_")
         targets = []
         for seed in options.seeds:
@@ -76,15 +101,15 @@ def experiment(options: Options) -> None:
             reference={"source": "none", "mean": []},
             training_seeds=list(options.seeds),
         )
-        rows.append(row)
-        lines[learner] = (range(len(row["mean"])), row["mean"])
-    save(rows)
+        save([row])
+        name = f"{learner}, 40 trajectories each" if learner == "promp" else learner
+        lines[name] = (np.arange(len(row["mean"])), np.array(row["mean"]))
     draw_lines(
         FOLDER / "pictures" / f"embedding_{options.family.replace('-', '_')}.png",
         lines,
         title=options.family,
-        x_label="trajectories seen of the task",
-        y_label="return of the next one",
+        x_label="trajectories seen of the task; for promp, gradient steps",
+        y_label="return of the next trajectory",
     )
 
 

@@ -4,9 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from arch.bootstrap import IIDBootstrap
 from numpy.typing import NDArray
-from rliable import metrics
 
 RESAMPLES = 2000
 Array = NDArray[np.float64]
@@ -47,12 +45,17 @@ def adaptation_curve(values: Array, *, seed: int) -> AdaptationCurve:
         raise ValueError(f"need [K + 1, num_tasks >= 2] figures, got {values.shape}")
     if not np.isfinite(values).all():
         raise ValueError("adaptation gave non-finite returns; a smaller inner_lr may help")
+    # imported here: it takes as long as torch, and every command but evaluation starts without it
+    from rliable import metrics
+
     mean, ci95 = _interval(metrics.aggregate_mean, values, seed)
     iqm, iqm_ci95 = _interval(metrics.aggregate_iqm, values, seed)
     return AdaptationCurve(values, mean, ci95, iqm, iqm_ci95)
 
 
 def _interval(aggregate: Callable[[Array], Any], values: Array, seed: int) -> tuple[Array, Array]:
+    from arch.bootstrap import IIDBootstrap
+
     # rliable's own get_interval_estimates ignores its random_state and draws from NumPy's global
     # generator. Tasks are the only thing resampled here, so arch's plain bootstrap is the same.
     points, intervals = [], []
