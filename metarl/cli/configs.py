@@ -95,11 +95,9 @@ class PolicyConfig:
     def __post_init__(self) -> None:
         if not self.hidden_sizes or min(self.hidden_sizes) < 1:
             raise ValueError(f"hidden_sizes must be widths of at least 1, got {self.hidden_sizes}")
-        if not -math.inf < self.min_log_std <= self.initial_log_std < math.inf:
-            raise ValueError(
-                f"initial_log_std must be finite and at least min_log_std, "
-                f"got {self.initial_log_std} and {self.min_log_std}"
-            )
+        for name in ("initial_log_std", "min_log_std"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name} must be finite, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,10 +107,13 @@ def policy_spec(config: RunConfig, sampler: Sampler) -> PolicySpec:
 def make_policy(config: RunConfig, sampler: Sampler) -> Policy:
     """The run's policy with its initial weights, drawn from the seed."""
     seed = int(np.random.SeedSequence((config.seed, 2)).generate_state(1)[0])
-    return policy_spec(config, sampler).build(
-        initial_log_std=config.policy.initial_log_std,
-        generator=torch.Generator().manual_seed(seed),
-    )
+    try:
+        return policy_spec(config, sampler).build(
+            initial_log_std=config.policy.initial_log_std,
+            generator=torch.Generator().manual_seed(seed),
+        )
+    except ValueError as error:
+        raise UserError(f"--initial-log-std and --min-log-std: {error}") from error
 
 
 def make_actor(config: RunConfig, sampler: Sampler, params: Params) -> Actor:

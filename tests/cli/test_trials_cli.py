@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 
 import numpy as np
 import pytest
@@ -28,7 +29,14 @@ def trained(output, learner, *options):
 
 @pytest.fixture(scope="module")
 def proto(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("proto"), "proto-embedding", "--encoder-warmup", "2")
+    return trained(
+        tmp_path_factory.mktemp("proto"),
+        "proto-embedding",
+        "--encoder-warmup",
+        "2",
+        "--initial-log-std",
+        "-1.5",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +94,8 @@ def test_training_metrics_hold_those_of_stable_baselines3(proto):
     with (proto / "metrics.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert float(row["sb3/train/n_updates"]) == 1
+    # below the floor of learners by gradients, which PPO has not
+    assert float(row["sb3/train/std"]) == pytest.approx(math.exp(-1.5), rel=0.05)
     assert {"eval/embedding_accuracy", "adapt/embedding_accuracy", "rollout/return_pre"} <= set(row)
 
 
