@@ -128,13 +128,17 @@ class Trajectories(NamedTuple):
     lengths: Tensor
     """How many of the T are real, ``[M]``, at least 1."""
 
-    def thinned(self, num: int, generator: torch.Generator) -> "Trajectories":
-        """``num`` transitions of each in their order, drawn with replacement."""
-        num_tasks, _, num_features = self.transitions.shape
-        drawn = torch.rand(num_tasks, num, generator=generator).sort(1).values
-        where = (drawn.to(self.lengths.device) * self.lengths[:, None]).long()
-        kept = torch.gather(self.transitions, 1, where[..., None].expand(-1, -1, num_features))
-        return Trajectories(kept, torch.full_like(self.lengths, num))
+
+def ordered_times(lengths: Tensor, num: int, generator: torch.Generator) -> Tensor:
+    """``num`` times of each of M trajectories in their order, drawn with replacement, ``[M, num]``.
+
+    Args:
+        lengths: of the trajectories, ``[M]``.
+        num: how many.
+        generator: draws them.
+    """
+    drawn = torch.rand(len(lengths), num, generator=generator).sort(1).values
+    return (drawn.to(lengths.device) * lengths[:, None]).long()
 
 
 def embedding_logits(

@@ -4,13 +4,14 @@ The encoder is a ProtoNet over the tasks of the meta-batch (:mod:`metarl.rl.task
 policy stable-baselines3's. At test a few trajectories make the prototype.
 """
 
+import copy
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from metarl.core.prototypes import prototype_logits
 from metarl.rl import Actor
@@ -84,7 +85,7 @@ class ProtoEmbedding(SB3Learner):
         """Everything that decides what happens next."""
         return super().state_dict() | {
             "encoder": self._trained.state_dict(),
-            "averaged": self._averaged.state_dict(),
+            "averaged": self.encoder.state_dict(),
             "adam": self._optimiser.state_dict(),
         }
 
@@ -92,7 +93,7 @@ class ProtoEmbedding(SB3Learner):
         """Take back what :meth:`state_dict` gave."""
         super().load_state_dict(state)
         self._trained.load_state_dict(state["encoder"])
-        self._averaged.load_state_dict(state["averaged"])
+        self.encoder.load_state_dict(state["averaged"])
         self._optimiser.load_state_dict(state["adam"])
 
     def _prepare(self, env: TaskVecEnv) -> None:
@@ -102,11 +103,15 @@ class ProtoEmbedding(SB3Learner):
         size, hidden = config.embedding_size, config.encoder_hidden_size
         kind = RecurrentEncoder if config.encoder == "recurrent" else TransitionEncoder
         self._trained = kind(width, hidden, size, generator).to(self.device)
-        self._optimiser = torch.optim.Adam(self._trained.parameters(), config.encoder_lr)
-        average = get_ema_multi_avg_fn(config.encoder_average)  # type: ignore[no-untyped-call]
-        self._averaged = AveragedModel(self._trained, multi_avg_fn=average)
-        averaged: Any = self._averaged.module
-        self.encoder = self._trained if config.joint else averaged
+        # fused: of layers as small as these the calls cost more than the work
+        self._optimiser = torch.optim.Adam(
+            self._trained.parameters(), config.encoder_lr, fused=True
+        )
+        self._average = get_ema_multi_avg_fn(config.encoder_average)  # type: ignore[no-untyped-call]
+        self.encoder = self._trained
+        if not config.joint:
+            self.encoder = copy.deepcopy(self._trained)
+            self.encoder.inputs = self._trained.inputs  # one set of statistics
 
     def _context(self, env: TaskVecEnv) -> Context:
         if self.config.joint:
@@ -149,14 +154,14 @@ class ProtoEmbedding(SB3Learner):
         data = TrialData(trials, self.device)
         self._trained.observe(data.real_transitions())
         generator = torch.Generator().manual_seed(self._iteration_seed())
+        # a recurrent encoder needs all that came before
+        support = config.num_support if config.encoder == "transitions" else None
         first = self.iteration == 1
         lr = config.encoder_lr / (1 + (self.iteration - 1) / config.encoder_half_life)
         self._optimiser.param_groups[0]["lr"] = lr
         losses, accuracies = [], []
         for _ in range(config.encoder_warmup if first else config.encoder_steps):
-            pair = data.draw(config.num_ways, generator)
-            if config.encoder == "transitions":
-                pair = [one.thinned(config.num_support, generator) for one in pair]
+            pair = data.draw(config.num_ways, generator, support)
             logits = embedding_logits(
                 self._trained, pair, num_queries=config.num_queries, generator=generator
             )
@@ -173,4 +178,5 @@ class ProtoEmbedding(SB3Learner):
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
-        self._averaged.update_parameters(self._trained)
+        if not self.config.joint:
+            self._average(list(self.encoder.parameters()), list(self._trained.parameters()), None)

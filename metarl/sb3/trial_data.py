@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarl.rl.task_embedding import Trajectories
+from metarl.rl.task_embedding import Trajectories, ordered_times
 from metarl.sb3.recorder import Trials
 
 
@@ -26,14 +26,28 @@ class TrialData:
         time = torch.arange(self._transitions.shape[2], device=self._lengths.device)
         return self._transitions[time < self._lengths[..., None]]
 
-    def draw(self, num_tasks: int, generator: torch.Generator) -> list[Trajectories]:
-        """Two trajectories of each of at most ``num_tasks`` trials, whose tasks all differ."""
+    def draw(
+        self, num_tasks: int, generator: torch.Generator, num_transitions: int | None = None
+    ) -> list[Trajectories]:
+        """Two trajectories of each of at most ``num_tasks`` trials, whose tasks all differ.
+
+        Args:
+            num_tasks: M.
+            generator: draws trials, trajectories and transitions.
+            num_transitions: only so many of each trajectory, in their order and with replacement.
+        """
         order = torch.randperm(len(self._tasks), generator=generator)
         _, first = np.unique(self._tasks[order.numpy()], axis=0, return_index=True)
         among = torch.from_numpy(first)[torch.randperm(len(first), generator=generator)]
         rows = order[among[:num_tasks]].to(self._lengths.device)
         ranks = torch.rand(len(rows), self._lengths.shape[1], generator=generator).argsort(1)
-        return [
-            Trajectories(self._transitions[rows, k], self._lengths[rows, k])
-            for k in ranks.T[:2].to(self._lengths.device)
-        ]
+        drawn = []
+        for k in ranks.T[:2].to(self._lengths.device):
+            lengths = self._lengths[rows, k]
+            if num_transitions is None:
+                drawn.append(Trajectories(self._transitions[rows, k], lengths))
+            else:
+                times = ordered_times(lengths, num_transitions, generator)
+                some = self._transitions[rows[:, None], k[:, None], times]
+                drawn.append(Trajectories(some, torch.full_like(lengths, num_transitions)))
+        return drawn

@@ -11,6 +11,7 @@ from metarl.rl.task_embedding import (
     Trajectories,
     embedding_logits,
     embedding_loss,
+    ordered_times,
 )
 from metarl.rl.task_encoders import RecurrentEncoder, TaskEncoder, TransitionEncoder
 
@@ -147,25 +148,24 @@ def test_padding_changes_nothing(kind: type[TaskEncoder]) -> None:
     torch.testing.assert_close(logits(soiled), logits(clean))
 
 
-def test_thinned_trajectories_are_real_transitions_in_their_order() -> None:
-    time = torch.arange(6.0)[None, :, None].expand(2, -1, 1)
-    one = Trajectories(time, torch.tensor([3, 6])).thinned(50, seeded(0))
-    assert one.lengths.tolist() == [50, 50]
-    assert (one.transitions.diff(dim=1) >= 0).all()
-    assert one.transitions[0].unique().tolist() == [0.0, 1.0, 2.0]
-    assert one.transitions[1].unique().tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+def test_ordered_times_are_those_of_the_trajectory() -> None:
+    times = ordered_times(torch.tensor([3, 6]), 50, seeded(0))
+    assert times.shape == (2, 50)
+    assert (times.diff(dim=1) >= 0).all()
+    assert times[0].unique().tolist() == [0, 1, 2]
+    assert times[1].unique().tolist() == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_everything_stays_on_its_device(kind: type[TaskEncoder]) -> None:
     encoder = make_encoder(kind).to("meta")
     one = Trajectories(trajectories(3, 4).to("meta"), torch.tensor([4, 2, 3], device="meta"))
-    thinned = one.thinned(2, seeded(0))
-    logits = embedding_logits(encoder, (thinned, one), num_queries=2, generator=seeded(0))
+    times = ordered_times(one.lengths, 2, seeded(0))
+    logits = embedding_logits(encoder, (one, one), num_queries=2, generator=seeded(0))
     loss, accuracy = embedding_loss(logits)
     online = OnlinePrototypes(encoder, 3)
     online.add(one.transitions[:, 0], torch.zeros(3, dtype=torch.bool, device="meta"))
-    for tensor in (thinned.transitions, logits, loss, accuracy, online.features()):
+    for tensor in (times, logits, loss, accuracy, online.features()):
         assert tensor.device.type == "meta"
 
 
