@@ -132,7 +132,7 @@ class ProtoEmbeddingConfig(SB3Config):
     step contributes 1 - encoder_average: the policy can follow what they mean."""
     encoder_warmup: int = 1500
     """Optimiser steps of the encoder in the first iteration."""
-    encoder_steps: int = 60
+    encoder_steps: int = 40
     """Optimiser steps of the encoder in every other iteration."""
     num_ways: int = 40
     """Tasks that a query is classified among, in training."""
