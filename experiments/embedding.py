@@ -33,6 +33,8 @@ class Family(NamedTuple):
     iterations: int
     meta_batch_size: int = 20
     """20 trials of each of these tasks an iteration."""
+    options: tuple[str, ...] = ()
+    """Of PPO."""
     learners: tuple[str, ...] = LEARNERS
 
     @property
@@ -47,8 +49,9 @@ FAMILIES = {
     "half-cheetah-vel": Family(
         ["--env", "metarl/HalfCheetahVel-v0", "--env-kwargs", '{"velocity_range": [0, 3]}'],
         200,
-        60,
-        10,
+        50,
+        5,
+        ("--num-minibatches", "40"),
         ("proto-embedding", "sb3-ppo", "sb3-oracle", "rl2", "promp"),
     ),
 }
@@ -74,7 +77,7 @@ def training(learner: str, family: Family) -> tuple[list[str], int]:
     command = ["train", name, *family.env, *extra]
     if name == "promp":  # 20 tasks, 20 trajectories before its gradient step and after it
         return [*command, *PROMP], 2 * 20 * 20 * family.horizon
-    command += ["--meta-batch-size", str(family.meta_batch_size)]
+    command += ["--meta-batch-size", str(family.meta_batch_size), *family.options]
     steps = family.meta_batch_size * 20 * family.horizon
     if name in ("proto-embedding", "rl2"):
         return [*command, "--trial-length", str(TRIAL_LENGTH)], TRIAL_LENGTH * steps
