@@ -129,6 +129,14 @@ class Trajectories(NamedTuple):
     """How many of the T are real, ``[M]``, at least 1."""
 
 
+def whole_prototypes(encoder: TaskEncoder, trajectories: Trajectories) -> Tensor:
+    """The prototypes ``[M, D]`` that single trajectories make."""
+    lengths = trajectories.lengths[:, None]
+    time = torch.arange(trajectories.transitions.shape[1], device=lengths.device)
+    features = encoder.features(trajectories.transitions)
+    return encoder.prototype((features * (time < lengths)[..., None]).sum(1) / lengths)
+
+
 def ordered_times(lengths: Tensor, num: int, generator: torch.Generator) -> Tensor:
     """``num`` times of each of M trajectories in their order, drawn with replacement, ``[M, num]``.
 

@@ -136,6 +136,9 @@ class ProtoEmbeddingConfig(SB3Config):
     """Optimiser steps of the encoder in every other iteration."""
     num_ways: int = 40
     """Tasks that a query is classified among, in training."""
+    num_similar: int = 4
+    """They are drawn in groups of so many whose prototypes are nearest to each other (hard negative
+    class mining; Sohn 2016): tasks that differ much teach nothing fine. 1 draws each by itself."""
     num_support: int = 32
     """Transitions of a trajectory that one step looks at; a recurrent encoder looks at all."""
     num_queries: int = 8
@@ -165,7 +168,8 @@ class ProtoEmbeddingConfig(SB3Config):
         if self.num_ways < 2:
             raise ValueError(f"num_ways must be at least 2, got {self.num_ways}")
         sizes = ("embedding_size", "encoder_hidden_size", "encoder_half_life", "encoder_warmup")
-        for name in (*sizes, "encoder_steps", "num_support", "num_queries"):
+        counts = ("encoder_steps", "num_similar", "num_support", "num_queries")
+        for name in (*sizes, *counts):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.encoder_average < 1:

@@ -15,7 +15,13 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from metarl.core.prototypes import prototype_logits
 from metarl.rl import Actor
-from metarl.rl.task_embedding import OnlinePrototypes, embedding_logits, embedding_loss
+from metarl.rl.task_embedding import (
+    OnlinePrototypes,
+    Trajectories,
+    embedding_logits,
+    embedding_loss,
+    whole_prototypes,
+)
 from metarl.rl.task_encoders import RecurrentEncoder, TaskEncoder, TransitionEncoder
 from metarl.sb3.configs import ProtoEmbeddingConfig
 from metarl.sb3.contexts import Context, PrototypeContext
@@ -23,9 +29,11 @@ from metarl.sb3.evaluation import AdaptationRun
 from metarl.sb3.joint import JointEncoder, SupportSample
 from metarl.sb3.learner import SB3Learner
 from metarl.sb3.recorder import TrialRecorder, Trials
-from metarl.sb3.trial_data import TrialData
+from metarl.sb3.trial_data import Similar, TrialData
 from metarl.sb3.vec_env import TaskVecEnv
 from metarl.types import Metrics
+
+REFRESH = 50  # steps of the encoder after which trials are compared anew
 
 
 def nearest_accuracy(prototypes: NDArray[np.float32]) -> float:
@@ -60,13 +68,9 @@ class ProtoEmbedding(SB3Learner):
         Args:
             run: of :meth:`run_trials`.
         """
-        transitions = torch.from_numpy(run.trials.transitions[:, 0]).to(self.device)
-        lengths = torch.from_numpy(run.trials.lengths[:, 0]).to(self.device)
-        time = torch.arange(transitions.shape[1], device=self.device)
-        real = (time < lengths[:, None])[..., None]  # [M·E, T, 1]
+        firsts = TrialData(run.trials, self.device).firsts(None, torch.Generator())
         with torch.no_grad():
-            means = (self.encoder.features(transitions) * real).sum(1) / lengths[:, None]
-            found: NDArray[np.float32] = self.encoder.prototype(means).cpu().numpy()
+            found: NDArray[np.float32] = whole_prototypes(self.encoder, firsts).cpu().numpy()
         return found.reshape(len(run.tasks), -1, found.shape[-1])
 
     def figures(self, run: AdaptationRun) -> Metrics:
@@ -160,8 +164,10 @@ class ProtoEmbedding(SB3Learner):
         lr = config.encoder_lr / (1 + (self.iteration - 1) / config.encoder_half_life)
         self._optimiser.param_groups[0]["lr"] = lr
         losses, accuracies = [], []
-        for _ in range(config.encoder_warmup if first else config.encoder_steps):
-            pair = data.draw(config.num_ways, generator, support)
+        for step in range(config.encoder_warmup if first else config.encoder_steps):
+            if step % REFRESH == 0:
+                similar = self._similar(data.firsts(support, generator))
+            pair = data.draw(config.num_ways, generator, support, similar)
             logits = embedding_logits(
                 self._trained, pair, num_queries=config.num_queries, generator=generator
             )
@@ -173,6 +179,10 @@ class ProtoEmbedding(SB3Learner):
             "adapt/embedding_loss": float(np.mean(losses)),
             "adapt/embedding_accuracy": float(np.mean(accuracies)),
         }
+
+    @torch.no_grad()
+    def _similar(self, firsts: Trajectories) -> Similar:
+        return Similar(whole_prototypes(self._trained, firsts), self.config.num_similar)
 
     def _step(self, loss: Tensor) -> None:
         self._optimiser.zero_grad()

@@ -1,11 +1,29 @@
 """Finished trials of one iteration, as data for the encoder of tasks."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from metarl.rl.task_embedding import Trajectories, ordered_times
 from metarl.sb3.recorder import Trials
+
+
+class Similar(NamedTuple):
+    """Trials with prototypes near to each other, which are the hardest to tell apart."""
+
+    prototypes: Tensor
+    """Of all trials, ``[n, D]``."""
+    group: int
+    """Size of a group: a trial and its nearest."""
+
+    def of(self, rows: Tensor, num: int) -> Tensor:
+        """At most ``num`` of ``rows``: groups around the first of them, each row once."""
+        anchors = rows[: max(num // self.group, 1)]
+        distances = torch.cdist(self.prototypes[anchors], self.prototypes[rows])
+        nearest = distances.topk(min(self.group, len(rows)), largest=False).indices
+        return rows[torch.from_numpy(np.unique(nearest.cpu().numpy())).to(rows.device)]
 
 
 class TrialData:
@@ -26,8 +44,17 @@ class TrialData:
         time = torch.arange(self._transitions.shape[2], device=self._lengths.device)
         return self._transitions[time < self._lengths[..., None]]
 
+    def firsts(self, num_transitions: int | None, generator: torch.Generator) -> Trajectories:
+        """The first trajectory of every trial; arguments as of :meth:`draw`."""
+        rows = torch.arange(len(self._lengths), device=self._lengths.device)
+        return self._some(rows, torch.zeros_like(rows), num_transitions, generator)
+
     def draw(
-        self, num_tasks: int, generator: torch.Generator, num_transitions: int | None = None
+        self,
+        num_tasks: int,
+        generator: torch.Generator,
+        num_transitions: int | None = None,
+        similar: Similar | None = None,
     ) -> list[Trajectories]:
         """Two trajectories of each of at most ``num_tasks`` trials, whose tasks all differ.
 
@@ -35,19 +62,24 @@ class TrialData:
             num_tasks: M.
             generator: draws trials, trajectories and transitions.
             num_transitions: only so many of each trajectory, in their order and with replacement.
+            similar: draw the trials in groups of similar ones.
         """
         order = torch.randperm(len(self._tasks), generator=generator)
         _, first = np.unique(self._tasks[order.numpy()], axis=0, return_index=True)
         among = torch.from_numpy(first)[torch.randperm(len(first), generator=generator)]
-        rows = order[among[:num_tasks]].to(self._lengths.device)
+        rows = order[among].to(self._lengths.device)
+        rows = rows[:num_tasks] if similar is None else similar.of(rows, num_tasks)
         ranks = torch.rand(len(rows), self._lengths.shape[1], generator=generator).argsort(1)
-        drawn = []
-        for k in ranks.T[:2].to(self._lengths.device):
-            lengths = self._lengths[rows, k]
-            if num_transitions is None:
-                drawn.append(Trajectories(self._transitions[rows, k], lengths))
-            else:
-                times = ordered_times(lengths, num_transitions, generator)
-                some = self._transitions[rows[:, None], k[:, None], times]
-                drawn.append(Trajectories(some, torch.full_like(lengths, num_transitions)))
-        return drawn
+        both = ranks.T[:2].to(self._lengths.device)
+        return [self._some(rows, k, num_transitions, generator) for k in both]
+
+    def _some(
+        self, rows: Tensor, k: Tensor, num_transitions: int | None, generator: torch.Generator
+    ) -> Trajectories:
+        """Trajectory k of every row, or some transitions of it."""
+        lengths = self._lengths[rows, k]
+        if num_transitions is None:
+            return Trajectories(self._transitions[rows, k], lengths)
+        times = ordered_times(lengths, num_transitions, generator)
+        some = self._transitions[rows[:, None], k[:, None], times]
+        return Trajectories(some, torch.full_like(lengths, num_transitions))
