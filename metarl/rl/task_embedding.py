@@ -158,8 +158,8 @@ def embedding_logits(
 ) -> Tensor:
     """Scores of every query among the tasks: minus its squared distance to their prototypes.
 
-    A query is what is known of a task after the first n transitions of its trajectory, log n
-    uniform: the situations that a policy meets.
+    A query is what is known of a task after the first n transitions of its trajectory, n uniform:
+    the situations that a policy meets.
 
     Args:
         encoder: of the transitions.
@@ -175,7 +175,7 @@ def embedding_logits(
     for support, query in ((0, 1), (1, 0)):
         whole, lengths = pair[support].lengths[:, None], pair[query].lengths[:, None]
         uniform = torch.rand(len(lengths), num_queries, generator=generator).to(lengths.device)
-        counts = torch.exp(uniform * torch.log(lengths + 1.0)).long().clamp(min=1)
+        counts = (uniform * lengths).long() + 1
         centres = _prototypes(encoder, sums[support], whole)[:, 0]
         queries = _prototypes(encoder, sums[query], torch.minimum(counts, lengths))
         scores = prototype_logits(queries.flatten(0, 1)[None], centres[None])[0]
