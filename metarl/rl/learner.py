@@ -34,7 +34,7 @@ class MetaGradient(NamedTuple):
     """Mean surrogate loss of the adapted policies."""
     gradient: Tensor
     """``[P]``, through the adaptation."""
-    old: list[list[ActionDistribution]]
+    acting: list[list[ActionDistribution]]
     """Of every chunk, what :meth:`MAMLLearner._distributions` gave, outside autograd."""
 
     def is_finite(self) -> bool:
@@ -191,7 +191,8 @@ class MAMLLearner(ABC):
 
     def inner_loss(self, params: Params, batch: AdvantageBatch) -> Tensor:
         """What adaptation descends, ``[M]``."""
-        return inner_loss(self.policy, params, batch, self.config.estimator)
+        acting = self.policy.distribution(params, batch.observations)
+        return inner_loss(acting, batch, self.config.estimator)
 
     def _distributions(
         self, theta: Params, experience: Experience, *, supports: bool = False
@@ -200,19 +201,28 @@ class MAMLLearner(ABC):
 
         With ``supports`` those on each support come before it, by the policies that sampled it.
         """
+        first_order = self.config.estimator == "first-order"
+        acting: list[ActionDistribution] = []
+
+        def loss(params: Params, batch: AdvantageBatch) -> Tensor:
+            acting.append(self.policy.distribution(params, batch.observations))
+            return inner_loss(acting[-1], batch, self.config.estimator)
+
         path = adaptation_path(
-            self.inner_loss,
+            loss,
             self.adaptation.start(experience.query.weights.shape[0], theta),
             experience.supports,
             lr=self.adaptation.lr(len(experience.supports), theta),
-            first_order=self.config.estimator == "first-order",
+            first_order=first_order,
             mask=self.adaptation.mask,
         )
-        shown = zip(path, experience.batches, strict=True)
-        return [
-            self.policy.distribution(params, batch.observations)
-            for params, batch in (shown if supports else list(shown)[-1:])
-        ]
+        adapted = self.policy.distribution(path[-1], experience.query.observations)
+        if not supports:
+            return [adapted]
+        if first_order:  # the inner gradient has used up the graph of its forward pass
+            before = zip(path[:-1], experience.supports, strict=True)
+            acting = [self.policy.distribution(theta, b.observations) for theta, b in before]
+        return [*acting, adapted]
 
     def _adapted(self, theta: Params, experience: Experience) -> ActionDistribution:
         """Adapt to the stored supports, then act on the stored query observations."""
@@ -262,15 +272,16 @@ class MAMLLearner(ABC):
         theta = self._theta()
         num_tasks = self._num_tasks(chunks)
         total = torch.zeros_like(parameters_to_vector(theta.values())).detach()
-        loss, acted = 0.0, []
+        loss, acting = 0.0, []
         for i, chunk in enumerate(chunks):
             new = self._distributions(theta, chunk, supports=self._needs_supports)
-            acted.append([one.detach() for one in new] if old is None else old[i])
-            chunk_loss = self._outer_losses(new, acted[-1], chunk).sum() / num_tasks
+            acting.append([one.detach() for one in new])
+            before = acting[-1] if old is None else old[i]
+            chunk_loss = self._outer_losses(new, before, chunk).sum() / num_tasks
             gradients = torch.autograd.grad(chunk_loss, list(theta.values()))
             total += parameters_to_vector(gradients)
             loss += chunk_loss.item()
-        return MetaGradient(loss, total, acted)
+        return MetaGradient(loss, total, acting)
 
 
 def _generators(seeds: np.random.SeedSequence) -> tuple[np.random.Generator, torch.Generator]:

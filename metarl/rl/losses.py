@@ -1,23 +1,19 @@
 """Policy-gradient losses of task-batched parameters, each ``[M]``.
 
-Written once for any policy with a ``distribution(params, observations)``; means are over the real
-steps of each task.
+Written once for any distribution of actions; means are over the real steps of each task.
 """
 
 import torch
 from torch import Tensor
 
-from metarl.nn import ActionDistribution, Policy
+from metarl.nn import ActionDistribution
 from metarl.rl.estimators import INNER_LOSSES, Estimator
 from metarl.rl.rollout import AdvantageBatch
-from metarl.types import Params
 
 
-def inner_loss(
-    policy: Policy, params: Params, batch: AdvantageBatch, estimator: Estimator
-) -> Tensor:
+def inner_loss(acting: ActionDistribution, batch: AdvantageBatch, estimator: Estimator) -> Tensor:
     """The inner objective of MAML-RL (Finn et al. 2017, eq. 4), by :mod:`metarl.rl.estimators`."""
-    log_probs = policy.distribution(params, batch.observations).log_prob(batch.actions)
+    log_probs = acting.log_prob(batch.actions)
     signal = batch.rewards if estimator == "dice" else batch.advantages
     return INNER_LOSSES[estimator](*map(batch.by_time, (log_probs, signal, batch.weights)))
 

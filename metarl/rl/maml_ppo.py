@@ -84,21 +84,25 @@ class MAMLPPO(MAMLVPG):
         return clipped_loss(new, old, query, self.ppo.clip)
 
     def _outer_step(self, chunks: list[Experience], meta: MetaGradient) -> Metrics:
+        last = meta
         self._step_along(meta.gradient)
         for _ in range(self.ppo.epochs - 1):
-            later = self._meta_gradient(chunks, meta.old)
+            later = self._meta_gradient(chunks, meta.acting)
             if not later.is_finite():
                 break
+            last = later
             self._step_along(later.gradient)
-        return self._change(chunks, meta)
+        return self._change(chunks, last.acting, meta.acting)
 
-    @torch.no_grad()
-    def _change(self, chunks: list[Experience], meta: MetaGradient) -> Metrics:
-        """How far the policies have moved."""
+    def _change(
+        self,
+        chunks: list[Experience],
+        acting: list[list[ActionDistribution]],
+        acted: list[list[ActionDistribution]],
+    ) -> Metrics:
+        """How far the policies had moved when the last epoch began."""
         kl, inner, clipped = [], [], []
-        theta = self._theta()
-        for chunk, old in zip(chunks, meta.old, strict=True):
-            new = self._distributions(theta, chunk, supports=self._needs_supports)
+        for chunk, new, old in zip(chunks, acting, acted, strict=True):
             query = chunk.query
             outside = (ratio(new[-1], old[-1], query) - 1).abs() > self.ppo.clip
             kl.append(mean_kl(new[-1], old[-1], query))

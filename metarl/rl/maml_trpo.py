@@ -91,7 +91,7 @@ class MAMLTRPO(MAMLLearner):
         proposal = {name: piece.view_as(value) for (name, value), piece in pieces}
         losses, divergences = [], []
         with torch.no_grad():
-            for chunk, old in zip(chunks, meta.old, strict=True):
+            for chunk, old in zip(chunks, meta.acting, strict=True):
                 new = self._distributions(proposal, chunk, supports=self._needs_supports)
                 losses.append(self._outer_losses(new, old, chunk))
                 divergences.append(mean_kl(new[-1], old[-1], chunk.query))

@@ -66,7 +66,7 @@ class Reptile(MAMLVPG):
         num_tasks, step_size = self._num_tasks(chunks), self.config.inner_lr
         total = torch.zeros_like(parameters_to_vector(self._theta().values())).detach()
         loss = 0.0
-        acted: list[list[ActionDistribution]] = []
+        acting: list[list[ActionDistribution]] = []
         with torch.no_grad():
             for chunk in chunks:
                 path = adaptation_path(
@@ -77,11 +77,11 @@ class Reptile(MAMLVPG):
                     lr=[*self.adaptation.lr(len(chunk.supports)), step_size or 1.0],
                 )
                 query = self.policy.distribution(path[-2], chunk.query.observations)
-                acted.append([query])
+                acting.append([query])
                 loss += surrogate_loss(query, query, chunk.query).sum().item()
                 ways = [(path[0][name] - path[-1][name]).sum(0) for name in self._theta()]
                 total += parameters_to_vector(ways) / (num_tasks * (step_size or 1.0))
-        return MetaGradient(loss / num_tasks, total, acted)
+        return MetaGradient(loss / num_tasks, total, acting)
 
     def _outer_step(self, chunks: list[Experience], meta: MetaGradient) -> Metrics:
         super()._outer_step(chunks, meta)

@@ -69,7 +69,7 @@ def test_the_meta_gradient_is_that_of_the_adapted_loss(config: Any) -> None:
     experience = in_double(learner)
     meta = learner._meta_gradient([experience])
     theta = learner.adaptation.meta_parameters()
-    old = meta.old[0]
+    old = meta.acting[0]
     generator = torch.Generator().manual_seed(1)
     for _ in range(3):
         direction = {

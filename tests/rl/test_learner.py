@@ -68,8 +68,8 @@ def test_chunks_give_the_gradient_of_the_whole(task_chunk: int, num_inner_steps:
     chunked.policy.double()
     expected = whole._meta_gradient(whole._chunks(experience))
     meta = chunked._meta_gradient(chunked._chunks(experience))
-    assert len(expected.old) == 1
-    assert len(meta.old) == -(-3 // task_chunk)
+    assert len(expected.acting) == 1
+    assert len(meta.acting) == -(-3 // task_chunk)
     assert_close(meta.gradient, expected.gradient)
     assert meta.loss == pytest.approx(expected.loss)
 
@@ -183,7 +183,7 @@ def test_ppo_improves_its_objective() -> None:
     learner = make_learner(MAMLPPO, outer_lr=0.01, epochs=10, inner_kl=0.0)
     experience = learner.collect()
     chunks = learner._chunks(experience)
-    old = learner._meta_gradient(chunks).old
+    old = learner._meta_gradient(chunks).acting
     metrics = learner.update(experience)
     assert learner._meta_gradient(chunks, old).loss < metrics["meta/loss"] - 0.01
     assert metrics["meta/kl"] > 0

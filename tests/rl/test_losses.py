@@ -60,7 +60,9 @@ def test_reinforce_gradient_of_one_linear_gaussian() -> None:
         num_trajectories=2,
     )
     params = expand(parameters_of(policy), 1)
-    inner_loss(policy, params, batch, "log-likelihood").sum().backward()
+    inner_loss(
+        policy.distribution(params, batch.observations), batch, "log-likelihood"
+    ).sum().backward()
     gradients = {name: p.grad.item() for name, p in policy.named_parameters() if p.grad is not None}
     assert gradients == pytest.approx(
         {"mean.layers.0.weight": -0.5, "mean.layers.0.bias": -0.5, "log_std": -2.0}
@@ -83,7 +85,10 @@ def test_surrogate_gradient_at_the_old_policy_is_the_policy_gradient(
     new = policy.distribution(params, batch.observations)
     parameters = list(policy.parameters())
     surrogate = torch.autograd.grad(surrogate_loss(new, new.detach(), batch).sum(), parameters)
-    reinforce = torch.autograd.grad(inner_loss(policy, params, batch, estimator).sum(), parameters)
+    reinforce = torch.autograd.grad(
+        inner_loss(policy.distribution(params, batch.observations), batch, estimator).sum(),
+        parameters,
+    )
     for ours, expected in zip(surrogate, reinforce, strict=True):
         assert_close(ours, expected)
         assert expected.abs().max() > 1e-3
@@ -145,8 +150,10 @@ def test_steps_of_weight_zero_do_not_count(
     new = policy.distribution(params, batch.observations)
     moved = policy.distribution(params, changed.observations)
     old = Gaussian(new.mean.detach() + 0.1, new.log_std.detach() - 0.2)
-    expected = inner_loss(policy, params, batch, estimator)
-    assert torch.equal(inner_loss(policy, params, changed, estimator), expected)
+    expected = inner_loss(policy.distribution(params, batch.observations), batch, estimator)
+    assert torch.equal(
+        inner_loss(policy.distribution(params, changed.observations), changed, estimator), expected
+    )
     assert torch.equal(surrogate_loss(moved, old, changed), surrogate_loss(new, old, batch))
     assert torch.equal(mean_kl(moved, old, changed), mean_kl(new, old, batch))
 
@@ -161,7 +168,10 @@ def test_losses_are_linear_in_the_weights(
         policy.distribution(params, batch.observations),
         Gaussian(draw(6, 3, 5, 2), draw(7, 3, 1, 2)),
     )
-    once, twice = (inner_loss(policy, params, b, estimator) for b in (batch, doubled))
+    once, twice = (
+        inner_loss(policy.distribution(params, b.observations), b, estimator)
+        for b in (batch, doubled)
+    )
     assert_close(twice, 2 * once)
     assert_close(surrogate_loss(new, old, doubled), 2 * surrogate_loss(new, old, batch))
     assert_close(mean_kl(new, old, doubled), 2 * mean_kl(new, old, batch))

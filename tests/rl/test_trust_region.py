@@ -87,7 +87,9 @@ class Adaptation:
     def adapted(self, parameters: Sequence[Tensor]) -> Gaussian:
         names = parameters_of(self.policy)
         params = adapt(
-            lambda p, batch: inner_loss(self.policy, p, batch, "lvc"),
+            lambda p, batch: inner_loss(
+                self.policy.distribution(p, batch.observations), batch, "lvc"
+            ),
             expand(dict(zip(names, parameters, strict=True)), 2),
             self.supports,
             lr=0.3,
