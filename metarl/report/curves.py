@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 RESAMPLES = 2000
+BATCH = 100  # resamples at a time, which bounds the memory of many tasks
 Array = NDArray[np.float64]
 
 
@@ -45,22 +47,27 @@ def adaptation_curve(values: Array, *, seed: int) -> AdaptationCurve:
         raise ValueError(f"need [K + 1, num_tasks >= 2] figures, got {values.shape}")
     if not np.isfinite(values).all():
         raise ValueError("adaptation gave non-finite returns; a smaller inner_lr may help")
-    # imported here: it takes as long as torch, and every command but evaluation starts without it
-    from rliable import metrics
+    return AdaptationCurve(
+        values,
+        values.mean(1),
+        _interval(np.mean, values, seed),
+        _interquartile_mean(values, axis=1),
+        _interval(_interquartile_mean, values, seed),
+    )
 
-    mean, ci95 = _interval(metrics.aggregate_mean, values, seed)
-    iqm, iqm_ci95 = _interval(metrics.aggregate_iqm, values, seed)
-    return AdaptationCurve(values, mean, ci95, iqm, iqm_ci95)
+
+def _interquartile_mean(values: Array, axis: int) -> Array:
+    return np.asarray(stats.trim_mean(values, 0.25, axis=axis))
 
 
-def _interval(aggregate: Callable[[Array], Any], values: Array, seed: int) -> tuple[Array, Array]:
-    from arch.bootstrap import IIDBootstrap
-
-    # rliable's own get_interval_estimates ignores its random_state and draws from NumPy's global
-    # generator. Tasks are the only thing resampled here, so arch's plain bootstrap is the same.
-    points, intervals = [], []
-    for row in values:
-        bootstrap = IIDBootstrap(row[:, None], seed=np.random.default_rng(seed))
-        intervals.append(bootstrap.conf_int(aggregate, RESAMPLES, method="percentile")[:, 0])
-        points.append(aggregate(row[:, None]))
-    return np.array(points), np.array(intervals)
+def _interval(statistic: Callable[..., Any], values: Array, seed: int) -> Array:
+    interval = stats.bootstrap(
+        (values,),
+        statistic,
+        axis=1,
+        n_resamples=RESAMPLES,
+        batch=BATCH,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return np.stack([interval.low, interval.high], 1)
