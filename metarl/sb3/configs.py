@@ -126,7 +126,8 @@ class ProtoEmbeddingConfig(SB3Config):
     encoder_lr: float = 3e-3
     """Step size of the encoder's Adam at first."""
     encoder_half_life: int = 10
-    """Iterations after which that is half, after twice as many a third and so on."""
+    """Iterations after which that is half, after twice as many a quarter and so on: a policy cannot
+    follow where its tasks leave gaps, so the encoder has to come to rest."""
     encoder_average: float = 0.995
     """Prototypes are made by a running average of the encoder's weights, to which each optimiser
     step contributes 1 - encoder_average: the policy can follow what they mean."""

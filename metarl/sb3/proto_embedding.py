@@ -161,7 +161,7 @@ class ProtoEmbedding(SB3Learner):
         # a recurrent encoder needs all that came before
         support = config.num_support if config.encoder == "transitions" else None
         first = self.iteration == 1
-        lr = config.encoder_lr / (1 + (self.iteration - 1) / config.encoder_half_life)
+        lr = config.encoder_lr * 0.5 ** ((self.iteration - 1) / config.encoder_half_life)
         self._optimiser.param_groups[0]["lr"] = lr
         losses, accuracies = [], []
         for step in range(config.encoder_warmup if first else config.encoder_steps):
