@@ -22,6 +22,8 @@ from metarl.report import draw_lines
 FamilyName = Literal["point-goal", "point-goal-sparse", "half-cheetah-vel"]
 LEARNERS = ("proto-embedding", "sb3-ppo", "sb3-oracle", "proto-embedding --shuffle", "rl2")
 TRIAL_LENGTH = 3
+# an optimiser step of a recurrent policy takes a hundred times as long
+RECURRENT = ["--num-epochs", "4", "--num-minibatches", "4"]
 PROMP = ["--inner-lr", "0.1", "--gae-lambda", "1.0"]
 
 
@@ -77,7 +79,8 @@ def training(learner: str, family: Family) -> tuple[list[str], int]:
     command = ["train", name, *family.env, *extra]
     if name == "promp":  # 20 tasks, 20 trajectories before its gradient step and after it
         return [*command, *PROMP], 2 * 20 * 20 * family.horizon
-    command += ["--meta-batch-size", str(family.meta_batch_size), *family.options]
+    command += ["--meta-batch-size", str(family.meta_batch_size)]
+    command += RECURRENT if name == "rl2" else family.options
     steps = family.meta_batch_size * 20 * family.horizon
     if name in ("proto-embedding", "rl2"):
         return [*command, "--trial-length", str(TRIAL_LENGTH)], TRIAL_LENGTH * steps
