@@ -239,7 +239,7 @@ class MAMLLearner(ABC):
         """The outer loss of every task, ``[M]``; ``old`` is what ``new`` was at first."""
         losses = self._query_losses(new[-1], old[-1], experience.query)
         if self.config.sampling_credit:
-            losses = losses + self._credit(new, experience)
+            losses = losses + self.config.credit_weight * self._credit(new, experience)
         return losses
 
     def _query_losses(

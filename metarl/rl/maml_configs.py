@@ -34,6 +34,9 @@ class MAMLConfig:
     """How the inner objective estimates second derivatives; see metarl/rl/estimators.py."""
     sampling_credit: bool = False
     """Add E-MAML's term: credit of the pre-adaptation trajectories for the outcome."""
+    credit_weight: float = 1.0
+    """Weight of that term. 1 is exact, and mostly noise: it sums over the steps of all trajectories
+    of a task. 1 / num_trajectories takes their mean, as the authors of ProMP do for E-MAML."""
     gae_lambda: float = 0.95
     """λ of generalised advantage estimation, in [0, 1]."""
     task_chunk: int | None = None
@@ -41,10 +44,9 @@ class MAMLConfig:
     at least 4: small chunks stay in a CPU's cache, and too small ones are all overhead."""
 
     def __post_init__(self) -> None:
-        if not self.inner_lr >= 0:
-            raise ValueError(f"inner_lr must be at least 0, got {self.inner_lr}")
-        if self.num_inner_steps < 0:
-            raise ValueError(f"num_inner_steps must be at least 0, got {self.num_inner_steps}")
+        for name in ("inner_lr", "num_inner_steps", "credit_weight"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         if self.adapted not in get_args(Adapted):
             raise ValueError(f"adapted must be one of {get_args(Adapted)}, got {self.adapted!r}")
         if self.learned_lr and self.num_inner_steps < 1:
@@ -130,6 +132,9 @@ class EMAMLConfig(MAMLTRPOConfig):
     """How the inner objective estimates second derivatives; this one is exact with the credit."""
     sampling_credit: bool = True
     """Add the credit of the pre-adaptation trajectories."""
+    credit_weight: float = 0.05
+    """Weight of that term: the mean over 20 trajectories, as the authors of ProMP take it. 1 is
+    exact and mostly noise, since all steps of a task's trajectories share one outcome."""
 
 
 @dataclass(frozen=True, kw_only=True)

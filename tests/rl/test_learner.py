@@ -209,9 +209,10 @@ def test_scores_are_outcomes_above_those_of_the_other_tasks() -> None:
     assert scores.tolist() == [-3.0, -1.5, 2.25]
 
 
-def test_the_sampling_credit_adds_its_gradient() -> None:
-    """-Σ_τ ∇log π_θ(τ) score / T of every task's support, here by hand for one inner step."""
-    plain, credited = make_learner(), make_learner(sampling_credit=True)
+@pytest.mark.parametrize("weight", [1.0, 0.05])
+def test_the_sampling_credit_adds_its_gradient(weight: float) -> None:
+    """-w Σ_τ ∇log π_θ(τ) score / T of every task's support, here by hand for one inner step."""
+    plain, credited = make_learner(), make_learner(sampling_credit=True, credit_weight=weight)
     experience = in_double(plain)
     credited.policy.double()
     gradients = [x._meta_gradient(x._chunks(experience)).gradient for x in (plain, credited)]
@@ -221,10 +222,10 @@ def test_the_sampling_credit_adds_its_gradient() -> None:
     total = (acted.log_prob(support.actions) * (support.weights > 0)).sum(1)
     steps = (query.weights > 0).sum(1) / query.num_trajectories
     expected = torch.autograd.grad(
-        -(total * experience.scores / steps).mean(), list(theta.values())
+        -weight * (total * experience.scores / steps).mean(), list(theta.values())
     )
     assert_close(gradients[1] - gradients[0], torch.cat([g.reshape(-1) for g in expected]))
-    assert (gradients[1] - gradients[0]).norm() > 1e-3
+    assert (gradients[1] - gradients[0]).norm() > 1e-3 * weight
 
 
 def poisoned(experience: Experience, index: int) -> Experience:
