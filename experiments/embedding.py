@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import tyro
-from results import FOLDER, collect, save
+from results import FOLDER, collect, read_rows, save
 from runner import evaluated, trained
 
 from metarl.report import draw_lines
@@ -22,7 +22,7 @@ from metarl.report import draw_lines
 FamilyName = Literal["point-goal", "point-goal-sparse", "half-cheetah-vel"]
 LEARNERS = ("proto-embedding", "sb3-ppo", "sb3-oracle", "proto-embedding --shuffle", "rl2")
 TRIAL_LENGTH = 3
-# an optimiser step of a recurrent policy takes a hundred times as long
+# optimiser steps of a recurrent policy go through whole trials
 RECURRENT = ["--num-epochs", "4", "--num-minibatches", "4"]
 PROMP = ["--inner-lr", "0.1", "--gae-lambda", "1.0"]
 
@@ -89,7 +89,7 @@ def training(learner: str, family: Family) -> tuple[list[str], int]:
 
 def experiment(options: Options) -> None:
     """The runs, their rows of the results, then the picture."""
-    family, lines = FAMILIES[options.family], {}
+    family, experiment_name = FAMILIES[options.family], f"{options.family}-embedding"
     for learner in options.learners or family.learners:
         command, steps = training(learner, family)
         iterations = round(family.steps / steps)
@@ -101,15 +101,18 @@ def experiment(options: Options) -> None:
             evaluated(run, ["--tasks", "40", "--steps", "2"], targets[-1])
         row = collect(
             targets,
-            experiment=f"{options.family}-embedding",
+            experiment=experiment_name,
             learner=learner,
             command=" ".join(["metarl", *command]) + f" --iterations {iterations}",
             reference={"source": "none", "mean": []},
             training_seeds=list(options.seeds),
         )
         save([row])
-        name = f"{learner}, 40 trajectories each" if learner == "promp" else learner
-        lines[name] = (np.arange(len(row["mean"])), np.array(row["mean"]))
+    lines = {}
+    for row in read_rows():  # those of earlier calls, too
+        if row["experiment"] == experiment_name:
+            name = row["learner"] + ", 40 trajectories each" * (row["learner"] == "promp")
+            lines[name] = (np.arange(len(row["mean"])), np.array(row["mean"]))
     draw_lines(
         FOLDER / "pictures" / f"embedding_{options.family.replace('-', '_')}.png",
         lines,

@@ -102,13 +102,22 @@ def commit() -> str:
 
 def save(rows: list[dict[str, Any]]) -> None:
     """Replace the rows of the same experiment and learner, then write the table again."""
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-    new = {_key(row) for row in rows}
-    kept = [row for row in kept if _key(row) not in new]
-    everything = sorted([*kept, *rows], key=_key)
+    known = {_key(row): row for row in read_rows()}
+    for row in rows:
+        before = known.get(_key(row))
+        # collected again from the same evaluations it is still the older commit's
+        if before is None or {**before, "commit": ""} != {**row, "commit": ""}:
+            known[_key(row)] = row
+    everything = sorted(known.values(), key=_key)
     RESULTS.write_text(json.dumps(everything, indent=1) + "\n")
     write_table("results", table([row for row in everything if "figure" not in row]))
     write_table("few-shot", fewshot_table([row for row in everything if "figure" in row]))
+
+
+def read_rows() -> list[dict[str, Any]]:
+    """All rows of ``results.json``."""
+    rows: list[dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    return rows
 
 
 def _key(row: dict[str, Any]) -> tuple[str, ...]:

@@ -201,6 +201,18 @@ def test_prototypes_are_made_by_an_average_of_what_is_trained() -> None:
     assert 0 < (averaged - start).norm() < 0.1 * (trained - start).norm()  # type: ignore[operator]
 
 
+def test_the_encoder_comes_to_rest() -> None:
+    """Its step size halves with the half-life, here of 10 iterations."""
+    learner = make_learner("proto")
+    assert isinstance(learner, ProtoEmbedding)
+    rates = []
+    for iteration in (0, 10, 20):
+        learner.iteration = iteration
+        iterate(learner)
+        rates.append(learner._optimiser.param_groups[0]["lr"])
+    assert rates == pytest.approx([3e-3, 1.5e-3, 0.75e-3])
+
+
 def test_only_a_joint_encoder_is_trained_by_the_policy() -> None:
     for name in ("proto", "joint-proto"):
         learner = make_learner(name)
