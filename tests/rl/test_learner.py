@@ -209,10 +209,13 @@ def test_scores_are_outcomes_above_those_of_the_other_tasks() -> None:
     assert scores.tolist() == [-3.0, -1.5, 2.25]
 
 
-@pytest.mark.parametrize("weight", [1.0, 0.05])
-def test_the_sampling_credit_adds_its_gradient(weight: float) -> None:
+@pytest.mark.parametrize(
+    ("weight", "estimator"), [(1.0, "lvc"), (0.05, "lvc"), (1.0, "first-order")]
+)
+def test_the_sampling_credit_adds_its_gradient(weight: float, estimator: Estimator) -> None:
     """-w Σ_τ ∇log π_θ(τ) score / T of every task's support, here by hand for one inner step."""
-    plain, credited = make_learner(), make_learner(sampling_credit=True, credit_weight=weight)
+    plain = make_learner(estimator=estimator)
+    credited = make_learner(estimator=estimator, sampling_credit=True, credit_weight=weight)
     experience = in_double(plain)
     credited.policy.double()
     gradients = [x._meta_gradient(x._chunks(experience)).gradient for x in (plain, credited)]

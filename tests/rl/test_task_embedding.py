@@ -12,6 +12,7 @@ from metarl.rl.task_embedding import (
     embedding_logits,
     embedding_loss,
     ordered_times,
+    whole_prototypes,
 )
 from metarl.rl.task_encoders import RecurrentEncoder, TaskEncoder, TransitionEncoder
 
@@ -146,6 +147,8 @@ def test_padding_changes_nothing(kind: type[TaskEncoder]) -> None:
         return embedding_logits(encoder, (one, one), num_queries=3, generator=seeded(0))
 
     torch.testing.assert_close(logits(soiled), logits(clean))
+    wholes = [whole_prototypes(encoder, Trajectories(x, lengths)) for x in (soiled, clean)]
+    torch.testing.assert_close(*wholes)
 
 
 def test_ordered_times_are_those_of_the_trajectory() -> None:
