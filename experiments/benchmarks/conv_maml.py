@@ -120,6 +120,12 @@ class Sides(NamedTuple):
         copy_weights(native_parameters(network), plain)
         return Sides(work, learner, plain, learner.prepared(learner.collect()[0]))
 
+    def to(self, device: torch.device) -> "Sides":
+        """The same on another device."""
+        self.learner.network.to(device)
+        self.plain.to(device)
+        return self._replace(episodes=self.episodes.to(device))
+
     def double(self) -> "Sides":
         """The same in double precision."""
         self.learner.network.double()

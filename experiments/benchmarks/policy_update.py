@@ -20,13 +20,14 @@ from metarl.cli.runs import make_learner
 from metarl.core import parameters_of
 from metarl.nn import GaussianPolicy
 from metarl.rl import MAMLPPO, Experience, MAMLLearner
+from metarl.train import DeviceName
 from metarl.types import Params
 
 NUM_TASKS = 40
 THREADS = 2
 
 
-def make(name: str, num_trajectories: int = 20) -> MAMLLearner:
+def make(name: str, num_trajectories: int = 20, device: DeviceName = "cpu") -> MAMLLearner:
     """The learner of ``metarl train NAME --env metarl/HalfCheetahDir-v0``."""
     config, _ = LEARNERS[name]
     return make_learner(
@@ -35,7 +36,7 @@ def make(name: str, num_trajectories: int = 20) -> MAMLLearner:
             env="metarl/HalfCheetahDir-v0",
             env_kwargs={},
             seed=0,
-            device="cpu",
+            device=device,
             threads=THREADS,
             algorithm=config(inner_lr=0.1),
             sampling=SamplingConfig(

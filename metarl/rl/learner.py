@@ -25,6 +25,7 @@ from metarl.rl.sampler import Sampler
 from metarl.types import Metrics, Params, StepSize
 
 LEAST_CHUNK, CHUNK_STEPS = 4, 8000  # tasks, and steps of them, that a CPU's cache takes
+GPU_CHUNK_STEPS = 200_000  # a GPU is slowed by small chunks, and limited only by its memory
 
 
 class MetaGradient(NamedTuple):
@@ -184,9 +185,13 @@ class MAMLLearner(ABC):
         return sum(chunk.query.weights.shape[0] for chunk in chunks)
 
     def _chunks(self, experience: Experience) -> list[Experience]:
-        num_tasks, num_steps = experience.query.weights.shape
-        chosen = self.config.task_chunk
-        size = max(LEAST_CHUNK, CHUNK_STEPS // num_steps) if chosen is None else chosen or num_tasks
+        weights, chosen = experience.query.weights, self.config.task_chunk
+        num_tasks, num_steps = weights.shape
+        if chosen is None:
+            steps = CHUNK_STEPS if weights.device.type == "cpu" else GPU_CHUNK_STEPS
+            size = max(LEAST_CHUNK, steps // num_steps)
+        else:
+            size = chosen or num_tasks
         return [experience.tasks(slice(i, i + size)) for i in range(0, num_tasks, size)]
 
     def inner_loss(self, params: Params, batch: AdvantageBatch) -> Tensor:

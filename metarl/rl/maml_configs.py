@@ -40,8 +40,9 @@ class MAMLConfig:
     gae_lambda: float = 0.95
     """λ of generalised advantage estimation, in [0, 1]."""
     task_chunk: int | None = None
-    """Tasks differentiated at once; 0 for all. By default as many as have 8,000 steps together, but
-    at least 4: small chunks stay in a CPU's cache, and too small ones are all overhead."""
+    """Tasks differentiated at once; 0 for all. By default as many as have 8,000 steps together (on
+    a GPU 200,000), but at least 4: small chunks stay in a CPU's cache, and too small ones are all
+    overhead."""
 
     def __post_init__(self) -> None:
         for name in ("inner_lr", "num_inner_steps", "credit_weight"):
