@@ -42,10 +42,11 @@ class OnlinePrototypes:
         self.uncertainty = uncertainty
         self.capacity = capacity
         device = self.device = next(encoder.parameters()).device
-        size = 2 * encoder.hidden_size + 1
-        # sums over transitions: features, their squares, how many
+        size = encoder.hidden_size + 2
+        # sums over transitions: features, their mean square, how many
         self._sums = torch.zeros(num_tasks, size, device=device)
         self._waiting = torch.zeros(num_tasks, size, device=device)
+        self._one = torch.ones(num_tasks, 1, device=device)
         self._state = torch.zeros(num_tasks, encoder.state_size, device=device)
 
     @property
@@ -62,8 +63,7 @@ class OnlinePrototypes:
     def add(self, transitions: Tensor, ended: Tensor) -> None:
         """One more transition ``[N, F]`` of every task; ``ended`` where it ends a trajectory."""
         features, self._state = self.encoder.advance(transitions, self._state)
-        ones = features.new_ones(len(features), 1)
-        new = torch.cat([features, features.square(), ones], 1)
+        new = torch.cat([features, features.square().mean(1, keepdim=True), self._one], 1)
         if self.within_trajectory:
             self._sums += new
         else:
@@ -76,13 +76,12 @@ class OnlinePrototypes:
     @torch.no_grad()
     def features(self) -> Tensor:
         """What a policy sees, see :func:`shown_prototypes`; ``[N, C]``."""
-        size = self.encoder.hidden_size
         count = self._sums[:, -1:]
         means = self._sums[:, :-1] / count.clamp(min=1.0)
         return shown_prototypes(
             self.encoder,
-            means[:, :size],
-            means[:, size:],
+            means[:, :-1],
+            means[:, -1:],
             count,
             uncertainty=self.uncertainty,
             capacity=self.capacity,
@@ -103,7 +102,7 @@ def shown_prototypes(
     Args:
         encoder: of the transitions.
         mean: of their features, ``[N, W]``.
-        squares: mean of the squared features, ``[N, W]``.
+        squares: mean of the squared features over transitions and features, ``[N, 1]``.
         count: how many there are, ``[N, 1]``.
         uncertainty: show count and spread, too.
         capacity: count that is shown as 1.
@@ -114,7 +113,7 @@ def shown_prototypes(
     shown = encoder.prototype(mean)
     if not uncertainty:
         return shown
-    spread = (squares - mean.square()).clamp(min=0.0).mean(1, keepdim=True)
+    spread = (squares - mean.square().mean(1, keepdim=True)).clamp(min=0.0)
     seen = torch.log1p(count) / math.log1p(capacity)
     # the derivative of a root at 0 is infinite, and a single transition has no spread
     return torch.cat([shown, seen.clamp(max=1.0), torch.tanh((spread + 1e-8).sqrt())], 1)
@@ -131,10 +130,8 @@ class Trajectories(NamedTuple):
 
 def whole_prototypes(encoder: TaskEncoder, trajectories: Trajectories) -> Tensor:
     """The prototypes ``[M, D]`` that single trajectories make."""
-    lengths = trajectories.lengths[:, None]
-    time = torch.arange(trajectories.transitions.shape[1], device=lengths.device)
     features = encoder.features(trajectories.transitions)
-    return encoder.prototype((features * (time < lengths)[..., None]).sum(1) / lengths)
+    return _prototypes(encoder, features, trajectories.lengths[:, None])[:, 0]
 
 
 def ordered_times(lengths: Tensor, num: int, generator: torch.Generator) -> Tensor:
@@ -170,14 +167,14 @@ def embedding_logits(
     Returns:
         Logits ``[M, 2 Q, M]``: those of queries ``[m]`` belong to task m.
     """
-    sums = [encoder.features(one.transitions).cumsum(1) for one in pair]
+    features = [encoder.features(one.transitions) for one in pair]
     logits = []
     for support, query in ((0, 1), (1, 0)):
         whole, lengths = pair[support].lengths[:, None], pair[query].lengths[:, None]
         uniform = torch.rand(len(lengths), num_queries, generator=generator).to(lengths.device)
         counts = (uniform * lengths).long() + 1
-        centres = _prototypes(encoder, sums[support], whole)[:, 0]
-        queries = _prototypes(encoder, sums[query], torch.minimum(counts, lengths))
+        centres = _prototypes(encoder, features[support], whole)[:, 0]
+        queries = _prototypes(encoder, features[query], torch.minimum(counts, lengths))
         scores = prototype_logits(queries.flatten(0, 1)[None], centres[None])[0]
         logits.append(scores.reshape(*queries.shape[:2], -1))
     return torch.cat(logits, 1)
@@ -191,7 +188,9 @@ def embedding_loss(logits: Tensor) -> tuple[Tensor, Tensor]:
     return prototype_loss(logits, labels).mean(), accuracy
 
 
-def _prototypes(encoder: TaskEncoder, sums: Tensor, counts: Tensor) -> Tensor:
-    """Prototypes of the first n transitions; cumulative sums and counts ``[M, Q]``."""
-    where = (counts - 1)[..., None].expand(-1, -1, sums.shape[-1])
-    return encoder.prototype(torch.gather(sums, 1, where) / counts[..., None])
+def _prototypes(encoder: TaskEncoder, features: Tensor, counts: Tensor) -> Tensor:
+    """Prototypes of the first n transitions; features ``[M, T, W]``, counts ``[M, Q]``."""
+    time = torch.arange(features.shape[1], device=counts.device)
+    # a product with the weights of each mean is faster than cumulative sums and their gradient
+    weights = (time < counts[..., None]) / counts[..., None].to(features.dtype)
+    return encoder.prototype(weights @ features)

@@ -99,7 +99,7 @@ class JointEncoder(BaseFeaturesExtractor):
         real = (place < count)[..., None].to(features.dtype)
         kept = real.sum(1).clamp(min=1.0)
         mean = (features * real).sum(1) / kept
-        squares = (features.square() * real).sum(1) / kept
+        squares = (features.square() * real).mean(2).sum(1, keepdim=True) / kept
         return shown_prototypes(self.encoder, mean, squares, count, **self._options)
 
     def shown(self, sample: NDArray[np.float32]) -> NDArray[np.float32]:
