@@ -33,28 +33,40 @@ class Family(NamedTuple):
     env: list[str]
     horizon: int
     iterations: int
-    meta_batch_size: int = 20
-    """20 trials of each of these tasks an iteration."""
+    num_trials: int = 400
+    """An iteration, each in a task of its own."""
     options: tuple[str, ...] = ()
     """Of PPO."""
+    embedding: tuple[str, ...] = ()
+    """Of ``proto-embedding`` besides."""
     learners: tuple[str, ...] = LEARNERS
 
     @property
     def steps(self) -> int:
         """Of the environment, in all."""
-        return self.iterations * self.meta_batch_size * 20 * TRIAL_LENGTH * self.horizon
+        return self.iterations * self.num_trials * TRIAL_LENGTH * self.horizon
 
 
 FAMILIES = {
     "point-goal": Family(["--env", "metarl/PointGoal-v0"], 100, 100),
-    "point-goal-sparse": Family(["--env", "metarl/PointGoalSparse-v0"], 20, 150),
+    "point-goal-sparse": Family(
+        ["--env", "metarl/PointGoalSparse-v0"],
+        20,
+        200,
+        # large steps on advantages that are noise while no goal is found lead away from all goals,
+        # and there is nothing to tell tasks apart by before some are
+        embedding=(
+            *("--lr", "3e-4", "--entropy-coefficient", "0.01"),
+            *("--encoder-half-life", "60"),
+        ),
+    ),
     "half-cheetah-vel": Family(
         ["--env", "metarl/HalfCheetahVel-v0", "--env-kwargs", '{"velocity_range": [0, 3]}'],
         200,
         50,
-        5,
+        100,
         ("--num-minibatches", "40"),
-        ("proto-embedding", "sb3-ppo", "sb3-oracle", "rl2", "promp"),
+        learners=("proto-embedding", "sb3-ppo", "sb3-oracle", "rl2", "promp"),
     ),
 }
 
@@ -79,9 +91,10 @@ def training(learner: str, family: Family) -> tuple[list[str], int]:
     command = ["train", name, *family.env, *extra]
     if name == "promp":  # 20 tasks, 20 trajectories before its gradient step and after it
         return [*command, *PROMP], 2 * 20 * 20 * family.horizon
-    command += ["--meta-batch-size", str(family.meta_batch_size)]
+    command += ["--meta-batch-size", str(family.num_trials), "--num-trajectories", "1"]
     command += RECURRENT if name == "rl2" else family.options
-    steps = family.meta_batch_size * 20 * family.horizon
+    command += family.embedding if name == "proto-embedding" else ()
+    steps = family.num_trials * family.horizon
     if name in ("proto-embedding", "rl2"):
         return [*command, "--trial-length", str(TRIAL_LENGTH)], TRIAL_LENGTH * steps
     return command, steps

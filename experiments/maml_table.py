@@ -13,10 +13,10 @@ authors chose for it on HalfCheetahVel.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import tyro
-from results import collect, save
+from results import FOLDER, collect, save
 from runner import evaluated, trained, training_curve
 
 from metarl.report import draw_lines
@@ -110,14 +110,7 @@ def experiment(options: Table) -> None:
     protocol += STEP_SIZES.get(learner, [])
     target = run / f"40-tasks-{iterations}.json"
     evaluated(run, protocol, target)
-    curve = training_curve(run, "eval/return_post")
-    draw_lines(
-        run / "training.png",
-        {learner: curve},
-        title=options.family,
-        x_label="environment steps, millions",
-        y_label="held-out return after training's inner steps",
-    )
+    draw_curves(options.output / options.family, options.family)
     row = collect(
         [target],
         experiment=options.family,
@@ -128,6 +121,22 @@ def experiment(options: Table) -> None:
         training_seeds=[0],
     )
     save([row])
+
+
+def draw_curves(folder: Path, family: FamilyName) -> None:
+    """The training curves of all learners that have a run there."""
+    runs = {name: sorted((folder / name).glob("*/metrics.csv")) for name in get_args(Learner)}
+    draw_lines(
+        FOLDER / "pictures" / f"{family.replace('-', '_')}.png",
+        {
+            name: training_curve(found[-1].parent, "eval/return_post")
+            for name, found in runs.items()
+            if found and name != "random-init"
+        },
+        title=family,
+        x_label="environment steps, millions",
+        y_label="held-out return after training's inner steps",
+    )
 
 
 if __name__ == "__main__":
