@@ -24,7 +24,7 @@ LEARNERS = ("proto-embedding", "sb3-ppo", "sb3-oracle", "proto-embedding --shuff
 TRIAL_LENGTH = 3
 # optimiser steps of a recurrent policy go through whole trials
 RECURRENT = ["--num-epochs", "4", "--num-minibatches", "4"]
-PROMP = ["--inner-lr", "0.1", "--gae-lambda", "1.0"]
+PROMP = ["--inner-lr", "0.05", "--gae-lambda", "1.0"]
 
 
 class Family(NamedTuple):
@@ -33,10 +33,14 @@ class Family(NamedTuple):
     env: list[str]
     horizon: int
     iterations: int
-    num_trials: int = 400
-    """An iteration, each in a task of its own."""
+    num_tasks: int
+    """An iteration."""
+    num_trials: int
+    """Of each of them."""
     options: tuple[str, ...] = ()
-    """Of PPO."""
+    """Of all learners."""
+    ppo: tuple[str, ...] = ()
+    """Of PPO without recurrence."""
     embedding: tuple[str, ...] = ()
     """Of ``proto-embedding`` besides."""
     learners: tuple[str, ...] = LEARNERS
@@ -44,15 +48,18 @@ class Family(NamedTuple):
     @property
     def steps(self) -> int:
         """Of the environment, in all."""
-        return self.iterations * self.num_trials * TRIAL_LENGTH * self.horizon
+        trials = self.num_tasks * self.num_trials
+        return self.iterations * trials * TRIAL_LENGTH * self.horizon
 
 
 FAMILIES = {
-    "point-goal": Family(["--env", "metarl/PointGoal-v0"], 100, 100),
+    "point-goal": Family(["--env", "metarl/PointGoal-v0"], 100, 100, 20, 20),
     "point-goal-sparse": Family(
         ["--env", "metarl/PointGoalSparse-v0"],
         20,
         200,
+        400,
+        1,
         # large steps on advantages that are noise while no goal is found lead away from all goals,
         # and there is nothing to tell tasks apart by before some are
         embedding=(
@@ -65,6 +72,8 @@ FAMILIES = {
         200,
         50,
         100,
+        1,
+        ("--initial-log-std", "-1"),
         ("--num-minibatches", "40"),
         learners=("proto-embedding", "sb3-ppo", "sb3-oracle", "rl2", "promp"),
     ),
@@ -90,11 +99,12 @@ def training(learner: str, family: Family) -> tuple[list[str], int]:
     name, *extra = learner.split()
     command = ["train", name, *family.env, *extra]
     if name == "promp":  # 20 tasks, 20 trajectories before its gradient step and after it
-        return [*command, *PROMP], 2 * 20 * 20 * family.horizon
-    command += ["--meta-batch-size", str(family.num_trials), "--num-trajectories", "1"]
-    command += RECURRENT if name == "rl2" else family.options
+        return [*command, *PROMP, *family.options], 2 * 20 * 20 * family.horizon
+    command += ["--meta-batch-size", str(family.num_tasks)]
+    command += ["--num-trajectories", str(family.num_trials), *family.options]
+    command += RECURRENT if name == "rl2" else family.ppo
     command += family.embedding if name == "proto-embedding" else ()
-    steps = family.num_trials * family.horizon
+    steps = family.num_tasks * family.num_trials * family.horizon
     if name in ("proto-embedding", "rl2"):
         return [*command, "--trial-length", str(TRIAL_LENGTH)], TRIAL_LENGTH * steps
     return command, steps

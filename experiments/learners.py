@@ -24,6 +24,8 @@ LEARNERS = (
     "cavia", "meta-sgd", "pretrained", "random-init", "oracle",
 )  # fmt: skip
 MANY_PULLS = ["--num-trajectories", "20", "--meta-batch-size", "200"]
+INNER_LR = {("bandit", "anil"): "10", ("bandit", "cavia"): "50"}
+"""Where only a part is adapted, the step has to be larger."""
 BY_ADAM = ("maml-vpg", "maml-ppo", "promp", "reptile")
 
 
@@ -71,6 +73,8 @@ def experiment(options: Options) -> None:
         iterations = 1 if name == "random-init" else family.iterations
         if name in BY_ADAM:
             extra += ["--outer-lr", "0.01"]
+        if (options.family, name) in INNER_LR:
+            extra += ["--inner-lr", INNER_LR[options.family, name]]
         folder = options.output / options.family / learner.replace(" ", "_")
         run = trained(folder, ["train", name, *family.options, *extra], iterations)
         target = run / "held-out.json"
