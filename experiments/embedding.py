@@ -24,7 +24,7 @@ LEARNERS = ("proto-embedding", "sb3-ppo", "sb3-oracle", "proto-embedding --shuff
 TRIAL_LENGTH = 3
 # optimiser steps of a recurrent policy go through whole trials
 RECURRENT = ["--num-epochs", "4", "--num-minibatches", "4"]
-PROMP = ["--inner-lr", "0.05", "--gae-lambda", "1.0"]
+PROMP = ["--inner-lr", "0.05", "--gae-lambda", "1.0", "--min-log-std", "-1.5"]
 
 
 class Family(NamedTuple):
