@@ -34,7 +34,9 @@ class Family(NamedTuple):
     reference: dict[str, list[float]]
     """Their mean returns after 0, 1, ... steps, by learner."""
     options: tuple[str, ...] = ()
+    """Of training, of all learners."""
     inner_lr: str = "0.1"
+    """In training."""
 
 
 FAMILIES = {

@@ -26,8 +26,8 @@ REFERENCES = {
 }
 """What the authors reached; their pretrained policy's figures are not in the repository."""
 STEP_SIZES = {"pretrained": ["--inner-lr", "0.05", "0.025", "0.025"]}
-"""Of evaluation, where they are not those of training: the best for seed 0 of 0.003 to 0.05 on the
-very tasks it is tested on, since it is a control and 0.1 throws it off."""
+"""Of evaluation, where they are not those of training: the best after one step of 0.001 to 0.05, of
+seed 0 on the very tasks it is tested on, since it is a control and 0.1 throws it off."""
 
 
 @dataclass(frozen=True)

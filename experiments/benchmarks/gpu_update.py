@@ -1,11 +1,12 @@
 """Meta-updates on a GPU, beside a loop over the tasks there and beside the CPU.
 
 As ``policy_update.py``: HalfCheetahDir, 40 tasks of 20 trajectories of 100 steps, one inner step;
-the CPU has one thread. Also one meta-gradient of MAML on images, as ``conv_maml.py``, 32 tasks.
+the CPU has two threads. Also one meta-gradient of MAML on images, as ``conv_maml.py``, 32 tasks.
 Without CUDA there is nothing to compare, and nothing is written.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import conv_maml
 import harness
@@ -33,7 +34,7 @@ def beside_the_loop(num_trajectories: int, pairs: int) -> harness.Row:
     policy_update.check_same(learner, data)
     loop = policy_update.LoopedProMP(learner, data)
     mine, other = harness.alternate(
-        milliseconds(lambda: learner.update(data)), milliseconds(loop.update), pairs=pairs
+        milliseconds(partial(learner.update, data)), milliseconds(loop.update), pairs=pairs
     )
     name = "promp-update-cuda" if num_trajectories > 1 else "promp-update-small-cuda"
     return row(name, "task-loop", mine, other)
@@ -45,7 +46,7 @@ def beside_the_cpu(name: str, pairs: int) -> harness.Row:
     for device in ("cuda", "cpu"):
         learner = policy_update.make(name, device=device)
         data = learner.collect()
-        sides.append(milliseconds(lambda learner=learner, data=data: learner.update(data)))
+        sides.append(milliseconds(partial(learner.update, data)))
     mine, other = harness.alternate(*sides, pairs=pairs)
     return row(f"{name}-update-cuda", "cpu", mine, other)
 
@@ -54,16 +55,18 @@ def images(pairs: int) -> list[harness.Row]:
     """A meta-gradient on images: all tasks at once, beside one after another and beside the CPU."""
     work = conv_maml.WORKLOADS[1]._replace(num_tasks=32)
     sides = conv_maml.Sides.make(work)
-    on_gpu = conv_maml.Sides.make(work).to(torch.device("cuda"))
+    exact, on_gpu = (conv_maml.Sides.make(work).to(torch.device("cuda")) for _ in range(2))
+    exact = exact.double()
+    conv_maml.check_same(conv_maml.native(exact), conv_maml.looped(exact))
     mine, other = harness.alternate(
-        milliseconds(lambda: conv_maml.native(on_gpu)),
-        milliseconds(lambda: conv_maml.looped(on_gpu)),
+        milliseconds(partial(conv_maml.native, on_gpu)),
+        milliseconds(partial(conv_maml.looped, on_gpu)),
         pairs=pairs,
     )
     rows = [row(f"{work.name}-cuda", "task-loop", mine, other)]
     mine, other = harness.alternate(
-        milliseconds(lambda: conv_maml.native(on_gpu)),
-        milliseconds(lambda: conv_maml.native(sides)),
+        milliseconds(partial(conv_maml.native, on_gpu)),
+        milliseconds(partial(conv_maml.native, sides)),
         pairs=pairs,
     )
     return [*rows, row(f"{work.name}-cuda", "cpu", mine, other)]
