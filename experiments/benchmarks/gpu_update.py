@@ -14,6 +14,7 @@ import policy_update
 import torch
 
 from metarl.rl import MAMLPPO
+from metarl.train import DeviceName
 
 
 def milliseconds(work: Callable[[], object]) -> harness.Measure:
@@ -42,12 +43,12 @@ def beside_the_loop(num_trajectories: int, pairs: int) -> harness.Row:
 
 def beside_the_cpu(name: str, pairs: int) -> harness.Row:
     """An update on the GPU beside the same on the CPU."""
-    sides = []
-    for device in ("cuda", "cpu"):
+
+    def side(device: DeviceName) -> harness.Measure:
         learner = policy_update.make(name, device=device)
-        data = learner.collect()
-        sides.append(milliseconds(partial(learner.update, data)))
-    mine, other = harness.alternate(*sides, pairs=pairs)
+        return milliseconds(partial(learner.update, learner.collect()))
+
+    mine, other = harness.alternate(side("cuda"), side("cpu"), pairs=pairs)
     return row(f"{name}-update-cuda", "cpu", mine, other)
 
 
