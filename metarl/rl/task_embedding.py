@@ -1,9 +1,9 @@
 """Embeddings of tasks from transitions: a ProtoNet whose classes are the tasks of a meta-batch.
 
-An encoder maps transitions (s, a, r, s', end) to features; the mean over the support transitions of
-a task, through a head, is its prototype (a set function as in Zaheer et al. 2017, so it grows by
-one transition in O(1)). Queries are classified by the nearest prototype (Snell et al. 2017), which
-trains the encoder. At test the prototype is all that adapts.
+An encoder maps transitions (s, a, r, s', end) to embeddings and weights; the weighted mean over the
+support transitions of a task is its prototype, which grows by one transition in O(1). Queries are
+classified by the nearest prototype (Snell et al. 2017), which trains the encoder. At test the
+prototype is all that adapts.
 """
 
 import math
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from metarl.core.prototypes import prototype_logits, prototype_loss
-from metarl.rl.task_encoders import TaskEncoder
+from metarl.rl.task_encoders import Encoded, TaskEncoder
 
 
 class OnlinePrototypes:
@@ -24,8 +24,11 @@ class OnlinePrototypes:
         encoder: of the transitions.
         num_tasks: N.
         within_trajectory: whether a transition counts at once, or when its trajectory has ended.
-        uncertainty: show the log count of transitions and the spread of their features, too.
+        uncertainty: show the log count of transitions and the spread of embeddings, too.
         capacity: count at which the first of these is 1.
+        noise: standard deviation of what :meth:`features` adds to every number of a prototype, from
+            torch's global generator. At a distance of 1 a prototype is e times as likely as one at
+            0 (odds of the softmax).
     """
 
     def __init__(
@@ -36,14 +39,16 @@ class OnlinePrototypes:
         within_trajectory: bool = True,
         uncertainty: bool = True,
         capacity: int = 200,
+        noise: float = 0.0,
     ) -> None:
         self.encoder = encoder
+        self.noise = noise
         self.within_trajectory = within_trajectory
         self.uncertainty = uncertainty
         self.capacity = capacity
         device = self.device = next(encoder.parameters()).device
-        size = encoder.hidden_size + 2
-        # sums over transitions: features, their mean square, how many
+        size = encoder.embedding_size + 3
+        # sums over transitions: weighted embeddings, their weighted mean square, weights, how many
         self._sums = torch.zeros(num_tasks, size, device=device)
         self._waiting = torch.zeros(num_tasks, size, device=device)
         self._one = torch.ones(num_tasks, 1, device=device)
@@ -62,8 +67,9 @@ class OnlinePrototypes:
     @torch.no_grad()
     def add(self, transitions: Tensor, ended: Tensor) -> None:
         """One more transition ``[N, F]`` of every task; ``ended`` where it ends a trajectory."""
-        features, self._state = self.encoder.advance(transitions, self._state)
-        new = torch.cat([features, features.square().mean(1, keepdim=True), self._one], 1)
+        (embeddings, weights), self._state = self.encoder.advance(transitions, self._state)
+        squares = embeddings.square().mean(1, keepdim=True)
+        new = torch.cat([weights * embeddings, weights * squares, weights, self._one], 1)
         if self.within_trajectory:
             self._sums += new
         else:
@@ -76,47 +82,44 @@ class OnlinePrototypes:
     @torch.no_grad()
     def features(self) -> Tensor:
         """What a policy sees, see :func:`shown_prototypes`; ``[N, C]``."""
-        count = self._sums[:, -1:]
-        means = self._sums[:, :-1] / count.clamp(min=1.0)
-        return shown_prototypes(
-            self.encoder,
+        weights, count = self._sums[:, -2:-1], self._sums[:, -1:]
+        # where there are no transitions yet, all sums are 0
+        means = self._sums[:, :-2] / torch.where(count > 0, weights, 1.0)
+        shown = shown_prototypes(
             means[:, :-1],
             means[:, -1:],
             count,
             uncertainty=self.uncertainty,
             capacity=self.capacity,
         )
+        if self.noise:
+            prototypes = shown[:, : self.encoder.embedding_size]
+            prototypes += self.noise * torch.randn_like(prototypes)
+        return shown
 
 
 def shown_prototypes(
-    encoder: TaskEncoder,
-    mean: Tensor,
-    squares: Tensor,
-    count: Tensor,
-    *,
-    uncertainty: bool,
-    capacity: int,
+    prototypes: Tensor, squares: Tensor, count: Tensor, *, uncertainty: bool, capacity: int
 ) -> Tensor:
-    """The prototypes and, if asked, log count and spread, all within [-1, 1].
+    """The prototypes and, if asked, log count and spread.
 
     Args:
-        encoder: of the transitions.
-        mean: of their features, ``[N, W]``.
-        squares: mean of the squared features over transitions and features, ``[N, 1]``.
-        count: how many there are, ``[N, 1]``.
+        prototypes: weighted means of embeddings, ``[N, D]``.
+        squares: that of the squared embeddings, over their elements, too, ``[N, 1]``.
+        count: how many transitions there are, ``[N, 1]``.
         uncertainty: show count and spread, too.
         capacity: count that is shown as 1.
 
     Returns:
-        ``[N, D]``, or ``[N, D + 2]`` with the uncertainty.
+        ``[N, D]``, or ``[N, D + 2]`` with the uncertainty: the spread is the root of the weighted
+        variance, as a mean over the elements.
     """
-    shown = encoder.prototype(mean)
     if not uncertainty:
-        return shown
-    spread = (squares - mean.square().mean(1, keepdim=True)).clamp(min=0.0)
+        return prototypes
+    variance = (squares - prototypes.square().mean(1, keepdim=True)).clamp(min=0.0)
     seen = torch.log1p(count) / math.log1p(capacity)
     # the derivative of a root at 0 is infinite, and a single transition has no spread
-    return torch.cat([shown, seen.clamp(max=1.0), torch.tanh((spread + 1e-8).sqrt())], 1)
+    return torch.cat([prototypes, seen.clamp(max=1.0), (variance + 1e-8).sqrt()], 1)
 
 
 class Trajectories(NamedTuple):
@@ -130,8 +133,8 @@ class Trajectories(NamedTuple):
 
 def whole_prototypes(encoder: TaskEncoder, trajectories: Trajectories) -> Tensor:
     """The prototypes ``[M, D]`` that single trajectories make."""
-    features = encoder.features(trajectories.transitions)
-    return _prototypes(encoder, features, trajectories.lengths[:, None])[:, 0]
+    encoded = encoder.encode(trajectories.transitions)
+    return _prototypes(encoded, trajectories.lengths[:, None])[:, 0]
 
 
 def ordered_times(lengths: Tensor, num: int, generator: torch.Generator) -> Tensor:
@@ -167,14 +170,14 @@ def embedding_logits(
     Returns:
         Logits ``[M, 2 Q, M]``: those of queries ``[m]`` belong to task m.
     """
-    features = [encoder.features(one.transitions) for one in pair]
+    encoded = [encoder.encode(one.transitions) for one in pair]
     logits = []
     for support, query in ((0, 1), (1, 0)):
         whole, lengths = pair[support].lengths[:, None], pair[query].lengths[:, None]
         uniform = torch.rand(len(lengths), num_queries, generator=generator).to(lengths.device)
         counts = (uniform * lengths).long() + 1
-        centres = _prototypes(encoder, features[support], whole)[:, 0]
-        queries = _prototypes(encoder, features[query], torch.minimum(counts, lengths))
+        centres = _prototypes(encoded[support], whole)[:, 0]
+        queries = _prototypes(encoded[query], torch.minimum(counts, lengths))
         scores = prototype_logits(queries.flatten(0, 1)[None], centres[None])[0]
         logits.append(scores.reshape(*queries.shape[:2], -1))
     return torch.cat(logits, 1)
@@ -188,9 +191,10 @@ def embedding_loss(logits: Tensor) -> tuple[Tensor, Tensor]:
     return prototype_loss(logits, labels).mean(), accuracy
 
 
-def _prototypes(encoder: TaskEncoder, features: Tensor, counts: Tensor) -> Tensor:
-    """Prototypes of the first n transitions; features ``[M, T, W]``, counts ``[M, Q]``."""
-    time = torch.arange(features.shape[1], device=counts.device)
+def _prototypes(encoded: Encoded, counts: Tensor) -> Tensor:
+    """Prototypes ``[M, Q, D]`` of the first n transitions of ``[M, T]``; counts ``[M, Q]``."""
+    embeddings, weights = encoded
+    time = torch.arange(embeddings.shape[1], device=counts.device)
     # a product with the weights of each mean is faster than cumulative sums and their gradient
-    weights = (time < counts[..., None]) / counts[..., None].to(features.dtype)
-    return encoder.prototype(weights @ features)
+    parts = (time < counts[..., None]) * weights.transpose(1, 2)
+    return (parts / parts.sum(-1, keepdim=True)) @ embeddings

@@ -1,26 +1,41 @@
-"""Encoders of transitions (s, a, r, s', end), whose mean over a task is its prototype."""
+"""Encoders of transitions (s, a, r, s', end), whose weighted mean over a task is its prototype."""
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from metarl.nn import MLP
 
+LOG_WEIGHT_BOUND = 8.0  # sums that differ more would lose the smaller ones in single precision
+
+
+class Encoded(NamedTuple):
+    """What an encoder makes of transitions."""
+
+    embeddings: Tensor
+    """``[..., D]``."""
+    weights: Tensor
+    """How much each counts in the mean, above 0, ``[..., 1]``."""
+
 
 class TaskEncoder(nn.Module, ABC):
-    """From transitions to features, and from their mean to a prototype with elements in [-1, 1].
+    """From transitions to embeddings, and to the weights that these have in their mean.
 
-    The head is what lets a prototype say more than its transitions do one by one: a distance leaves
-    a circle of goals, the mean over several distances one goal.
+    The weight is the precision of a Gaussian factor as in PEARL (Rakelly et al. 2019, section 4.1),
+    here one number for all D: a hundred steps far from the goal must not drown the few beside it.
+    Nothing follows the mean, and nothing bounds it. A prototype is then near to linear in what the
+    task is, which a policy can follow to tasks between and beside those of training; a network
+    after the mean, or bounds, fold it.
 
     Inputs are normalised by their mean and variance over all that :meth:`observe` was shown.
 
     Args:
         num_features: F, numbers of a transition.
-        hidden_size: W, of the features and of all layers.
-        embedding_size: D, of prototypes.
-        generator: source of the head's initial weights.
+        hidden_size: W, of all layers.
+        embedding_size: D.
+        generator: source of the initial weights.
     """
 
     state_size: int
@@ -40,15 +55,11 @@ class TaskEncoder(nn.Module, ABC):
         # without momentum its running statistics are those of everything it has seen
         self.inputs = nn.BatchNorm1d(num_features, affine=False, momentum=None)
         self.inputs.eval()
-        # means over many transitions differ little from task to task
-        self.norm = nn.LayerNorm(hidden_size)
-        sizes = [hidden_size, hidden_size, hidden_size, embedding_size]
-        self.head = MLP(sizes, "relu", generator)
         self._make_layers(generator)
 
     @abstractmethod
     def _make_layers(self, generator: torch.Generator | None) -> None:
-        """Add what makes the features."""
+        """Add all layers."""
 
     @torch.no_grad()
     def observe(self, transitions: Tensor) -> None:
@@ -63,12 +74,7 @@ class TaskEncoder(nn.Module, ABC):
         self.inputs.eval()
         return self
 
-    def prototype(self, means: Tensor) -> Tensor:
-        """Mean features ``[..., W]`` to prototypes ``[..., D]``."""
-        return torch.tanh(self.head(self.norm(means)))
-
-    @abstractmethod
-    def advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def advance(self, transitions: Tensor, state: Tensor) -> tuple[Encoded, Tensor]:
         """The next transition of B trajectories.
 
         Args:
@@ -76,34 +82,50 @@ class TaskEncoder(nn.Module, ABC):
             state: ``[B, H]``; zeros where a trajectory starts.
 
         Returns:
-            Features ``[B, W]`` and the next state.
+            What is made of them, and the next state.
         """
+        outputs, state = self._advance(self.inputs(transitions), state)
+        return _split(outputs), state
+
+    def encode(self, trajectories: Tensor) -> Encoded:
+        """What is made of all transitions ``[B, T, F]``."""
+        normal = self.inputs(trajectories.flatten(0, 1)).reshape(trajectories.shape)
+        return _split(self._outputs(normal))
 
     @abstractmethod
-    def features(self, trajectories: Tensor) -> Tensor:
-        """Features of all transitions, ``[B, T, F]`` to ``[B, T, W]``."""
+    def _advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs ``[B, D + 1]`` for normalised transitions ``[B, F]``, and the next state."""
+
+    @abstractmethod
+    def _outputs(self, trajectories: Tensor) -> Tensor:
+        """Embeddings and log weights of normalised ``[B, T, F]``, together ``[B, T, D + 1]``."""
+
+
+def _split(outputs: Tensor) -> Encoded:
+    """The log weights ``[..., -1]`` are bounded here."""
+    log_weights = LOG_WEIGHT_BOUND * torch.tanh(outputs[..., -1:] / LOG_WEIGHT_BOUND)
+    return Encoded(outputs[..., :-1], log_weights.exp())
 
 
 class TransitionEncoder(TaskEncoder):
-    """Features of every transition by itself, from an MLP; arguments as above."""
+    """Embeds every transition by itself, by an MLP; arguments as above."""
 
     state_size = 0
 
     def _make_layers(self, generator: torch.Generator | None) -> None:
-        self.mlp = MLP([self.num_features, *[self.hidden_size] * 3], "relu", generator)
+        sizes = [self.num_features, self.hidden_size, self.hidden_size, self.embedding_size + 1]
+        self.mlp = MLP(sizes, "relu", generator)
 
-    def advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """See :class:`TaskEncoder`; there is no state."""
-        return self.mlp(self.inputs(transitions)), state
+    def _advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        return self.mlp(transitions), state
 
-    def features(self, trajectories: Tensor) -> Tensor:
-        """See :class:`TaskEncoder`."""
-        features, _ = self.advance(trajectories.flatten(0, 1), trajectories.new_zeros(0))
-        return features.reshape(*trajectories.shape[:2], -1)
+    def _outputs(self, trajectories: Tensor) -> Tensor:
+        outputs: Tensor = self.mlp(trajectories)
+        return outputs
 
 
 class RecurrentEncoder(TaskEncoder):
-    """Features of every transition and what came before it in its trajectory, from a GRU."""
+    """Embeds every transition together with what came before it in its trajectory, by a GRU."""
 
     def _make_layers(self, generator: torch.Generator | None) -> None:
         self.state_size = self.hidden_size
@@ -112,14 +134,12 @@ class RecurrentEncoder(TaskEncoder):
         with torch.no_grad():
             for weight in self.gru.parameters():
                 weight.uniform_(-bound, bound, generator=generator)
+        self.last = MLP([self.hidden_size, self.embedding_size + 1], "relu", generator)
 
-    def advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """See :class:`TaskEncoder`."""
-        outputs, last = self.gru(self.inputs(transitions)[:, None], state[None])
-        return outputs[:, 0], last[0]
+    def _advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        hidden, last = self.gru(transitions[:, None], state[None])
+        return self.last(hidden[:, 0]), last[0]
 
-    def features(self, trajectories: Tensor) -> Tensor:
-        """See :class:`TaskEncoder`."""
-        normal = self.inputs(trajectories.flatten(0, 1)).reshape(trajectories.shape)
-        features: Tensor = self.gru(normal)[0]
-        return features
+    def _outputs(self, trajectories: Tensor) -> Tensor:
+        outputs: Tensor = self.last(self.gru(trajectories)[0])
+        return outputs

@@ -133,7 +133,7 @@ class ProtoEmbeddingConfig(SB3Config):
     step contributes 1 - encoder_average: the policy can follow what they mean."""
     encoder_warmup: int = 1500
     """Optimiser steps of the encoder in the first iteration."""
-    encoder_steps: int = 40
+    encoder_steps: int = 25
     """Optimiser steps of the encoder in every other iteration."""
     num_ways: int = 40
     """Tasks that a query is classified among, in training."""
@@ -148,6 +148,10 @@ class ProtoEmbeddingConfig(SB3Config):
     """Update the prototype at every step, not only after a trajectory."""
     uncertainty: bool = True
     """Show the policy the number of transitions and the spread of their embeddings, too."""
+    prototype_noise: float = 0.15
+    """Standard deviation of noise on the prototypes that the policy is shown in training, where a
+    distance of 1 is an odds ratio of e: it makes up for moves of the encoder and for gaps between
+    the tasks of training. None where joint is set."""
     joint: bool = False
     """Train the encoder by the policy's gradient, too: the policy then sees a sample of num_support
     transitions, of which it makes the prototype itself. PPO only, observations as they are."""
@@ -166,6 +170,9 @@ class ProtoEmbeddingConfig(SB3Config):
                 f"queries, got {self.trial_length}"
             )
         self._check_joint()
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
         if self.num_ways < 2:
             raise ValueError(f"num_ways must be at least 2, got {self.num_ways}")
         sizes = ("embedding_size", "encoder_hidden_size", "encoder_half_life", "encoder_warmup")
@@ -177,6 +184,8 @@ class ProtoEmbeddingConfig(SB3Config):
             raise ValueError(f"encoder_average must be within [0, 1), got {self.encoder_average}")
         if not self.encoder_lr > 0:
             raise ValueError(f"encoder_lr must be above 0, got {self.encoder_lr}")
+        if not self.prototype_noise >= 0:
+            raise ValueError(f"prototype_noise must be at least 0, got {self.prototype_noise}")
 
     def _check_joint(self) -> None:
         if not self.joint:

@@ -94,13 +94,13 @@ class JointEncoder(BaseFeaturesExtractor):
         """What the policy sees of a sample, ``[B, S·F + 1]`` to ``[B, C]``."""
         count = sample[:, -1:]
         support = sample[:, :-1].reshape(len(sample), self._num_support, -1)
-        features = self.encoder.features(support)
+        embeddings, weights = self.encoder.encode(support)
         place = torch.arange(self._num_support, device=sample.device)
-        real = (place < count)[..., None].to(features.dtype)
-        kept = real.sum(1).clamp(min=1.0)
-        mean = (features * real).sum(1) / kept
-        squares = (features.square() * real).mean(2).sum(1, keepdim=True) / kept
-        return shown_prototypes(self.encoder, mean, squares, count, **self._options)
+        weights = weights * (place < count)[..., None]
+        total = torch.where(count > 0, weights.sum(1), 1.0)
+        prototypes = (weights * embeddings).sum(1) / total
+        squares = (weights * embeddings.square()).mean(2).sum(1, keepdim=True) / total
+        return shown_prototypes(prototypes, squares, count, **self._options)
 
     def shown(self, sample: NDArray[np.float32]) -> NDArray[np.float32]:
         """:meth:`context` of one sample ``[S·F + 1]``."""

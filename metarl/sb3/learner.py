@@ -63,7 +63,8 @@ class SB3Learner:
             self._task_env = self._make_task_env(collection.num_envs, config.trial_length)
             self._prepare(self._task_env)
             self.recorder = self._recorder(self._task_env, config.trial_length)
-            self.env = self._normalised(self._make_trials(self._task_env, self.recorder))
+            trials = self._make_trials(self._task_env, self.recorder, training=True)
+            self.env = self._normalised(trials)
             self.model = make_model(
                 config,
                 network,
@@ -227,7 +228,7 @@ class SB3Learner:
         """What else the policy of stable-baselines3 is told."""
         return {}
 
-    def _context(self, env: TaskVecEnv) -> Context:
+    def _context(self, env: TaskVecEnv, *, training: bool = False) -> Context:
         """What the policy sees beside the observation."""
         return NoContext(env.num_envs)
 
@@ -259,10 +260,12 @@ class SB3Learner:
             **options,
         )
 
-    def _make_trials(self, env: TaskVecEnv, recorder: TrialRecorder) -> TrialVecEnv:
+    def _make_trials(
+        self, env: TaskVecEnv, recorder: TrialRecorder, *, training: bool = False
+    ) -> TrialVecEnv:
         return TrialVecEnv(
             env,
-            self._context(env),
+            self._context(env, training=training),
             action_scale=self.collection.action_scale,
             episodes=self.config.episodes,
             watch=recorder,

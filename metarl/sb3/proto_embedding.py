@@ -117,7 +117,7 @@ class ProtoEmbedding(SB3Learner):
             self.encoder = copy.deepcopy(self._trained)
             self.encoder.inputs = self._trained.inputs  # one set of statistics
 
-    def _context(self, env: TaskVecEnv) -> Context:
+    def _context(self, env: TaskVecEnv, *, training: bool = False) -> Context:
         if self.config.joint:
             return SupportSample(
                 env.num_envs,
@@ -129,6 +129,7 @@ class ProtoEmbedding(SB3Learner):
             self.encoder,
             env.num_envs,
             within_trajectory=self.config.within_trajectory,
+            noise=self.config.prototype_noise if training else 0.0,
             **self._shown(),
         )
         return PrototypeContext(prototypes, shuffle=self.config.shuffle)

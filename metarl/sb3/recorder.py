@@ -29,6 +29,9 @@ class Trials(NamedTuple):
 class TrialRecorder:
     """Follows the trials of N environments; a ``watch`` of :class:`~metarl.sb3.TrialVecEnv`.
 
+    Of the trials that an environment ends the first is kept: where trials that go well are short,
+    most of all those that fit into a number of steps would be such.
+
     Args:
         num_envs: N.
         num_trajectories: K; what comes after them in a trial is left out.
@@ -57,11 +60,13 @@ class TrialRecorder:
         self.index = np.zeros(num_envs, np.int64)
         """Trajectories that have ended in the current trial, ``[N]``."""
         self._finished: list[Trials] = []
+        self._missing = np.ones(num_envs, bool)
         self._num_features = num_features
 
     def begin(self) -> None:
         """Every environment starts a trial."""
         self._forget(np.ones(len(self.index), bool))
+        self._missing[:] = True
 
     def __call__(self, step: Transitions, over: NDArray[np.bool_]) -> None:
         """One step of every environment, which ended a trial where ``over``."""
@@ -74,13 +79,15 @@ class TrialRecorder:
         self.current.lengths[place] += 1
         self.index += step.ended
         if over.any():
-            self._finished.append(self.current.rows(over))
+            self._finished.append(self.current.rows(over & self._missing))
+            self._missing &= ~over
             self._forget(over)
 
     def take(self) -> Trials:
-        """The trials that have ended since the last call."""
+        """Of every environment the first trial that has ended since the last call, if one has."""
         parts = [*self._finished, self.current.rows(np.empty(0, np.int64))]
         self._finished = []
+        self._missing[:] = True
         return Trials(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
     def _forget(self, rows: NDArray[np.bool_]) -> None:

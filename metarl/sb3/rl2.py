@@ -14,5 +14,5 @@ class RL2(SB3Learner):
     :class:`~metarl.sb3.learner.SB3Learner` for the arguments.
     """
 
-    def _context(self, env: TaskVecEnv) -> Context:
+    def _context(self, env: TaskVecEnv, *, training: bool = False) -> Context:
         return LastTransition(env.num_envs, spaces.flatdim(env.action_space))

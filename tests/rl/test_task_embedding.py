@@ -43,15 +43,16 @@ def fed(online: OnlinePrototypes, steps: Tensor, *, ending: bool = False) -> Non
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_online_prototypes_are_those_of_the_whole_support(kind: type[TaskEncoder]) -> None:
-    """Two trajectories one transition at a time, beside the mean over both at once."""
+    """Two trajectories one transition at a time, beside the weighted mean over both at once."""
     encoder = make_encoder(kind)
     first, second = trajectories(4, 6), trajectories(4, 3, seed=3)
     online = OnlinePrototypes(encoder, 4, uncertainty=False)
     fed(online, first, ending=True)
     fed(online, second)
     with torch.no_grad():
-        features = torch.cat([encoder.features(first), encoder.features(second)], 1)
-        expected = encoder.prototype(features.mean(1))
+        parts = [encoder.encode(first), encoder.encode(second)]
+        embeddings, weights = (torch.cat(part, 1) for part in zip(*parts, strict=True))
+        expected = (weights * embeddings).sum(1) / weights.sum(1)
     torch.testing.assert_close(online.features(), expected, atol=1e-6, rtol=1e-5)
     assert expected.std(0).max() > 1e-3  # and they differ between tasks
 
@@ -98,6 +99,18 @@ def test_uncertainty_is_the_log_count_and_the_spread() -> None:
     assert online.features()[0, -1] > 0.02
 
 
+def test_noise_is_on_the_prototypes_alone_and_does_not_stay() -> None:
+    steps = trajectories(500, 3)
+    quiet, noisy = (OnlinePrototypes(make_encoder(TransitionEncoder), 500, noise=n) for n in (0, 2))
+    for online in (quiet, noisy):
+        fed(online, steps)
+    torch.manual_seed(0)
+    first, second = (noisy.features() - quiet.features() for _ in range(2))
+    assert first[:, :SIZE].std().item() == pytest.approx(2.0, rel=0.1)
+    assert not torch.equal(first, second)
+    assert (first[:, SIZE:] == 0).all()
+
+
 def test_inputs_are_normalised_by_all_that_was_shown() -> None:
     encoder = TransitionEncoder(NUM_FEATURES, HIDDEN, SIZE, seeded(0))
     shown = 5.0 + 2.0 * torch.randn(400, NUM_FEATURES, generator=seeded(1))
@@ -111,6 +124,19 @@ def test_inputs_are_normalised_by_all_that_was_shown() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_weights_differ_between_transitions_within_their_bounds(kind: type[TaskEncoder]) -> None:
+    encoder = make_encoder(kind)
+    weights = encoder.encode(trajectories(3, 40)).weights
+    assert weights.shape == (3, 40, 1)
+    assert weights.std() > 0.01
+    with torch.no_grad():
+        for weight in encoder.parameters():
+            weight.mul_(1e4)
+        extreme = encoder.encode(trajectories(3, 40)).weights
+    assert extreme.log().abs().max().item() == pytest.approx(8.0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_logits_are_squared_distances_of_prefixes_to_prototypes(kind: type[TaskEncoder]) -> None:
     """One-step queries on one side, so that every prefix is the first transition alone."""
     encoder = make_encoder(kind)
@@ -118,13 +144,14 @@ def test_logits_are_squared_distances_of_prefixes_to_prototypes(kind: type[TaskE
     query = Trajectories(trajectories(3, 1, seed=5), torch.ones(3, dtype=torch.long))
     logits = embedding_logits(encoder, (support, query), num_queries=2, generator=seeded(0))
     assert logits.shape == (3, 4, 3)
-    centres = torch.stack(
-        [
-            encoder.prototype(encoder.features(row[None, :length]).mean(1))[0]
-            for row, length in zip(*support, strict=True)
-        ]
-    )
-    asked = encoder.prototype(encoder.features(query.transitions)[:, 0])
+
+    def mean(transitions: Tensor) -> Tensor:
+        embeddings, weights = encoder.encode(transitions)
+        return (weights * embeddings).sum(1) / weights.sum(1)
+
+    rows = zip(*support, strict=True)
+    centres = torch.cat([mean(row[None, :length]) for row, length in rows])
+    asked = mean(query.transitions)
     expected = -(asked[:, None] - centres).square().sum(-1)
     torch.testing.assert_close(
         logits[:, :2], expected[:, None].expand(-1, 2, -1), atol=1e-5, rtol=1e-4

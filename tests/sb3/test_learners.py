@@ -194,10 +194,10 @@ def test_prototypes_are_made_by_an_average_of_what_is_trained() -> None:
     learner = make_learner("proto")
     assert isinstance(learner, ProtoEmbedding)
     iterate(learner)
-    start = learner.encoder.head.layers[0].weight.detach().clone()  # type: ignore[operator,union-attr]
+    start = learner.encoder.mlp.layers[0].weight.detach().clone()  # type: ignore[operator,union-attr]
     iterate(learner)
-    averaged = learner.encoder.head.layers[0].weight  # type: ignore[union-attr]
-    trained = learner._trained.head.layers[0].weight  # type: ignore[union-attr]
+    averaged = learner.encoder.mlp.layers[0].weight  # type: ignore[union-attr]
+    trained = learner._trained.mlp.layers[0].weight  # type: ignore[union-attr]
     assert 0 < (averaged - start).norm() < 0.1 * (trained - start).norm()  # type: ignore[operator]
 
 

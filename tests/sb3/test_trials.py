@@ -126,6 +126,24 @@ def test_finished_trials_are_taken_once_with_their_own_tasks() -> None:
     np.testing.assert_array_equal(recorder.take().tasks, later)
 
 
+def test_of_trials_that_end_early_the_first_of_every_environment_is_taken() -> None:
+    """Else most would be of tasks that are soon solved: here the first ends at every step."""
+    batch = task_env(draw_every=1, seed=3)
+    batch.set_tasks(GOALS)
+    recorder = TrialRecorder(3, 1, horizon=4, task_vectors=batch.task_vectors)
+    step = Transitions(
+        *(np.zeros((3, 2), np.float32),) * 2,
+        np.ones(3, np.float32),
+        np.zeros((3, 2), np.float32),
+        *(np.array([True, False, False]),) * 2,
+    )
+    recorder.begin()
+    for _ in range(3):
+        recorder(step, step.ended)
+    recorder(step, np.ones(3, bool))
+    np.testing.assert_array_equal(recorder.take().returns[:, 0], [1.0, 4.0, 4.0])
+
+
 def test_vectors_follow_the_tasks_of_some_environments() -> None:
     """Only the first ends, so that only it gets a new task."""
     batch = task_env(draw_every=1, seed=3)
