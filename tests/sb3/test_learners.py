@@ -201,6 +201,17 @@ def test_prototypes_are_made_by_an_average_of_what_is_trained() -> None:
     assert 0 < (averaged - start).norm() < 0.1 * (trained - start).norm()  # type: ignore[operator]
 
 
+def test_prototypes_are_noisy_in_training_alone() -> None:
+    learner = make_learner("proto")
+    training = learner.env.venv.context  # type: ignore[attr-defined]
+    training.begin(np.ones(8, bool))
+    size = learner.config.embedding_size
+    assert training.features()[:, :size].std() == pytest.approx(0.15, rel=0.5)
+    assert (learner.unadapted_context()[:size] == 0).all()
+    run = learner.run_trials(2, 3, 1, seed=0, keep_transitions=True)
+    np.testing.assert_allclose(run.context[..., :size], learner.prototypes(run), atol=1e-5)
+
+
 def test_the_encoder_comes_to_rest() -> None:
     """Its step size halves with the half-life, here of 10 iterations."""
     learner = make_learner("proto")
