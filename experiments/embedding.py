@@ -53,18 +53,26 @@ class Family(NamedTuple):
 
 
 FAMILIES = {
-    "point-goal": Family(["--env", "metarl/PointGoal-v0"], 100, 100, 20, 20),
+    "point-goal": Family(
+        ["--env", "metarl/PointGoal-v0"],
+        100,
+        240,
+        20,
+        20,
+        # goals in held-out corners lie beside those of training
+        embedding=("--activation", "relu"),
+    ),
     "point-goal-sparse": Family(
         ["--env", "metarl/PointGoalSparse-v0"],
         20,
-        200,
+        800,
         400,
         1,
         # large steps on advantages that are noise while no goal is found lead away from all goals,
         # and there is nothing to tell tasks apart by before some are
         embedding=(
             *("--lr", "3e-4", "--entropy-coefficient", "0.01"),
-            *("--encoder-half-life", "60"),
+            *("--encoder-half-life", "60", "--activation", "relu"),
         ),
     ),
     "half-cheetah-vel": Family(

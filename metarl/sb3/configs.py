@@ -148,7 +148,7 @@ class ProtoEmbeddingConfig(SB3Config):
     """Update the prototype at every step, not only after a trajectory."""
     uncertainty: bool = True
     """Show the policy the number of transitions and the spread of their embeddings, too."""
-    prototype_noise: float = 0.15
+    prototype_noise: float = 0.1
     """Standard deviation of noise on the prototypes that the policy is shown in training, where a
     distance of 1 is an odds ratio of e: it makes up for moves of the encoder and for gaps between
     the tasks of training. None where joint is set."""
