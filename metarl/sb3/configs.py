@@ -26,7 +26,10 @@ class SB3Config:
     optimiser: Optimiser = "ppo"
     """The algorithm of stable-baselines3."""
     lr: float = 1e-3
-    """Step size of the policy's and the value function's Adam."""
+    """Step size of the policy's and the value function's Adam at first."""
+    lr_half_life: int | None = None
+    """Iterations after which that is half, after twice as many a quarter and so on; by default it
+    stays. Large steps that find a policy are those that lose it later."""
     gae_lambda: float = 0.95
     """PPO: λ of generalised advantage estimation, in [0, 1]."""
     num_epochs: int = 10
@@ -51,15 +54,20 @@ class SB3Config:
         if self.buffer_size < 256:
             raise ValueError(f"buffer_size must be at least 256, got {self.buffer_size}")
         self._check_choices()
-        for name in ("lr", "clip_range"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        self._check_step_sizes()
         if not 0 <= self.gae_lambda <= 1:
             raise ValueError(f"gae_lambda must be within [0, 1], got {self.gae_lambda}")
         if not self.entropy_coefficient >= 0:
             raise ValueError(
                 f"entropy_coefficient must be at least 0, got {self.entropy_coefficient}"
             )
+
+    def _check_step_sizes(self) -> None:
+        for name in ("lr", "clip_range"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.lr_half_life is not None and self.lr_half_life < 1:
+            raise ValueError(f"lr_half_life must be at least 1, got {self.lr_half_life}")
 
     def _check_choices(self) -> None:
         for name, kind in (

@@ -11,6 +11,7 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from metarl.rl import Actor
@@ -89,6 +90,10 @@ class SB3Learner:
         """New trials in every environment, on which stable-baselines3 improves the policy."""
         self.iteration += 1
         seed = self._iteration_seed()
+        half_life = self.config.lr_half_life
+        if half_life is not None:
+            lr = self.config.lr * 0.5 ** ((self.iteration - 1) / half_life)
+            self.model.lr_schedule = FloatSchedule(lr)
         with global_generators(seed):
             self.env.seed(seed)
             self.model.set_env(self.env)  # so that learn() starts new trials

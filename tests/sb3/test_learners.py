@@ -3,6 +3,7 @@
 import copy
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,21 @@ def test_prototypes_are_made_by_an_average_of_what_is_trained() -> None:
     averaged = learner.encoder.mlp.layers[0].weight  # type: ignore[union-attr]
     trained = learner._trained.mlp.layers[0].weight  # type: ignore[union-attr]
     assert 0 < (averaged - start).norm() < 0.1 * (trained - start).norm()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["proto", "proto-sac", "rl2"])
+def test_the_policy_comes_to_rest(name: str) -> None:
+    """Its step size halves with its half-life, here of 10 iterations, from 1e-3."""
+    rates = []
+    learner = make_learner(name)
+    learner.config = replace(learner.config, lr_half_life=10)
+    for iteration in (0, 10):
+        learner.iteration = iteration
+        iterate(learner)
+        policy = learner.model.policy
+        optimiser = policy.optimizer if name != "proto-sac" else policy.actor.optimizer
+        rates.append(optimiser.param_groups[0]["lr"])
+    assert rates == pytest.approx([1e-3, 0.5e-3])
 
 
 def test_prototypes_are_noisy_in_training_alone() -> None:
