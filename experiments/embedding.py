@@ -56,11 +56,14 @@ FAMILIES = {
     "point-goal": Family(
         ["--env", "metarl/PointGoal-v0"],
         100,
-        240,
+        120,
         20,
         20,
-        # goals in held-out corners lie beside those of training
-        embedding=("--activation", "relu"),
+        # goals in the held-out corner lie beside those of training, not between them
+        embedding=(
+            *("--activation", "relu", "--prototype-noise", "0.15"),
+            *("--lr-half-life", "40"),
+        ),
     ),
     "point-goal-sparse": Family(
         ["--env", "metarl/PointGoalSparse-v0"],
