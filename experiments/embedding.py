@@ -56,7 +56,7 @@ FAMILIES = {
     "point-goal": Family(
         ["--env", "metarl/PointGoal-v0"],
         100,
-        120,
+        160,
         20,
         20,
         # goals in the held-out corner lie beside those of training, not between them

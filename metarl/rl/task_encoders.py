@@ -1,4 +1,4 @@
-"""Encoders of transitions (s, a, r, s', end), whose weighted mean over a task is its prototype."""
+"""Encoders that embed transitions (s, a, r, s', end); a task's prototype is their weighted mean."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
