@@ -5,7 +5,7 @@
 The authors' protocol (cbfinn/maml_rl): horizon 200, action scale 1, inner step size 0.1, 20
 trajectories a task; evaluated on 40 tasks with 4,000 steps of adaptation (20 trajectories) a
 gradient step, the step size halved after the first. 20 tasks a meta-batch, where they have 40. The
-floor of log σ is lower than by default: on these, noise costs more than it finds. All but AntDir
+floor of log σ is lower than by default: on these, noise costs more than it finds. The half-cheetahs
 start with log σ = -1 and half the inner step size: from σ = 1, which is cut off at the bounds of
 the actions, HalfCheetahVel took four times the steps and HalfCheetahDir found nothing in 180
 iterations. ``pretrained`` is evaluated with the 0.02 that the authors chose for it on
@@ -70,8 +70,6 @@ FAMILIES = {
             "random-init": [-79, -63, -49, -36],
             "oracle": [107.9],
         },
-        ("--initial-log-std", "-1.0"),
-        "0.05",
     ),
     "ant-dir": Family(
         "metarl/AntDir-v0",
