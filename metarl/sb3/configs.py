@@ -62,6 +62,12 @@ class SB3Config:
                 f"entropy_coefficient must be at least 0, got {self.entropy_coefficient}"
             )
 
+    def lr_at(self, iteration: int) -> float:
+        """Step size in an iteration, of which the first is 1."""
+        if self.lr_half_life is None:
+            return self.lr
+        return self.lr * 0.5 ** ((iteration - 1) / self.lr_half_life)
+
     def _check_step_sizes(self) -> None:
         for name in ("lr", "clip_range"):
             if not getattr(self, name) > 0:

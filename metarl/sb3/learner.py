@@ -90,10 +90,7 @@ class SB3Learner:
         """New trials in every environment, on which stable-baselines3 improves the policy."""
         self.iteration += 1
         seed = self._iteration_seed()
-        half_life = self.config.lr_half_life
-        if half_life is not None:
-            lr = self.config.lr * 0.5 ** ((self.iteration - 1) / half_life)
-            self.model.lr_schedule = FloatSchedule(lr)
+        self.model.lr_schedule = FloatSchedule(self.config.lr_at(self.iteration))
         with global_generators(seed):
             self.env.seed(seed)
             self.model.set_env(self.env)  # so that learn() starts new trials
