@@ -66,7 +66,8 @@ class SB3Config:
         """Step size in an iteration, of which the first is 1."""
         if self.lr_half_life is None:
             return self.lr
-        return self.lr * 0.5 ** ((iteration - 1) / self.lr_half_life)
+        halvings = (iteration - 1) / self.lr_half_life
+        return self.lr * float(0.5**halvings)
 
     def _check_step_sizes(self) -> None:
         for name in ("lr", "clip_range"):
