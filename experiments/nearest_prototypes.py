@@ -3,8 +3,8 @@
     python experiments/nearest_prototypes.py [--seeds 0 1 2]
 
 400 held-out goals in 20 groups of 20, five trials each, prototypes after one trajectory: how often
-that of another trial is nearest to that of its task's first, within a group. And a linear probe from
-the first trial's prototypes to the goal, as in ``dynamics_probe.py``. The table goes to
+that of another trial is nearest to that of its task's first, within a group. And a linear probe
+from the first trial's prototypes to the goal, as in ``dynamics_probe.py``. The table goes to
 experiments/README.md.
 """
 
