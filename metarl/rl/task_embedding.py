@@ -1,9 +1,9 @@
 """Embeddings of tasks from transitions: a ProtoNet whose classes are the tasks of a meta-batch.
 
-An encoder maps transitions (s, a, r, s', end) to embeddings and weights; the weighted mean over the
-support transitions of a task is its prototype, which grows by one transition in O(1). Queries are
-classified by the nearest prototype (Snell et al. 2017), which trains the encoder. At test the
-prototype is all that adapts.
+An encoder maps transitions (s, a, r, s', end) to embeddings and precisions; the mean by precision
+over the support transitions of a task is its prototype, which grows by one transition in O(1).
+Queries are classified by the nearest prototype (Snell et al. 2017), which trains the encoder. At
+test the prototype is all that adapts.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metarl.core.prototypes import prototype_logits, prototype_loss
+from metarl.core.prototypes import prototype_loss
 from metarl.rl.task_encoders import Encoded, TaskEncoder
 
 
@@ -47,8 +47,8 @@ class OnlinePrototypes:
         self.uncertainty = uncertainty
         self.capacity = capacity
         device = self.device = next(encoder.parameters()).device
-        size = encoder.embedding_size + 3
-        # sums over transitions: weighted embeddings, their weighted mean square, weights, how many
+        size = 3 * encoder.embedding_size + 1
+        # sums over transitions: weighted embeddings and their squares, precisions, how many
         self._sums = torch.zeros(num_tasks, size, device=device)
         self._waiting = torch.zeros(num_tasks, size, device=device)
         self._one = torch.ones(num_tasks, 1, device=device)
@@ -67,9 +67,9 @@ class OnlinePrototypes:
     @torch.no_grad()
     def add(self, transitions: Tensor, ended: Tensor) -> None:
         """One more transition ``[N, F]`` of every task; ``ended`` where it ends a trajectory."""
-        (embeddings, weights), self._state = self.encoder.advance(transitions, self._state)
-        squares = embeddings.square().mean(1, keepdim=True)
-        new = torch.cat([weights * embeddings, weights * squares, weights, self._one], 1)
+        (embeddings, precisions), self._state = self.encoder.advance(transitions, self._state)
+        weighted = precisions * embeddings
+        new = torch.cat([weighted, weighted * embeddings, precisions, self._one], 1)
         if self.within_trajectory:
             self._sums += new
         else:
@@ -82,12 +82,12 @@ class OnlinePrototypes:
     @torch.no_grad()
     def features(self) -> Tensor:
         """What a policy sees, see :func:`shown_prototypes`; ``[N, C]``."""
-        weights, count = self._sums[:, -2:-1], self._sums[:, -1:]
-        # where there are no transitions yet, all sums are 0
-        means = self._sums[:, :-2] / torch.where(count > 0, weights, 1.0)
+        weighted, squares, precisions = self._sums[:, :-1].chunk(3, 1)
+        count = self._sums[:, -1:]
+        total = torch.where(count > 0, precisions, 1.0)  # without transitions all sums are 0
         shown = shown_prototypes(
-            means[:, :-1],
-            means[:, -1:],
+            weighted / total,
+            squares / total,
             count,
             uncertainty=self.uncertainty,
             capacity=self.capacity,
@@ -105,7 +105,7 @@ def shown_prototypes(
 
     Args:
         prototypes: weighted means of embeddings, ``[N, D]``.
-        squares: that of the squared embeddings, over their elements, too, ``[N, 1]``.
+        squares: those of the squared embeddings, ``[N, D]``.
         count: how many transitions there are, ``[N, 1]``.
         uncertainty: show count and spread, too.
         capacity: count that is shown as 1.
@@ -116,7 +116,7 @@ def shown_prototypes(
     """
     if not uncertainty:
         return prototypes
-    variance = (squares - prototypes.square().mean(1, keepdim=True)).clamp(min=0.0)
+    variance = (squares - prototypes.square()).mean(1, keepdim=True).clamp(min=0.0)
     seen = torch.log1p(count) / math.log1p(capacity)
     # the derivative of a root at 0 is infinite, and a single transition has no spread
     return torch.cat([prototypes, seen.clamp(max=1.0), (variance + 1e-8).sqrt()], 1)
@@ -134,7 +134,7 @@ class Trajectories(NamedTuple):
 def whole_prototypes(encoder: TaskEncoder, trajectories: Trajectories) -> Tensor:
     """The prototypes ``[M, D]`` that single trajectories make."""
     encoded = encoder.encode(trajectories.transitions)
-    return _prototypes(encoded, trajectories.lengths[:, None])[:, 0]
+    return _prototypes(encoded, trajectories.lengths[:, None]).means[:, 0]
 
 
 def ordered_times(lengths: Tensor, num: int, generator: torch.Generator) -> Tensor:
@@ -156,10 +156,15 @@ def embedding_logits(
     num_queries: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Scores of every query among the tasks: minus its squared distance to their prototypes.
+    """Scores of every query among the tasks: log densities of their prototypes, but for a constant.
 
     A query is what is known of a task after the first n transitions of its trajectory, n uniform:
-    the situations that a policy meets.
+    the situations that a policy meets. That is a Gaussian of the summed precisions P, and
+
+        logits = -Σ_d (q_d - c_d)² P_d / (1 + P_d)
+
+    for a prototype c: the squared distance where the query is sure, less where it is not. Without
+    this, early queries would keep the embedding too coarse for late ones.
 
     Args:
         encoder: of the transitions.
@@ -176,10 +181,10 @@ def embedding_logits(
         whole, lengths = pair[support].lengths[:, None], pair[query].lengths[:, None]
         uniform = torch.rand(len(lengths), num_queries, generator=generator).to(lengths.device)
         counts = (uniform * lengths).long() + 1
-        centres = _prototypes(encoded[support], whole)[:, 0]
+        centres = _prototypes(encoded[support], whole).means[:, 0]
         queries = _prototypes(encoded[query], torch.minimum(counts, lengths))
-        scores = prototype_logits(queries.flatten(0, 1)[None], centres[None])[0]
-        logits.append(scores.reshape(*queries.shape[:2], -1))
+        sureness = queries.precisions / (1.0 + queries.precisions)
+        logits.append(-_weighted_distances(queries.means, centres, sureness))
     return torch.cat(logits, 1)
 
 
@@ -191,10 +196,27 @@ def embedding_loss(logits: Tensor) -> tuple[Tensor, Tensor]:
     return prototype_loss(logits, labels).mean(), accuracy
 
 
-def _prototypes(encoded: Encoded, counts: Tensor) -> Tensor:
-    """Prototypes ``[M, Q, D]`` of the first n transitions of ``[M, T]``; counts ``[M, Q]``."""
-    embeddings, weights = encoded
+class _Products(NamedTuple):
+    """Products of Gaussian factors."""
+
+    means: Tensor
+    """``[M, Q, D]``."""
+    precisions: Tensor
+    """``[M, Q, D]``."""
+
+
+def _prototypes(encoded: Encoded, counts: Tensor) -> _Products:
+    """Of the first n transitions of ``[M, T]``; counts ``[M, Q]``."""
+    embeddings, precisions = encoded
     time = torch.arange(embeddings.shape[1], device=counts.device)
-    # a product with the weights of each mean is faster than cumulative sums and their gradient
-    parts = (time < counts[..., None]) * weights.transpose(1, 2)
-    return (parts / parts.sum(-1, keepdim=True)) @ embeddings
+    # a product with the members of each sum is faster than cumulative sums and their gradient
+    member = (time < counts[..., None]).to(embeddings.dtype)
+    total = member @ precisions
+    return _Products(member @ (precisions * embeddings) / total, total)
+
+
+def _weighted_distances(queries: Tensor, centres: Tensor, weights: Tensor) -> Tensor:
+    """Σ_d w_qd (q_d - c_d)²; ``[M, Q, D]``, ``[N, D]`` and ``[M, Q, D]`` to ``[M, Q, N]``."""
+    own = (weights * queries.square()).sum(-1, keepdim=True)
+    mixed = 2.0 * (weights * queries) @ centres.T
+    return own - mixed + weights @ centres.square().T

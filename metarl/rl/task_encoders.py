@@ -1,4 +1,4 @@
-"""Encoders that embed transitions (s, a, r, s', end); a task's prototype is their weighted mean."""
+"""Encoders that embed transitions (s, a, r, s', end); a task's prototype is their mean by precision."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from metarl.nn import MLP
 
-LOG_WEIGHT_BOUND = 8.0  # sums that differ more would lose the smaller ones in single precision
+LOG_PRECISION_BOUND = 8.0  # sums that differ more lose the smaller ones in single precision
 
 
 class Encoded(NamedTuple):
@@ -16,16 +16,15 @@ class Encoded(NamedTuple):
 
     embeddings: Tensor
     """``[..., D]``."""
-    weights: Tensor
-    """How much each counts in the mean, above 0, ``[..., 1]``."""
+    precisions: Tensor
+    """How much each of their numbers counts in the mean, above 0, ``[..., D]``."""
 
 
 class TaskEncoder(nn.Module, ABC):
-    """From transitions to embeddings, and to the weights that these have in their mean.
+    """From transitions to Gaussian factors, whose product has a task's prototype as its mean.
 
-    The weight is the precision of a Gaussian factor as in PEARL (Rakelly et al. 2019, section 4.1),
-    here one number for all D: a hundred steps far from the goal must not drown the few beside it.
-    Nothing follows the mean, and nothing bounds it. A prototype is then near to linear in what the
+    As in PEARL (Rakelly et al. 2019, section 4.1) with its precisions: a hundred steps far from the
+    goal must not drown the few beside it, and a step along x says nothing of y. Nothing follows the mean, and nothing bounds it. A prototype is then near to linear in what the
     task is, which a policy can follow to tasks between and beside those of training; a network
     after the mean, or bounds, fold it.
 
@@ -94,17 +93,18 @@ class TaskEncoder(nn.Module, ABC):
 
     @abstractmethod
     def _advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs ``[B, D + 1]`` for normalised transitions ``[B, F]``, and the next state."""
+        """Outputs ``[B, 2 D]`` for normalised transitions ``[B, F]``, and the next state."""
 
     @abstractmethod
     def _outputs(self, trajectories: Tensor) -> Tensor:
-        """Embeddings and log weights of normalised ``[B, T, F]``, together ``[B, T, D + 1]``."""
+        """Embeddings and log precisions of normalised ``[B, T, F]``, ``[B, T, 2 D]``."""
 
 
 def _split(outputs: Tensor) -> Encoded:
-    """The log weights ``[..., -1]`` are bounded here."""
-    log_weights = LOG_WEIGHT_BOUND * torch.tanh(outputs[..., -1:] / LOG_WEIGHT_BOUND)
-    return Encoded(outputs[..., :-1], log_weights.exp())
+    """The log precisions, the second half, are bounded here."""
+    embeddings, log_precisions = outputs.chunk(2, -1)
+    bounded = LOG_PRECISION_BOUND * torch.tanh(log_precisions / LOG_PRECISION_BOUND)
+    return Encoded(embeddings, bounded.exp())
 
 
 class TransitionEncoder(TaskEncoder):
@@ -113,7 +113,7 @@ class TransitionEncoder(TaskEncoder):
     state_size = 0
 
     def _make_layers(self, generator: torch.Generator | None) -> None:
-        sizes = [self.num_features, self.hidden_size, self.hidden_size, self.embedding_size + 1]
+        sizes = [self.num_features, self.hidden_size, self.hidden_size, 2 * self.embedding_size]
         self.mlp = MLP(sizes, "relu", generator)
 
     def _advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -134,7 +134,7 @@ class RecurrentEncoder(TaskEncoder):
         with torch.no_grad():
             for weight in self.gru.parameters():
                 weight.uniform_(-bound, bound, generator=generator)
-        self.last = MLP([self.hidden_size, self.embedding_size + 1], "relu", generator)
+        self.last = MLP([self.hidden_size, 2 * self.embedding_size], "relu", generator)
 
     def _advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         hidden, last = self.gru(transitions[:, None], state[None])

@@ -94,12 +94,12 @@ class JointEncoder(BaseFeaturesExtractor):
         """What the policy sees of a sample, ``[B, S·F + 1]`` to ``[B, C]``."""
         count = sample[:, -1:]
         support = sample[:, :-1].reshape(len(sample), self._num_support, -1)
-        embeddings, weights = self.encoder.encode(support)
+        embeddings, precisions = self.encoder.encode(support)
         place = torch.arange(self._num_support, device=sample.device)
-        weights = weights * (place < count)[..., None]
-        total = torch.where(count > 0, weights.sum(1), 1.0)
-        prototypes = (weights * embeddings).sum(1) / total
-        squares = (weights * embeddings.square()).mean(2).sum(1, keepdim=True) / total
+        precisions = precisions * (place < count)[..., None]
+        total = torch.where(count > 0, precisions.sum(1), 1.0)
+        prototypes = (precisions * embeddings).sum(1) / total
+        squares = (precisions * embeddings.square()).sum(1) / total
         return shown_prototypes(prototypes, squares, count, **self._options)
 
     def shown(self, sample: NDArray[np.float32]) -> NDArray[np.float32]:

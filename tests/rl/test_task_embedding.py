@@ -51,8 +51,8 @@ def test_online_prototypes_are_those_of_the_whole_support(kind: type[TaskEncoder
     fed(online, second)
     with torch.no_grad():
         parts = [encoder.encode(first), encoder.encode(second)]
-        embeddings, weights = (torch.cat(part, 1) for part in zip(*parts, strict=True))
-        expected = (weights * embeddings).sum(1) / weights.sum(1)
+        embeddings, precisions = (torch.cat(part, 1) for part in zip(*parts, strict=True))
+        expected = (precisions * embeddings).sum(1) / precisions.sum(1)
     torch.testing.assert_close(online.features(), expected, atol=1e-6, rtol=1e-5)
     assert expected.std(0).max() > 1e-3  # and they differ between tasks
 
@@ -124,20 +124,22 @@ def test_inputs_are_normalised_by_all_that_was_shown() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_weights_differ_between_transitions_within_their_bounds(kind: type[TaskEncoder]) -> None:
+def test_precisions_differ_between_transitions_and_numbers(kind: type[TaskEncoder]) -> None:
+    """And they stay within their bounds."""
     encoder = make_encoder(kind)
-    weights = encoder.encode(trajectories(3, 40)).weights
-    assert weights.shape == (3, 40, 1)
-    assert weights.std() > 0.01
+    precisions = encoder.encode(trajectories(3, 40)).precisions
+    assert precisions.shape == (3, 40, SIZE)
+    assert precisions.std((0, 1)).min() > 0.01
+    assert precisions.std(2).min() > 1e-3
     with torch.no_grad():
         for weight in encoder.parameters():
             weight.mul_(1e4)
-        extreme = encoder.encode(trajectories(3, 40)).weights
+        extreme = encoder.encode(trajectories(3, 40)).precisions
     assert extreme.log().abs().max().item() == pytest.approx(8.0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_logits_are_squared_distances_of_prefixes_to_prototypes(kind: type[TaskEncoder]) -> None:
+def test_logits_are_distances_of_prefixes_where_they_are_sure(kind: type[TaskEncoder]) -> None:
     """One-step queries on one side, so that every prefix is the first transition alone."""
     encoder = make_encoder(kind)
     support = Trajectories(trajectories(3, 4), torch.tensor([4, 2, 3]))
@@ -146,13 +148,14 @@ def test_logits_are_squared_distances_of_prefixes_to_prototypes(kind: type[TaskE
     assert logits.shape == (3, 4, 3)
 
     def mean(transitions: Tensor) -> Tensor:
-        embeddings, weights = encoder.encode(transitions)
-        return (weights * embeddings).sum(1) / weights.sum(1)
+        embeddings, precisions = encoder.encode(transitions)
+        return (precisions * embeddings).sum(1) / precisions.sum(1)
 
     rows = zip(*support, strict=True)
     centres = torch.cat([mean(row[None, :length]) for row, length in rows])
-    asked = mean(query.transitions)
-    expected = -(asked[:, None] - centres).square().sum(-1)
+    asked, (precisions,) = mean(query.transitions), encoder.encode(query.transitions)[1:]
+    sureness = precisions / (1 + precisions)
+    expected = -(sureness * (asked[:, None] - centres).square()).sum(-1)
     torch.testing.assert_close(
         logits[:, :2], expected[:, None].expand(-1, 2, -1), atol=1e-5, rtol=1e-4
     )
