@@ -56,13 +56,14 @@ FAMILIES = {
     "point-goal": Family(
         ["--env", "metarl/PointGoal-v0"],
         100,
-        160,
+        100,
         20,
         20,
         # goals in the held-out corner lie beside those of training, not between them
         embedding=(
+            *("--encoder", "recurrent", "--encoder-half-life", "20"),
             *("--activation", "relu", "--prototype-noise", "0.15"),
-            *("--lr-half-life", "40"),
+            *("--num-epochs", "5", "--lr-half-life", "40"),
         ),
     ),
     "point-goal-sparse": Family(

@@ -27,8 +27,8 @@ class OnlinePrototypes:
         uncertainty: show the log count of transitions and the spread of embeddings, too.
         capacity: count at which the first of these is 1.
         noise: standard deviation of what :meth:`features` adds to every number of a prototype, from
-            torch's global generator. At a distance of 1 a prototype is e times as likely as one at
-            0 (odds of the softmax).
+            torch's global generator. Of two prototypes at distances 0 and 1 from a query that is
+            sure, the nearer is e times as likely.
     """
 
     def __init__(
