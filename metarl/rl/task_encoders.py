@@ -1,4 +1,4 @@
-"""Encoders that embed transitions (s, a, r, s', end); a task's prototype is their mean by precision."""
+"""Encoders that embed transitions (s, a, r, s', end), to be averaged to the prototype of a task."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -23,10 +23,11 @@ class Encoded(NamedTuple):
 class TaskEncoder(nn.Module, ABC):
     """From transitions to Gaussian factors, whose product has a task's prototype as its mean.
 
-    As in PEARL (Rakelly et al. 2019, section 4.1) with its precisions: a hundred steps far from the
-    goal must not drown the few beside it, and a step along x says nothing of y. Nothing follows the mean, and nothing bounds it. A prototype is then near to linear in what the
-    task is, which a policy can follow to tasks between and beside those of training; a network
-    after the mean, or bounds, fold it.
+    As in PEARL (Rakelly et al. 2019, section 4.1), with its precisions: a hundred steps far from
+    the goal must not drown the few beside it, and a step along x says nothing of y. Nothing follows
+    the mean, and nothing bounds it. A prototype is then near to linear in what the task is, which a
+    policy can follow to tasks between and beside those of training; a network after the mean, or
+    bounds, fold it.
 
     Inputs are normalised by their mean and variance over all that :meth:`observe` was shown.
 

@@ -165,8 +165,8 @@ class ProtoEmbeddingConfig(SB3Config):
     """Show the policy the number of transitions and the spread of their embeddings, too."""
     prototype_noise: float = 0.1
     """Standard deviation of noise on the prototypes that the policy is shown in training, where a
-    distance of 1 that is sure is an odds ratio of e: it makes up for moves of the encoder and for gaps between
-    the tasks of training. None where joint is set."""
+    distance of 1 that is sure is an odds ratio of e: it makes up for moves of the encoder and for
+    gaps between the tasks of training. None where joint is set."""
     joint: bool = False
     """Train the encoder by the policy's gradient, too: the policy then sees a sample of num_support
     transitions, of which it makes the prototype itself. PPO only, observations as they are."""
