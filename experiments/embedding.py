@@ -82,11 +82,12 @@ FAMILIES = {
     "half-cheetah-vel": Family(
         ["--env", "metarl/HalfCheetahVel-v0", "--env-kwargs", '{"velocity_range": [0, 3]}'],
         200,
-        50,
-        100,
+        147,
+        34,  # with three times as many it learns more slowly, by a third of the iterations
         1,
         ("--initial-log-std", "-1"),
-        ("--num-minibatches", "40"),
+        ("--num-minibatches", "14"),
+        ("--encoder-half-life", "40"),
         learners=("proto-embedding", "sb3-ppo", "sb3-oracle", "rl2", "promp"),
     ),
 }
