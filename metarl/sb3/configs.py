@@ -140,7 +140,7 @@ class ProtoEmbeddingConfig(SB3Config):
     """Width of the encoder's layers."""
     encoder_lr: float = 3e-3
     """Step size of the encoder's Adam at first."""
-    encoder_half_life: int = 10
+    encoder_half_life: int = 20
     """Iterations after which that is half, after twice as many a quarter and so on: a policy cannot
     follow where its tasks leave gaps, so the encoder has to come to rest."""
     encoder_average: float = 0.995
