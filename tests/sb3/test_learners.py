@@ -229,11 +229,11 @@ def test_prototypes_are_noisy_in_training_alone() -> None:
 
 
 def test_the_encoder_comes_to_rest() -> None:
-    """Its step size halves with the half-life, here of 10 iterations."""
+    """Its step size halves with the half-life, by default of 20 iterations."""
     learner = make_learner("proto")
     assert isinstance(learner, ProtoEmbedding)
     rates = []
-    for iteration in (0, 10, 20):
+    for iteration in (0, 20, 40):
         learner.iteration = iteration
         iterate(learner)
         rates.append(learner._optimiser.param_groups[0]["lr"])
