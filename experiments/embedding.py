@@ -76,7 +76,8 @@ FAMILIES = {
         # and there is nothing to tell tasks apart by before some are
         embedding=(
             *("--lr", "3e-4", "--entropy-coefficient", "0.01"),
-            *("--encoder-half-life", "60", "--activation", "relu"),
+            *("--encoder", "recurrent", "--encoder-half-life", "60"),
+            *("--activation", "relu"),
         ),
     ),
     "half-cheetah-vel": Family(
