@@ -156,15 +156,16 @@ def embedding_logits(
     num_queries: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Scores of every query among the tasks: log densities of their prototypes, but for a constant.
+    """Scores of every query among the tasks, from its distance to their prototypes.
 
     A query is what is known of a task after the first n transitions of its trajectory, n uniform:
-    the situations that a policy meets. That is a Gaussian of the summed precisions P, and
+    the situations that a policy meets. With the sums P of its n precisions
 
         logits = -Σ_d (q_d - c_d)² P_d / (1 + P_d)
 
-    for a prototype c: the squared distance where the query is sure, less where it is not. Without
-    this, early queries would keep the embedding too coarse for late ones.
+    which is, but for what all c share, the log density of prototype c under a Gaussian of mean q
+    and variance (1 + 1 / P) / 2: the squared distance where the query is sure, less where it is
+    not. Without this, early queries would keep the embedding too coarse for late ones.
 
     Args:
         encoder: of the transitions.
