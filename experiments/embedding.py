@@ -145,14 +145,16 @@ def experiment(options: Options) -> None:
             training_seeds=list(options.seeds),
         )
         save([row])
-    lines = {}
+    lines, intervals = {}, {}
     for row in read_rows():  # those of earlier calls, too
         if row["experiment"] == experiment_name:
             name = row["learner"] + ", 40 trajectories each" * (row["learner"] == "promp")
             lines[name] = (np.arange(len(row["mean"])), np.array(row["mean"]))
+            intervals[name] = np.array(row["ci95"])
     draw_lines(
         FOLDER / "pictures" / f"embedding_{options.family.replace('-', '_')}.png",
         lines,
+        intervals=intervals,
         title=options.family,
         x_label="trajectories seen of the task; for promp, gradient steps",
         y_label="return of the next trajectory",

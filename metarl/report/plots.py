@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from metarl.report.curves import AdaptationCurve
@@ -76,6 +77,7 @@ def draw_lines(
     path: Path,
     lines: Mapping[str, tuple[NDArray[Any], NDArray[Any]]],
     *,
+    intervals: Mapping[str, NDArray[np.float64]] | None = None,
     title: str,
     x_label: str,
     y_label: str,
@@ -84,7 +86,9 @@ def draw_lines(
 
     Args:
         path: the PNG to write.
-        lines: x and y of each; where y is NaN, the point is left out.
+        lines: x and y of each; where y is NaN, the point is left out. Where all x are integers,
+            so are the ticks.
+        intervals: ends of the intervals of some of them, ``[num, 2]``.
         title: of the picture.
         x_label: what x is.
         y_label: what y is.
@@ -93,7 +97,12 @@ def draw_lines(
     axes = figure.add_subplot()
     for name, (x, y) in lines.items():
         measured = np.isfinite(y)
-        axes.plot(x[measured], y[measured], label=name)
+        (line,) = axes.plot(x[measured], y[measured], label=name)
+        if intervals and name in intervals:
+            ends = intervals[name][measured].T
+            axes.fill_between(x[measured], *ends, color=line.get_color(), alpha=0.15, linewidth=0)
+    if all(np.issubdtype(x.dtype, np.integer) for x, _ in lines.values()):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel=x_label, ylabel=y_label, title=title)
     axes.legend(loc="best")
     axes.grid(alpha=0.3)

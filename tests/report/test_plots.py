@@ -74,6 +74,20 @@ def test_lines_leave_out_what_was_not_measured(tmp_path: Path) -> None:
     assert gap != other
 
 
+def test_lines_have_the_intervals_that_are_given(tmp_path: Path) -> None:
+    """And those of lines that are not drawn change nothing."""
+    x, y = np.arange(3), np.array([1.0, np.nan, 2.0])
+    labels = {"title": "runs", "x_label": "steps", "y_label": "return"}
+    band = np.array([[0.5, 1.5], [np.nan, np.nan], [1.0, 3.0]])
+    pictures = []
+    for intervals in (None, {"b": band}, {"a": band}):
+        draw_lines(tmp_path / "lines.png", {"a": (x, y)}, intervals=intervals, **labels)
+        pictures.append((tmp_path / "lines.png").read_bytes())
+    without, others, around = pictures
+    assert without == others
+    assert without != around
+
+
 @pytest.mark.parametrize(("parameters", "shown"), [(1, 1), (2, 2), (6, 4)])
 def test_an_embedding_is_drawn_once_a_parameter_up_to_four(
     tmp_path: Path, parameters: int, shown: int
