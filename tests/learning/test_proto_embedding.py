@@ -1,4 +1,4 @@
-"""A policy that sees the prototype of its task finds held-out goals, one that sees another's does not."""
+"""A policy that sees the prototype of its task finds held-out goals, one that sees others not."""
 
 from typing import Any
 
