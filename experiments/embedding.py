@@ -89,7 +89,7 @@ FAMILIES = {
         ("--initial-log-std", "-1"),
         ("--num-minibatches", "14"),
         # at a step size that stays, one seed of three lost its policy near the end
-        ("--encoder-half-life", "40", "--lr-half-life", "60"),
+        ("--encoder-half-life", "40", "--lr-half-life", "100"),
         learners=("proto-embedding", "sb3-ppo", "sb3-oracle", "rl2", "promp"),
     ),
 }
