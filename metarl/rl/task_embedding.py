@@ -48,7 +48,7 @@ class OnlinePrototypes:
         self.capacity = capacity
         device = self.device = next(encoder.parameters()).device
         size = 3 * encoder.embedding_size + 1
-        # sums over transitions: weighted embeddings and their squares, precisions, how many
+        # of moments, and how many
         self._sums = torch.zeros(num_tasks, size, device=device)
         self._waiting = torch.zeros(num_tasks, size, device=device)
         self._one = torch.ones(num_tasks, 1, device=device)
@@ -67,9 +67,8 @@ class OnlinePrototypes:
     @torch.no_grad()
     def add(self, transitions: Tensor, ended: Tensor) -> None:
         """One more transition ``[N, F]`` of every task; ``ended`` where it ends a trajectory."""
-        (embeddings, precisions), self._state = self.encoder.advance(transitions, self._state)
-        weighted = precisions * embeddings
-        new = torch.cat([weighted, weighted * embeddings, precisions, self._one], 1)
+        encoded, self._state = self.encoder.advance(transitions, self._state)
+        new = torch.cat([moments(encoded), self._one], 1)
         if self.within_trajectory:
             self._sums += new
         else:
@@ -82,13 +81,9 @@ class OnlinePrototypes:
     @torch.no_grad()
     def features(self) -> Tensor:
         """What a policy sees, see :func:`shown_prototypes`; ``[N, C]``."""
-        weighted, squares, precisions = self._sums[:, :-1].chunk(3, 1)
-        count = self._sums[:, -1:]
-        total = torch.where(count > 0, precisions, 1.0)  # without transitions all sums are 0
         shown = shown_prototypes(
-            weighted / total,
-            squares / total,
-            count,
+            self._sums[:, :-1],
+            self._sums[:, -1:],
             uncertainty=self.uncertainty,
             capacity=self.capacity,
         )
@@ -98,15 +93,19 @@ class OnlinePrototypes:
         return shown
 
 
-def shown_prototypes(
-    prototypes: Tensor, squares: Tensor, count: Tensor, *, uncertainty: bool, capacity: int
-) -> Tensor:
+def moments(encoded: Encoded) -> Tensor:
+    """What sums over transitions are of: P e, P e² and P of embeddings e, ``[..., 3 D]``."""
+    embeddings, precisions = encoded
+    weighted = precisions * embeddings
+    return torch.cat([weighted, weighted * embeddings, precisions], -1)
+
+
+def shown_prototypes(sums: Tensor, count: Tensor, *, uncertainty: bool, capacity: int) -> Tensor:
     """The prototypes and, if asked, log count and spread.
 
     Args:
-        prototypes: weighted means of embeddings, ``[N, D]``.
-        squares: those of the squared embeddings, ``[N, D]``.
-        count: how many transitions there are, ``[N, 1]``.
+        sums: of :func:`moments`, ``[N, 3 D]``.
+        count: how many transitions there are, ``[N, 1]``; without any the prototype is 0.
         uncertainty: show count and spread, too.
         capacity: count that is shown as 1.
 
@@ -114,9 +113,12 @@ def shown_prototypes(
         ``[N, D]``, or ``[N, D + 2]`` with the uncertainty: the spread is the root of the weighted
         variance, as a mean over the elements.
     """
+    weighted, squares, precisions = sums.chunk(3, 1)
+    total = torch.where(count > 0, precisions, 1.0)
+    prototypes = weighted / total
     if not uncertainty:
         return prototypes
-    variance = (squares - prototypes.square()).mean(1, keepdim=True).clamp(min=0.0)
+    variance = (squares / total - prototypes.square()).mean(1, keepdim=True).clamp(min=0.0)
     seen = torch.log1p(count) / math.log1p(capacity)
     # the derivative of a root at 0 is infinite, and a single transition has no spread
     return torch.cat([prototypes, seen.clamp(max=1.0), (variance + 1e-8).sqrt()], 1)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 
-from metarl.rl.task_embedding import shown_prototypes
+from metarl.rl.task_embedding import moments, shown_prototypes
 from metarl.rl.task_encoders import TaskEncoder
 from metarl.sb3.contexts import Array, Rows, Transitions
 
@@ -94,13 +94,9 @@ class JointEncoder(BaseFeaturesExtractor):
         """What the policy sees of a sample, ``[B, S·F + 1]`` to ``[B, C]``."""
         count = sample[:, -1:]
         support = sample[:, :-1].reshape(len(sample), self._num_support, -1)
-        embeddings, precisions = self.encoder.encode(support)
         place = torch.arange(self._num_support, device=sample.device)
-        precisions = precisions * (place < count)[..., None]
-        total = torch.where(count > 0, precisions.sum(1), 1.0)
-        prototypes = (precisions * embeddings).sum(1) / total
-        squares = (precisions * embeddings.square()).sum(1) / total
-        return shown_prototypes(prototypes, squares, count, **self._options)
+        kept = moments(self.encoder.encode(support)) * (place < count)[..., None]
+        return shown_prototypes(kept.sum(1), count, **self._options)
 
     def shown(self, sample: NDArray[np.float32]) -> NDArray[np.float32]:
         """:meth:`context` of one sample ``[S·F + 1]``."""

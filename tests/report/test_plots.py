@@ -74,6 +74,16 @@ def test_lines_leave_out_what_was_not_measured(tmp_path: Path) -> None:
     assert gap != other
 
 
+def test_integers_are_numbered_as_such(tmp_path: Path) -> None:
+    """0, 1, 2 where the same numbers as floats have ticks between them."""
+    labels = {"title": "runs", "x_label": "steps", "y_label": "return"}
+    pictures = []
+    for x in (np.arange(3), np.arange(3.0)):
+        draw_lines(tmp_path / "lines.png", {"a": (x, np.ones(3))}, **labels)
+        pictures.append((tmp_path / "lines.png").read_bytes())
+    assert pictures[0] != pictures[1]
+
+
 def test_lines_have_the_intervals_that_are_given(tmp_path: Path) -> None:
     """And those of lines that are not drawn change nothing."""
     x, y = np.arange(3), np.array([1.0, np.nan, 2.0])
