@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format format-check lint type learning gpu bench wheel clean
+.PHONY: help install demo test check format format-check lint type learning gpu golden bench wheel clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,9 @@ learning: $(INSTALLED) ## Run the slower tests that train
 
 gpu: $(INSTALLED) ## Run the tests that need CUDA
 	$(BIN)/python -m pytest -m gpu
+
+golden: $(INSTALLED) ## Compare small runs of every learner with those of OLD=<commit>, bit for bit
+	$(BIN)/python tests/golden/compare.py $(OLD)
 
 format: $(INSTALLED) ## Format the code
 	$(BIN)/ruff format .

@@ -9,8 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-
-from envs import DynamicsField, LogUniform, RandomDynamics, RandomGoal, Uniform
+from metarl_envs import DynamicsField, LogUniform, RandomDynamics, RandomGoal, Uniform
 
 
 def pendulum_dynamics(**options: Any) -> RandomDynamics:

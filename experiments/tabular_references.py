@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 import tyro
+from metarl_envs import FAMILIES, BernoulliBandit, TabularMDP
+from metarl_envs.tasks import Task
 from numpy.typing import NDArray
-
-from envs import FAMILIES, BernoulliBandit, TabularMDP
-from envs.tasks import Task
 
 Array = NDArray[np.float64]
 Rng = np.random.Generator

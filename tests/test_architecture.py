@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted(
     path.relative_to(ROOT).as_posix()
-    for package in ("metarl", "envs")
+    for package in ("metarl", "envs/metarl_envs")
     for path in (ROOT / package).rglob("*.py")
 )
 
@@ -22,11 +22,11 @@ ARROWS = {
     "metarl/sb3": ["metarl.types", "metarl.core", "metarl.nn", "metarl.rl", "metarl.sb3"],
     "metarl/train": ["metarl.types", "metarl.train"],
     "metarl/report": ["metarl.types", "metarl.report"],
-    "metarl/cli": ["metarl", "envs"],
+    "metarl/cli": ["metarl", "metarl_envs"],
     "metarl/__main__": ["metarl.cli"],
     "metarl/__init__": [f"metarl.{p}" for p in ("types", "core", "nn", "rl", "fewshot", "sb3")]
     + ["metarl.train", "metarl.report"],
-    "envs": ["envs"],
+    "envs/metarl_envs": ["metarl_envs"],
 }
 """Part of the tree to what it may import of ours; ``metarl/cli`` is a file or a package."""
 
@@ -38,7 +38,7 @@ ONLY_IN = {
 }
 """Library to the one place that may import it."""
 
-NEVER_IN = {"envs": ["torch"], "metarl/core": ["gymnasium"], "metarl/nn": ["gymnasium"]}
+NEVER_IN = {"envs/metarl_envs": ["torch"], "metarl/core": ["gymnasium"], "metarl/nn": ["gymnasium"]}
 """Part of the tree to libraries it does without."""
 
 
@@ -67,7 +67,7 @@ def wrong_imports(path: str, source: str) -> list[str]:
     never += [library for library, place in ONLY_IN.items() if not in_part(path, place)]
     wrong = []
     for name in imports(ast.parse(source)):
-        ours = within(name, "metarl", ".") or within(name, "envs", ".") or name.startswith(".")
+        ours = name.split(".")[0] in ("metarl", "metarl_envs", "")
         if ours and not any(within(name, part, ".") for part in allowed):
             wrong.append(name)
         if any(within(name, library, ".") for library in never):
@@ -113,7 +113,7 @@ def test_files_are_short_and_named_for_what_they_do(path: str) -> None:
         ("metarl/core/maml.py", "import gymnasium as gym"),
         ("metarl/nn/mlp.py", "from metarl.core import expand"),
         ("metarl/rl/sampler.py", "from metarl.fewshot.episodes import Episode"),
-        ("metarl/rl/sampler.py", "import envs"),
+        ("metarl/rl/sampler.py", "import metarl_envs"),
         ("metarl/rl/sampler.py", "from stable_baselines3 import PPO"),
         ("metarl/train/trainer.py", "from metarl.rl.learners import Learner"),
         ("metarl/train/trainer.py", "from torch.utils.tensorboard import SummaryWriter"),
@@ -122,8 +122,8 @@ def test_files_are_short_and_named_for_what_they_do(path: str) -> None:
         ("metarl/__init__.py", "from metarl.cli import main"),
         ("metarl/types.py", "from metarl.core import expand"),
         ("metarl/core/params.py", "from .maml import adapt"),
-        ("envs/tasks.py", "import torch"),
-        ("envs/point.py", "from metarl.types import Params"),
+        ("envs/metarl_envs/tasks.py", "import torch"),
+        ("envs/metarl_envs/point.py", "from metarl.types import Params"),
     ],
 )
 def test_the_arrows_forbid(path: str, source: str) -> None:
@@ -138,10 +138,10 @@ def test_the_arrows_forbid(path: str, source: str) -> None:
         ("metarl/rl/sampler.py", "from metarl.core import adapt\nimport gymnasium"),
         ("metarl/train/writer.py", "from torch.utils.tensorboard import SummaryWriter"),
         ("metarl/sb3/export.py", "from stable_baselines3 import PPO"),
-        ("metarl/cli.py", "import envs\nfrom metarl.train import Trainer"),
-        ("metarl/cli/run.py", "import envs\nfrom metarl.rl import learners"),
+        ("metarl/cli.py", "import metarl_envs\nfrom metarl.train import Trainer"),
+        ("metarl/cli/run.py", "import metarl_envs\nfrom metarl.rl import learners"),
         ("metarl/__init__.py", "from metarl.core import MAML"),
-        ("envs/point.py", "from envs.tasks import Choice"),
+        ("envs/metarl_envs/point.py", "from metarl_envs.tasks import Choice"),
     ],
 )
 def test_the_arrows_allow(path: str, source: str) -> None:

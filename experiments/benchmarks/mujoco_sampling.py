@@ -23,14 +23,14 @@ from typing import Any
 
 import gymnasium as gym
 import harness
+import metarl_envs  # noqa: F401  (registers the ids)
 import numpy as np
 import torch
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from gymnasium.vector.utils import batch_space
+from metarl_envs.tasks import Task
 from mujoco_stepping import NUM_THREADS, check_same, quiet_mujoco
 
-import envs  # noqa: F401  (registers the ids)
-from envs.tasks import Task
 from metarl.core import expand, parameters_of
 from metarl.nn import GaussianPolicy
 from metarl.rl import Sampler

@@ -1,6 +1,6 @@
 """From an environment id to a vector environment with tasks, or one line about what is wrong.
 
-The only module that knows :mod:`envs`, and only to register its ids.
+The only module that knows :mod:`metarl_envs`, and only to register its ids.
 """
 
 import importlib
@@ -9,15 +9,15 @@ import sys
 from typing import Any, cast
 
 import gymnasium as gym
+import metarl_envs
 from gymnasium.vector import AutoresetMode
 from rich.console import Console
 from rich.table import Table
 
-import envs
 from metarl.cli.errors import UserError, nearest
 from metarl.rl.sampler import TaskEnvs
 
-_REGISTERED_BY_GYMNASIUM = gym.registry.keys() - envs.FAMILIES.keys()
+_REGISTERED_BY_GYMNASIUM = gym.registry.keys() - metarl_envs.FAMILIES.keys()
 
 
 def make_task_env(
@@ -42,7 +42,7 @@ def make_task_env(
     """
     check_id(env_id)
     # every collection resets all environments: what has ended need not be stepped until then
-    batched = env_id in envs.FAMILIES and "vectorization_mode" not in options
+    batched = env_id in metarl_envs.FAMILIES and "vectorization_mode" not in options
     mode = {"autoreset_mode": AutoresetMode.DISABLED}
     waiting: dict[str, Any] = mode if batched else {}
     if reset_by_caller and not batched:
@@ -57,7 +57,7 @@ def make_task_env(
         raise UserError(
             f"--env {env_id} has no tasks: a task family has task_space, task_distribution and task"
         ) from error
-    task_envs: TaskEnvs = cast(Any, envs.ShowTaskVector(env)) if show_task else env
+    task_envs: TaskEnvs = cast(Any, metarl_envs.ShowTaskVector(env)) if show_task else env
     return task_envs
 
 
@@ -88,7 +88,7 @@ def _import(module: str) -> None:
 def make_single(env_id: str, options: dict[str, Any], *, show_task: bool) -> gym.Env[Any, Any]:
     """One environment of a task family, for what is not a batch; arguments as above."""
     env: gym.Env[Any, Any] = gym.make(env_id, **options)
-    return envs.ShowTask(env) if show_task else env
+    return metarl_envs.ShowTask(env) if show_task else env
 
 
 def horizon_of(env: TaskEnvs, requested: int | None) -> int:
@@ -117,7 +117,7 @@ def print_families(console: Console) -> None:
     table = Table(title="Task families")
     for column in ("id", "observation", "action", "task", "horizon", "held-out tasks"):
         table.add_column(column, overflow="fold")
-    for env_id in envs.FAMILIES:
+    for env_id in metarl_envs.FAMILIES:
         env: Any = gym.make(env_id).unwrapped
         spec = gym.spec(env_id)
         task = ", ".join(f"{name}: {_brief(part)}" for name, part in env.task_space.items())

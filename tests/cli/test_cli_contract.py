@@ -195,7 +195,7 @@ USER_FAMILY = '''
 import gymnasium as gym
 import numpy as np
 
-from envs import Product, Uniform
+from metarl_envs import Product, Uniform
 
 
 class Line(gym.Env):

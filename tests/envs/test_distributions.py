@@ -5,10 +5,9 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from metarl_envs import Choice, Dirichlet, Disk, Distribution, LogUniform, Normal, Product, Uniform
+from metarl_envs.tasks import CELLS, Split, is_held_out
 from numpy.typing import NDArray
-
-from envs import Choice, Dirichlet, Disk, Distribution, LogUniform, Normal, Product, Uniform
-from envs.tasks import CELLS, Split, is_held_out
 
 SPLITS: tuple[Split, Split] = ("train", "held_out")
 NUM = 50_000

@@ -8,10 +8,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils import env_checker as gymnasium_checker
+from metarl_envs import NUMPY_FAMILIES, FamilyEnv
+from metarl_envs.tasks import unstack
 from stable_baselines3.common import env_checker as sb3_checker
-
-from envs import NUMPY_FAMILIES, FamilyEnv
-from envs.tasks import unstack
 
 IDS = pytest.mark.parametrize("env_id", list(NUMPY_FAMILIES))
 
@@ -121,5 +120,5 @@ def test_a_task_outside_the_space() -> None:
 
 @pytest.mark.parametrize("module", ["torch", "metarl"])
 def test_importing_envs_does_not_import(module: str) -> None:
-    code = f"import sys, envs; sys.exit({module!r} in sys.modules)"
+    code = f"import sys, metarl_envs; sys.exit({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "error", "-c", code], check=False).returncode == 0

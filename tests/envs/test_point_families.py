@@ -9,8 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-
-from envs import FAMILIES, PointCorners
+from metarl_envs import FAMILIES, PointCorners
 
 Point = tuple[float, float]
 Steps = list[tuple[Point, Point, float, bool]]

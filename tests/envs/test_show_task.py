@@ -3,14 +3,13 @@
 from typing import Any
 
 import gymnasium as gym
+import metarl_envs
 import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import SyncVectorEnv
-
-import envs
-from envs.wrappers.show_task import task_features
+from metarl_envs.wrappers.show_task import task_features
 
 GOALS = [{"goal": np.array([0.5, -0.25])}, {"goal": np.array([0.0, 0.125])}]
 SHOWN = np.array([[1.0, -0.5], [0.0, 0.25]])  # of the bounds ±0.5
@@ -26,7 +25,7 @@ def synchronous() -> Any:
 
 @pytest.mark.parametrize("make", [batched, synchronous])
 def test_every_environment_of_a_batch_shows_its_own_task(make: Any) -> None:
-    env = envs.ShowTaskVector(make())
+    env = metarl_envs.ShowTaskVector(make())
     env.set_attr("task", GOALS)
     observations, _ = env.reset(seed=0)
     np.testing.assert_array_equal(observations, np.hstack([np.zeros((2, 2)), SHOWN]))
@@ -39,7 +38,7 @@ def test_every_environment_of_a_batch_shows_its_own_task(make: Any) -> None:
 
 
 def test_a_new_task_shows_at_once() -> None:
-    env = envs.ShowTaskVector(batched())
+    env = metarl_envs.ShowTaskVector(batched())
     env.set_attr("task", GOALS)
     env.reset(seed=0)
     env.set_attr("task", GOALS[::-1])
@@ -52,7 +51,7 @@ def test_a_new_task_shows_at_once() -> None:
 # the wrapper is what is checked
 @pytest.mark.filterwarnings("ignore:.*is different from the unwrapped version:UserWarning")
 def test_a_single_environment_shows_its_task() -> None:
-    env = envs.ShowTask(gym.make("metarl/PointGoal-v0", task=GOALS[0]))
+    env = metarl_envs.ShowTask(gym.make("metarl/PointGoal-v0", task=GOALS[0]))
     observation, _ = env.reset(seed=0)
     assert observation.tolist() == [0.0, 0.0, 1.0, -0.5]
     moved, *_ = env.step(np.array([0.1, 0.0], np.float32))
@@ -87,4 +86,4 @@ def test_a_task_is_not_shown_beside_an_image() -> None:
         "metarl/GridNavi-v0", num_envs=2, observation="image", vectorization_mode=None
     )
     with pytest.raises(ValueError, match="a task can be shown beside a Box of one axis, not"):
-        envs.ShowTaskVector(env)
+        metarl_envs.ShowTaskVector(env)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from metarl_envs import BernoulliBandit, TabularMDP
+from metarl_envs.tasks import Task
 from tabular_references import (
     HORIZON,
     POLICIES,
@@ -24,9 +26,6 @@ from tabular_references import (
     thompson,
     ucb1,
 )
-
-from envs import BernoulliBandit, TabularMDP
-from envs.tasks import Task
 
 NUM_TASKS = 2000
 NUM_PUBLISHED = 1000

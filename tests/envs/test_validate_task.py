@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium import spaces
-
-from envs import validate_task
-from envs.task_spaces import Finite, Integers, Ruled, Simplex
+from metarl_envs import validate_task
+from metarl_envs.task_spaces import Finite, Integers, Ruled, Simplex
 
 SPACE = spaces.Dict(
     {

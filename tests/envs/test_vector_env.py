@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from metarl_envs import NUMPY_FAMILIES, FamilyVectorEnv
+from metarl_envs.tasks import unstack
 from numpy.typing import NDArray
-
-from envs import NUMPY_FAMILIES, FamilyVectorEnv
-from envs.tasks import unstack
 
 IDS = pytest.mark.parametrize("env_id", list(NUMPY_FAMILIES))
 NEXT, SAME = AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP

@@ -10,10 +10,7 @@ import pytest
 import torch
 from gymnasium.utils import env_checker as gymnasium_checker
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
-from small_envs import Countdown, Slide
-from stable_baselines3.common import env_checker as sb3_checker
-
-from envs import (
+from metarl_envs import (
     Disk,
     DynamicsField,
     LogUniform,
@@ -23,7 +20,10 @@ from envs import (
     Trial,
     Uniform,
 )
-from envs.tasks import unstack
+from metarl_envs.tasks import unstack
+from small_envs import Countdown, Slide
+from stable_baselines3.common import env_checker as sb3_checker
+
 from metarl.core import expand, parameters_of
 from metarl.nn.policies import GaussianPolicy
 from metarl.rl import Sampler

@@ -3,9 +3,9 @@
 from typing import Any
 
 import gymnasium as gym
+import metarl_envs  # noqa: F401  # registers the ids
 import torch
 
-import envs  # noqa: F401  # registers the ids
 from metarl.nn import GaussianPolicy
 from metarl.rl import (
     MAMLPPO,

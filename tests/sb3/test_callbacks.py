@@ -3,6 +3,7 @@
 from typing import Any
 
 import gymnasium as gym
+import metarl_envs  # noqa: F401  # registers the ids
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,6 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import VecNormalize
 
-import envs  # noqa: F401  # registers the ids
 from metarl.sb3 import AdaptationCallback, TaskVecEnv, TrialVecEnv
 from metarl.sb3.contexts import LastTransition
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import metarl_envs  # noqa: F401  # registers the ids
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,6 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from stable_baselines3 import PPO
 
-import envs  # noqa: F401  # registers the ids
 from metarl.rl import Actor
 from metarl.rl.actions import action_map
 from metarl.rl.actor import PolicySpec

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import metarl_envs
 import numpy as np
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.evaluation import evaluate_policy
 
-import envs
 from metarl.rl import Actor
 from metarl.rl.task_embedding import OnlinePrototypes
 from metarl.sb3 import (
@@ -70,7 +70,7 @@ def make_learner(
             max_episode_steps=HORIZON,
             autoreset_mode=AutoresetMode.DISABLED,
         )
-        return envs.ShowTaskVector(env) if config.shows_task else env
+        return metarl_envs.ShowTaskVector(env) if config.shows_task else env
 
     start = collection.pop("start", None)
     scale = collection.pop("action_scale", 1.0)

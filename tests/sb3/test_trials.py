@@ -3,11 +3,11 @@
 from typing import Any
 
 import gymnasium as gym
+import metarl_envs
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-import envs
 from metarl.sb3 import TaskVecEnv, TrialVecEnv
 from metarl.sb3.contexts import LastTransition, NoContext, Transitions
 from metarl.sb3.recorder import TrialRecorder
@@ -32,7 +32,7 @@ def test_rl2_sees_what_the_single_wrapper_shows(scale: float) -> None:
     """Each environment of the batch beside ``Trial`` around a single one of the same task."""
     batch = task_env(draw_every=2, among=GOALS[:1])
     env = TrialVecEnv(batch, LastTransition(3, 2), action_scale=scale)
-    single = envs.Trial(gym.make("metarl/PointGoal-v0", max_episode_steps=4), 2)
+    single = metarl_envs.Trial(gym.make("metarl/PointGoal-v0", max_episode_steps=4), 2)
     single.set_wrapper_attr("task", GOALS[0])
     ours, (theirs, _) = env.reset(), single.reset()
     for action in actions(20):

@@ -3,13 +3,13 @@
 from typing import Any
 
 import gymnasium as gym
+import metarl_envs
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecMonitor
 
-import envs
 from metarl.sb3 import TaskVecEnv
 
 GOALS = [{"goal": np.array(goal)} for goal in ([0.1, 0.0], [0.5, 0.5], [-0.5, 0.0])]
@@ -69,7 +69,7 @@ def test_tasks_are_drawn_anew_where_a_trajectory_ended(make: Any) -> None:
 
 
 def test_the_first_observation_shows_the_new_task() -> None:
-    env = TaskVecEnv(envs.ShowTaskVector(batched()), seed=1)
+    env = TaskVecEnv(metarl_envs.ShowTaskVector(batched()), seed=1)
     env.set_tasks(GOALS)
     env.reset()
     observations, _, ended, infos = env.step(RIGHT)

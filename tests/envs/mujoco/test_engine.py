@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from gymnasium.utils import env_checker as gymnasium_checker
 from gymnasium.vector import AutoresetMode
+from metarl_envs import MUJOCO_FAMILIES
+from metarl_envs.mujoco.engine import MujocoVectorEnv
+from metarl_envs.tasks import unstack
 from stable_baselines3.common import env_checker as sb3_checker
 from transitions import batch_of, make_vec, random_actions, single
-
-from envs import MUJOCO_FAMILIES
-from envs.mujoco.engine import MujocoVectorEnv
-from envs.tasks import unstack
 
 IDS = pytest.mark.parametrize("env_id", list(MUJOCO_FAMILIES))
 CHEETAH = "metarl/HalfCheetahDir-v0"
@@ -178,16 +177,16 @@ def test_every_autoreset_mode_ends_hoppers_alike(mode: AutoresetMode) -> None:
 # -- cost -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", ["envs.mujoco", "mujoco.batch"])
+@pytest.mark.parametrize("module", ["metarl_envs.mujoco", "mujoco.batch"])
 def test_importing_envs_does_not_import(module: str) -> None:
-    code = f"import sys, envs; sys.exit({module!r} in sys.modules)"
+    code = f"import sys, metarl_envs; sys.exit({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_800_bodies_take_little_memory() -> None:
     """At most 300 MB above a single simulation, in a process of its own."""
     code = """
-import envs, gymnasium as gym
+import metarl_envs, gymnasium as gym
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096 / 1e6

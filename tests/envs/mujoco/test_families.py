@@ -11,6 +11,10 @@ import gymnasium as gym
 import mujoco
 import numpy as np
 import pytest
+from metarl_envs import FAMILIES
+from metarl_envs.mujoco.ant import ant_dir, ant_goal, ant_vel
+from metarl_envs.mujoco.family import MujocoFamily
+from metarl_envs.mujoco.humanoid import humanoid_dir
 from transitions import (
     ANT_DT,
     CHEETAH_DT,
@@ -24,11 +28,6 @@ from transitions import (
     tasks_of,
     transitions,
 )
-
-from envs import FAMILIES
-from envs.mujoco.ant import ant_dir, ant_goal, ant_vel
-from envs.mujoco.family import MujocoFamily
-from envs.mujoco.humanoid import humanoid_dir
 
 # -- half-cheetah ---------------------------------------------------------------------------------
 

@@ -4,14 +4,13 @@ import subprocess
 import sys
 
 import gymnasium as gym
+import metarl_envs  # noqa: F401  # registers the ids
 import numpy as np
 import pytest
 
-import envs  # noqa: F401  # registers the ids
-
 DRAW = """
 import gymnasium, numpy, sys
-import envs
+import metarl_envs
 env = gymnasium.make("metarl/HalfCheetahDir-v0", render_mode="rgb_array")
 env.reset(seed=0)
 first = env.render()

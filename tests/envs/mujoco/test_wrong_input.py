@@ -7,9 +7,8 @@ import gymnasium as gym
 import mujoco
 import numpy as np
 import pytest
+from metarl_envs.mujoco.version import check_version
 from transitions import make_vec
-
-from envs.mujoco.version import check_version
 
 CHEETAH = "metarl/HalfCheetahDir-v0"
 
@@ -67,7 +66,7 @@ def test_the_version_of_mujoco(version: str, accepted: bool) -> None:
 
 def test_a_mujoco_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where it has no ``mujoco.batch`` at all."""
-    for module in [name for name in sys.modules if name.startswith("envs.mujoco")]:
+    for module in [name for name in sys.modules if name.startswith("metarl_envs.mujoco")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setattr(mujoco, "__version__", "3.3.0")
     monkeypatch.setitem(sys.modules, "mujoco.batch", None)

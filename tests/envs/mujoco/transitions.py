@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
+from metarl_envs import SingleTaskEnv
+from metarl_envs.mujoco.engine import MujocoVectorEnv
+from metarl_envs.mujoco.family import MujocoFamily, Physics
 from numpy.typing import NDArray
-
-from envs import SingleTaskEnv
-from envs.mujoco.engine import MujocoVectorEnv
-from envs.mujoco.family import MujocoFamily, Physics
 
 Array = NDArray[Any]
 NUM_ENVS = 4

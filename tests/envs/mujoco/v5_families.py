@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from gymnasium import spaces
-
-from envs.mujoco.ant import ANT
-from envs.mujoco.family import (
+from metarl_envs.mujoco.ant import ANT
+from metarl_envs.mujoco.family import (
     Array,
     Bools,
     MujocoFamily,
@@ -22,10 +21,10 @@ from envs.mujoco.family import (
     no_dynamics,
     square_norm,
 )
-from envs.mujoco.half_cheetah import HALF_CHEETAH
-from envs.mujoco.models import nominal
-from envs.mujoco.rand_params import HOPPER
-from envs.tasks import Choice, Product, Task
+from metarl_envs.mujoco.half_cheetah import HALF_CHEETAH
+from metarl_envs.mujoco.models import nominal
+from metarl_envs.mujoco.rand_params import HOPPER
+from metarl_envs.tasks import Choice, Product, Task
 
 FIELDS = ("body_mass", "body_inertia", "geom_friction", "dof_damping", "opt.gravity")
 WALKER_V5 = Robot("walker2d_v5.xml", frame_skip=4, noise=0.005, velocity_noise="uniform")

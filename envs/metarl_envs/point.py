@@ -13,8 +13,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from envs.family import Array, Outcome
-from envs.tasks import Choice, Product, Task, Uniform
+from metarl_envs.family import Array, Outcome
+from metarl_envs.tasks import Choice, Product, Task, Uniform
 
 POSITION_SPACE = spaces.Box(-np.inf, np.inf, (2,), dtype=np.float32)
 

@@ -11,8 +11,8 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import ArrayLike, NDArray
 
-from envs.task_spaces import validate_task
-from envs.tasks import Distribution, Product, Task
+from metarl_envs.task_spaces import validate_task
+from metarl_envs.tasks import Distribution, Product, Task
 
 Env = gym.Env[Any, Any]
 

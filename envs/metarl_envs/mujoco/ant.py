@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from envs.mujoco.family import (
+from metarl_envs.mujoco.family import (
     Array,
     Bools,
     MujocoFamily,
@@ -26,7 +26,7 @@ from envs.mujoco.family import (
     planar_position,
     square_norm,
 )
-from envs.tasks import Choice, Disk, Distribution, Product, Uniform
+from metarl_envs.tasks import Choice, Disk, Distribution, Product, Uniform
 
 ANT = Robot("ant.xml", frame_skip=5, noise=0.1, velocity_noise="normal")
 CONTACT_COST = 0.0005

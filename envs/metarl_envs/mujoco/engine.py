@@ -13,12 +13,12 @@ from gymnasium.vector import AutoresetMode
 from mujoco.batch import Batch, SimulationError
 from numpy.typing import NDArray
 
-from envs.mujoco.contacts import ContactForces
-from envs.mujoco.family import Array, Bools, MujocoFamily, Physics, Step
-from envs.mujoco.models import check_fields
-from envs.mujoco.pictures import Painter
-from envs.tasks import Task
-from envs.vector import TaskVectorEnv
+from metarl_envs.mujoco.contacts import ContactForces
+from metarl_envs.mujoco.family import Array, Bools, MujocoFamily, Physics, Step
+from metarl_envs.mujoco.models import check_fields
+from metarl_envs.mujoco.pictures import Painter
+from metarl_envs.tasks import Task
+from metarl_envs.vector import TaskVectorEnv
 
 _MAX_STATE = 1e10  # mjMAXVAL: MuJoCo calls a state beyond it unstable
 _UNSTABLE = slice(mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQACC + 1)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from envs.mujoco.ant import unit_vector
-from envs.mujoco.family import Array, Bools, MujocoFamily, Physics, Robot, Step, square_norm
-from envs.tasks import Product, Uniform
+from metarl_envs.mujoco.ant import unit_vector
+from metarl_envs.mujoco.family import Array, Bools, MujocoFamily, Physics, Robot, Step, square_norm
+from metarl_envs.tasks import Product, Uniform
 
 HUMANOID = Robot("humanoid.xml", frame_skip=5, noise=0.01, velocity_noise="uniform")
 OBSERVED = ("cinert", "cvel", "qfrc_actuator", "cfrc_ext")

@@ -21,7 +21,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from envs.task_spaces import Finite, Simplex
+from metarl_envs.task_spaces import Finite, Simplex
 
 Task = dict[str, NDArray[Any]]
 """One task, or a batch of them with a leading axis."""

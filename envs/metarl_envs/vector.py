@@ -17,8 +17,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from envs.task_spaces import fits, validate_task
-from envs.tasks import Product, Task, unstack
+from metarl_envs.task_spaces import fits, validate_task
+from metarl_envs.tasks import Product, Task, unstack
 
 
 class TaskVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]], ABC):

@@ -8,11 +8,11 @@
 They nest: ``RandomGoal(RandomDynamics(env, ...), ...)`` has the entries of both in its task.
 """
 
-from envs.wrappers.base import TaskWrapper
-from envs.wrappers.dynamics import DynamicsField, RandomDynamics
-from envs.wrappers.goal import RandomGoal
-from envs.wrappers.show_task import ShowTask, ShowTaskVector
-from envs.wrappers.trial import Trial
+from metarl_envs.wrappers.base import TaskWrapper
+from metarl_envs.wrappers.dynamics import DynamicsField, RandomDynamics
+from metarl_envs.wrappers.goal import RandomGoal
+from metarl_envs.wrappers.show_task import ShowTask, ShowTaskVector
+from metarl_envs.wrappers.trial import Trial
 
 __all__ = [
     "DynamicsField",

@@ -1,8 +1,8 @@
 """Task distributions and environments whose tasks are drawn from them.
 
-``import envs`` registers the families with gymnasium. ``gymnasium.make(id)`` gives the single
-environment, ``gymnasium.make_vec(id, num_envs=...)`` the batched one. The ids are the keys of
-:data:`FAMILIES`. Models are compiled when a MuJoCo family is made, not before.
+``import metarl_envs`` registers the families with gymnasium. ``gymnasium.make(id)`` gives the
+single environment, ``gymnasium.make_vec(id, num_envs=...)`` the batched one. The ids are the keys
+of :data:`FAMILIES`. Models are compiled when a MuJoCo family is made, not before.
 """
 
 from functools import partial
@@ -10,14 +10,14 @@ from typing import Any
 
 import gymnasium as gym
 
-from envs.bandits import BernoulliBandit
-from envs.family import Family, FamilyEnv, FamilyVectorEnv
-from envs.grid import GridNavi
-from envs.mdp import TabularMDP
-from envs.point import PointCorners, PointGoal, PointGoalSparse
-from envs.single import SingleTaskEnv
-from envs.task_spaces import validate_task
-from envs.tasks import (
+from metarl_envs.bandits import BernoulliBandit
+from metarl_envs.family import Family, FamilyEnv, FamilyVectorEnv
+from metarl_envs.grid import GridNavi
+from metarl_envs.mdp import TabularMDP
+from metarl_envs.point import PointCorners, PointGoal, PointGoalSparse
+from metarl_envs.single import SingleTaskEnv
+from metarl_envs.task_spaces import validate_task
+from metarl_envs.tasks import (
     Choice,
     Dirichlet,
     Disk,
@@ -27,8 +27,8 @@ from envs.tasks import (
     Product,
     Uniform,
 )
-from envs.vector import TaskVectorEnv
-from envs.wrappers import (
+from metarl_envs.vector import TaskVectorEnv
+from metarl_envs.wrappers import (
     DynamicsField,
     RandomDynamics,
     RandomGoal,
@@ -123,8 +123,8 @@ for _id, (_family, _limit) in NUMPY_FAMILIES.items():
 for _id, _limit in MUJOCO_FAMILIES.items():
     gym.register(
         _id,
-        entry_point="envs.mujoco.registry:make_single",
-        vector_entry_point="envs.mujoco.registry:make_vector",
+        entry_point="metarl_envs.mujoco.registry:make_single",
+        vector_entry_point="metarl_envs.mujoco.registry:make_vector",
         max_episode_steps=_limit,
         kwargs={"family": _id.removeprefix("metarl/").removesuffix("-v0")},
     )

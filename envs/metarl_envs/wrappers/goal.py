@@ -7,8 +7,8 @@ from typing import Any, SupportsFloat
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import ArrayLike, NDArray
 
-from envs.tasks import Distribution, Task
-from envs.wrappers.base import Env, TaskWrapper
+from metarl_envs.tasks import Distribution, Task
+from metarl_envs.wrappers.base import Env, TaskWrapper
 
 Reward = Callable[[Any, Any, Any, dict[str, Any], NDArray[Any]], SupportsFloat]
 """(observation, action, next observation, info, goal) to the reward of that step."""

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from envs.mujoco.family import Array, MujocoFamily, Physics, Robot, Step, choose, square_norm
-from envs.tasks import Choice, Product, Uniform
+from metarl_envs.mujoco.family import Array, MujocoFamily, Physics, Robot, Step, choose, square_norm
+from metarl_envs.tasks import Choice, Product, Uniform
 
 HALF_CHEETAH = Robot("half_cheetah.xml", frame_skip=5, noise=0.1, velocity_noise="normal")
 CONTROL_COST = 0.05

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.mujoco.ant import ANT, fallen
-from envs.mujoco.ant import joints as ant_joints
-from envs.mujoco.family import Array, Bools, MujocoFamily, Physics, Robot, Step, square_norm
-from envs.mujoco.half_cheetah import CONTROL_COST, HALF_CHEETAH
-from envs.mujoco.half_cheetah import joints as cheetah_joints
-from envs.mujoco.models import check_fields, nominal
-from envs.tasks import LogUniform, Product, Task
+from metarl_envs.mujoco.ant import ANT, fallen
+from metarl_envs.mujoco.ant import joints as ant_joints
+from metarl_envs.mujoco.family import Array, Bools, MujocoFamily, Physics, Robot, Step, square_norm
+from metarl_envs.mujoco.half_cheetah import CONTROL_COST, HALF_CHEETAH
+from metarl_envs.mujoco.half_cheetah import joints as cheetah_joints
+from metarl_envs.mujoco.models import check_fields, nominal
+from metarl_envs.tasks import LogUniform, Product, Task
 
 WALKER = Robot("walker2d.xml", frame_skip=4, noise=0.005, velocity_noise="uniform")
 HOPPER = Robot("hopper.xml", frame_skip=4, noise=0.005, velocity_noise="uniform")
@@ -145,7 +145,7 @@ def half_cheetah_rand_params(
 ) -> MujocoFamily:
     """A half-cheetah with a body of its own, running forwards.
 
-    * Observation, action, start: as in :func:`envs.mujoco.half_cheetah.half_cheetah_dir`, 17
+    * Observation, action, start: as in :func:`metarl_envs.mujoco.half_cheetah.half_cheetah_dir`, 17
       numbers.
     * Task: multipliers by model field, as the module says.
     * Reward: dx/dt - 0.05 ||a||².
@@ -173,7 +173,7 @@ def ant_rand_params(fields: tuple[str, ...] = FIELDS, log_scale_limit: float = 3
     """An ant with a body of its own, running along x.
 
     * Observation: positions but for x and y, velocities: 27 numbers.
-    * Action, start: as in :func:`envs.mujoco.ant.ant_dir`.
+    * Action, start: as in :func:`metarl_envs.mujoco.ant.ant_dir`.
     * Task: multipliers by model field, as the module says.
     * Reward: dx/dt - 0.5 ||a||² + 1, without a cost of contacts, so that it runs at full speed.
     * Ends: terminated where the height of the torso leaves [0.2, 1]; time limit 200.

@@ -7,18 +7,18 @@ from typing import Any
 from gymnasium.vector import AutoresetMode
 from numpy.typing import ArrayLike
 
-from envs.mujoco.ant import ant_dir, ant_goal, ant_vel
-from envs.mujoco.engine import MujocoVectorEnv
-from envs.mujoco.family import MujocoFamily
-from envs.mujoco.half_cheetah import half_cheetah_dir, half_cheetah_vel
-from envs.mujoco.humanoid import humanoid_dir
-from envs.mujoco.rand_params import (
+from metarl_envs.mujoco.ant import ant_dir, ant_goal, ant_vel
+from metarl_envs.mujoco.engine import MujocoVectorEnv
+from metarl_envs.mujoco.family import MujocoFamily
+from metarl_envs.mujoco.half_cheetah import half_cheetah_dir, half_cheetah_vel
+from metarl_envs.mujoco.humanoid import humanoid_dir
+from metarl_envs.mujoco.rand_params import (
     ant_rand_params,
     half_cheetah_rand_params,
     hopper_rand_params,
     walker_2d_rand_params,
 )
-from envs.single import SingleTaskEnv
+from metarl_envs.single import SingleTaskEnv
 
 FAMILIES = {
     "HalfCheetahDir": half_cheetah_dir,

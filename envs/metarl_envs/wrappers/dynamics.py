@@ -8,9 +8,9 @@ import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import ArrayLike, NDArray
 
-from envs.tasks import Distribution, Task
-from envs.wrappers.base import Env, TaskWrapper
-from envs.wrappers.parameters import Array, Parameters, parameters_of
+from metarl_envs.tasks import Distribution, Task
+from metarl_envs.wrappers.base import Env, TaskWrapper
+from metarl_envs.wrappers.parameters import Array, Parameters, parameters_of
 
 POSITIVE = ("body_mass", "body_inertia", "timestep")
 NOT_NEGATIVE = (

@@ -6,9 +6,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from envs.discrete import checked, entries
-from envs.family import Outcome
-from envs.tasks import Dirichlet, Normal, Product, Task
+from metarl_envs.discrete import checked, entries
+from metarl_envs.family import Outcome
+from metarl_envs.tasks import Dirichlet, Normal, Product, Task
 
 
 class TabularMDP:

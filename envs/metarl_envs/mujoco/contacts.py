@@ -4,7 +4,7 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
-from envs.mujoco.family import Bools
+from metarl_envs.mujoco.family import Bools
 
 
 class ContactForces:

@@ -15,9 +15,9 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from numpy.typing import ArrayLike, NDArray
 
-from envs.task_spaces import validate_task
-from envs.tasks import Product, Task
-from envs.vector import TaskVectorEnv
+from metarl_envs.task_spaces import validate_task
+from metarl_envs.tasks import Product, Task
+from metarl_envs.vector import TaskVectorEnv
 
 Array = NDArray[np.float64]
 

@@ -7,9 +7,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.task_spaces import validate_task
-from envs.tasks import Task, unstack
-from envs.vector import TaskVectorEnv
+from metarl_envs.task_spaces import validate_task
+from metarl_envs.tasks import Task, unstack
+from metarl_envs.vector import TaskVectorEnv
 
 
 class SingleTaskEnv(gym.Env[NDArray[Any], NDArray[Any]]):

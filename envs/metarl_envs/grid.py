@@ -6,10 +6,10 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from envs.discrete import checked
-from envs.family import Outcome
-from envs.task_spaces import Integers
-from envs.tasks import Choice, Product, Task
+from metarl_envs.discrete import checked
+from metarl_envs.family import Outcome
+from metarl_envs.task_spaces import Integers
+from metarl_envs.tasks import Choice, Product, Task
 
 
 class GridNavi:

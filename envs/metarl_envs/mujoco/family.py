@@ -16,8 +16,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.mujoco.models import load_model
-from envs.tasks import Product, Task
+from metarl_envs.mujoco.models import load_model
+from metarl_envs.tasks import Product, Task
 
 Array = NDArray[Any]
 Bools = NDArray[np.bool_]
