@@ -13,21 +13,21 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import tyro
+from pydantic import ValidationError
 from rich.console import Console
 
 from metarl.cli.adapt import Adapt, adapt
-from metarl.cli.configs import LEARNERS
 from metarl.cli.environments import print_families
-from metarl.cli.errors import UserError, nearest
 from metarl.cli.evaluate import Evaluate, evaluate
 from metarl.cli.export import Export, export, export_fewshot
 from metarl.cli.fewshot import FewShot, fewshot, resume_fewshot
 from metarl.cli.fewshot_adapt import adapt_fewshot
-from metarl.cli.fewshot_configs import is_fewshot
 from metarl.cli.fewshot_evaluate import evaluate_fewshot
 from metarl.cli.train import Resume, Train, resume, train
-from metarl.fewshot.build import FEWSHOT_LEARNERS
+from metarl.configs import complaint
 from metarl.fewshot.source import DamagedDataError
+from metarl.runs.config import CLASSIFIER_LEARNERS, POLICY_LEARNERS, DataProblem, read_config
+from metarl.runs.errors import InputError, nearest
 from metarl.train import keep_freed_memory
 
 
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _run(_parse(given))
-    except (UserError, DamagedDataError) as error:
+    except (InputError, DamagedDataError) as error:
         sys.stderr.write(f"metarl: error: {error}\n")
         return 2
     except OSError as error:  # a full disk, a file that may not be read: not ours to mend
@@ -80,7 +80,7 @@ def _run(command: Any) -> int:
     if type(command) in starts:
         action = starts[type(command)]
     else:
-        action = on_runs[type(command)][is_fewshot(command.run)]
+        action = on_runs[type(command)][isinstance(read_config(command.run).problem, DataProblem)]
     status: int = action(command)
     return status
 
@@ -88,9 +88,9 @@ def _run(command: Any) -> int:
 def _parse(given: list[str]) -> Any:
     """The command; tyro's boxed complaints become one line."""
     _check_names(given)
-    complaint = io.StringIO()
+    box = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stderr(box):
             return tyro.cli(
                 Command,
                 prog="metarl",
@@ -104,7 +104,16 @@ def _parse(given: list[str]) -> Any:
     except SystemExit as leaving:
         if leaving.code in (0, None):
             raise
-        raise UserError(_one_line(complaint.getvalue())) from leaving
+        raise InputError(_wrong_value(leaving) or _one_line(box.getvalue())) from leaving
+
+
+def _wrong_value(leaving: BaseException | None) -> str:
+    """What a config says of a value, its field spelt as the option; empty where it was not that."""
+    while leaving is not None and not isinstance(leaving, ValidationError):
+        leaving = leaving.__context__
+    if leaving is None:
+        return ""
+    return re.sub(r"^[a-z_0-9]+", lambda f: f"--{f[0].replace('_', '-')}", complaint(leaving))
 
 
 def _check_names(given: list[str]) -> None:
@@ -112,12 +121,15 @@ def _check_names(given: list[str]) -> None:
     if not given or given[0].startswith("-"):
         return
     if given[0] not in COMMANDS:
-        raise UserError(f"unknown command {given[0]!r}; {nearest(given[0], COMMANDS)}")
-    learners: dict[str, Collection[str]] = {"train": LEARNERS, "fewshot": FEWSHOT_LEARNERS}
+        raise InputError(f"unknown command {given[0]!r}; {nearest(given[0], COMMANDS)}")
+    learners: dict[str, Collection[str]] = {
+        "train": POLICY_LEARNERS,
+        "fewshot": CLASSIFIER_LEARNERS,
+    }
     known = learners.get(given[0])
     learner = given[1] if known and len(given) > 1 else "-"
     if known and not learner.startswith("-") and learner not in known:
-        raise UserError(f"unknown learner {learner!r}; {nearest(learner, known)}")
+        raise InputError(f"unknown learner {learner!r}; {nearest(learner, known)}")
 
 
 def _one_line(box: str) -> str:

@@ -9,8 +9,6 @@ import torch
 import tyro
 from rich.console import Console
 
-from metarl.cli.configs import RunConfig
-from metarl.cli.errors import UserError, parse_json
 from metarl.cli.evaluate import (
     NUM_STEPS,
     NUM_TRAJECTORIES,
@@ -23,6 +21,8 @@ from metarl.cli.trials import checked_task, run_paths
 from metarl.core import parameters_of, select
 from metarl.report import Paths, draw_paths, write_mp4
 from metarl.rl import Actor, MAMLLearner
+from metarl.runs.config import EnvProblem, json_object
+from metarl.runs.errors import InputError
 from metarl.sb3 import SB3Learner
 from metarl.train import DeviceName
 from metarl.types import Video
@@ -74,13 +74,13 @@ def adapt(options: Adapt) -> int:
     if not isinstance(run.learner, MAMLLearner):
         adapted = _by_trajectories(run.learner, options, task)
     else:
-        adapted = _by_gradients(run.config, run.learner, options, task)
+        adapted = _by_gradients(run.config.problem, run.learner, options, task)
     num_steps = len(adapted.returns) - 1
     adapted.actor.save(options.output / "policy.pt")
     write_json(
         options.output / "adaptation.json",
         {
-            "env": run.config.env,
+            "env": run.config.subject,
             "learner": run.config.learner,
             "seed": options.seed,
             "task": task,
@@ -113,14 +113,14 @@ class _Adapted(NamedTuple):
 
 
 def _by_gradients(
-    config: RunConfig, learner: MAMLLearner, options: Adapt, task: dict[str, Any]
+    config: EnvProblem, learner: MAMLLearner, options: Adapt, task: dict[str, Any]
 ) -> _Adapted:
     num_trajectories = options.trajectories or NUM_TRAJECTORIES
     sampler = make_sampler(config, num_tasks=1, num_trajectories=num_trajectories)
     try:
         sampler.set_tasks([task])
     except ValueError as error:
-        raise UserError(f"--task: {error}") from error
+        raise InputError(f"--task: {error}") from error
     camera = None if options.video is None else Camera(config, sampler.horizon, "--video")
     _make_folders(options)
     experience, params = learner.adapt(
@@ -147,7 +147,7 @@ def _by_gradients(
 def _by_trajectories(learner: SB3Learner, options: Adapt, task: dict[str, Any]) -> _Adapted:
     """Trials on the task; the first one's context is what the policy keeps."""
     if options.video is not None:
-        raise UserError("--video is for learners by gradients; this run adapts without")
+        raise InputError("--video is for learners by gradients; this run adapts without")
     checked = checked_task(learner, task)
     _make_folders(options)
     run = learner.run_trials(
@@ -161,17 +161,22 @@ def _by_trajectories(learner: SB3Learner, options: Adapt, task: dict[str, Any]) 
     try:
         actor = learner.actor(run.context[0, 0])
     except ValueError as error:
-        raise UserError(f"{options.run} adapts, but has no policy to keep: {error}") from error
+        raise InputError(f"{options.run} adapts, but has no policy to keep: {error}") from error
     return _Adapted(actor, run.returns[:, 0].tolist(), "trajectories", run_paths(run))
 
 
 def _check_policy_options(options: Adapt) -> dict[str, Any]:
     """The given task; an error about options that are not for policies."""
     if options.support or options.query or options.skip_bad:
-        raise UserError("--support, --query and --skip-bad are for few-shot runs; this is a policy")
+        raise InputError(
+            "--support, --query and --skip-bad are for few-shot runs; this is a policy"
+        )
     if options.task is None:
-        raise UserError("--task is missing: the task to adapt to, as JSON")
-    return parse_json("--task", options.task)
+        raise InputError("--task is missing: the task to adapt to, as JSON")
+    try:
+        return json_object(options.task)
+    except ValueError as error:
+        raise InputError(f"--task {error}") from error
 
 
 def _make_folders(options: Adapt) -> None:
@@ -183,4 +188,4 @@ def _make_folders(options: Adapt) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"{option} {folder} cannot be written: {error.strerror}") from error
+            raise InputError(f"{option} {folder} cannot be written: {error.strerror}") from error

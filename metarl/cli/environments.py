@@ -14,8 +14,8 @@ from gymnasium.vector import AutoresetMode
 from rich.console import Console
 from rich.table import Table
 
-from metarl.cli.errors import UserError, nearest
 from metarl.rl.sampler import TaskEnvs
+from metarl.runs.errors import InputError, nearest
 
 _REGISTERED_BY_GYMNASIUM = gym.registry.keys() - metarl_envs.FAMILIES.keys()
 
@@ -38,7 +38,7 @@ def make_task_env(
         reset_by_caller: what has ended waits until it is reset, whatever kind of environment it is.
 
     Raises:
-        UserError: if the id is unknown, the options do not fit or it has no tasks.
+        InputError: if the id is unknown, the options do not fit or it has no tasks.
     """
     check_id(env_id)
     # every collection resets all environments: what has ended need not be stepped until then
@@ -50,11 +50,11 @@ def make_task_env(
     try:
         env: Any = gym.make_vec(env_id, num_envs=num_envs, **{**options, **waiting})
     except (TypeError, ValueError, gym.error.Error) as error:
-        raise UserError(f"--env {env_id} with options {json.dumps(options)}: {error}") from error
+        raise InputError(f"--env {env_id} with options {json.dumps(options)}: {error}") from error
     try:
         env.get_attr("task_distribution")
     except AttributeError as error:
-        raise UserError(
+        raise InputError(
             f"--env {env_id} has no tasks: a task family has task_space, task_distribution and task"
         ) from error
     task_envs: TaskEnvs = cast(Any, metarl_envs.ShowTaskVector(env)) if show_task else env
@@ -62,20 +62,20 @@ def make_task_env(
 
 
 def check_id(env_id: str) -> None:
-    """Raise a :class:`UserError` with the nearest known id unless ``env_id`` is registered."""
+    """Raise a :class:`InputError` with the nearest known id unless ``env_id`` is registered."""
     module, _, name = env_id.rpartition(":")
     try:
         if module:
             _import(module)
         gym.spec(name)
     except (ImportError, SyntaxError, TypeError, ValueError) as error:
-        raise UserError(f"--env {env_id}: {error}") from error
+        raise InputError(f"--env {env_id}: {error}") from error
     except gym.error.Error as error:
         families = gym.registry.keys() - _REGISTERED_BY_GYMNASIUM
         # people forget the namespace more often than they misspell
         by_tail = {known.split("/")[-1]: known for known in families}
         hint = nearest(by_tail.get(name, name), families)
-        raise UserError(f"--env {env_id} is not a registered environment; {hint}") from error
+        raise InputError(f"--env {env_id} is not a registered environment; {hint}") from error
 
 
 def _import(module: str) -> None:
@@ -95,17 +95,17 @@ def horizon_of(env: TaskEnvs, requested: int | None) -> int:
     """The requested horizon, or the environment's own time limit.
 
     Raises:
-        UserError: if the horizon is beyond the time limit, or there is neither.
+        InputError: if the horizon is beyond the time limit, or there is neither.
     """
     registered = env.spec.max_episode_steps if env.spec is not None else None
     inner = getattr(env, "unwrapped", env)  # vector wrappers hide its attributes
     limit: int | None = getattr(inner, "max_episode_steps", registered)
     if requested is None:
         if limit is None:
-            raise UserError("this environment has no time limit of its own: give --horizon")
+            raise InputError("this environment has no time limit of its own: give --horizon")
         return limit
     if limit is not None and requested > limit:
-        raise UserError(
+        raise InputError(
             f"--horizon {requested} is beyond the environment's time limit of {limit} steps; "
             f"""raise that with --env-kwargs '{{"max_episode_steps": {requested}}}'"""
         )

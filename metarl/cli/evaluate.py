@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from metarl.cli.configs import RunConfig
-from metarl.cli.errors import UserError
 from metarl.cli.runs import MAX_SEED, Run, load_run, make_sampler
 from metarl.cli.trials import keep_embeddings, run_paths
 from metarl.report import AdaptationCurve, Paths, adaptation_curve, draw_adaptation
 from metarl.rl import Experience, MAMLLearner, Sampler
+from metarl.runs.config import EnvProblem
+from metarl.runs.errors import InputError
 from metarl.sb3 import ProtoEmbedding, SB3Learner
 from metarl.train import DeviceName
 
@@ -83,18 +83,18 @@ class Evaluate:
 def evaluate(options: Evaluate) -> int:
     """Run ``metarl evaluate`` for a policy."""
     if any((options.num_ways, options.num_shots, options.num_queries, options.norm)):
-        raise UserError("--num-ways, --num-shots, --num-queries and --norm are for few-shot runs")
+        raise InputError("--num-ways, --num-shots, --num-queries and --norm are for few-shot runs")
     num_steps = NUM_STEPS if options.steps is None else options.steps
     console = Console(width=None if Console().is_terminal else 100)
     run = load_run(options.run, options.device)
     if isinstance(run.learner, MAMLLearner):
-        measured = _by_gradients(run.config, run.learner, options, num_steps)
+        measured = _by_gradients(run.config.problem, run.learner, options, num_steps)
     else:
         measured = _by_trajectories(run, run.learner, options, num_steps)
     try:
         curve = adaptation_curve(measured.returns, seed=options.seed)
     except ValueError as error:
-        raise UserError(str(error)) from error
+        raise InputError(str(error)) from error
 
     figures = {
         **_figures(run, curve, options.seed),
@@ -112,7 +112,7 @@ def evaluate(options: Evaluate) -> int:
     write_json(run.folder / "evaluation.json", figures)
     if options.json is not None:
         write_json(options.json, figures)
-    title = f"{run.config.learner} on {run.config.env}: {_kind_of_tasks(run.learner, measured)}"
+    title = f"{run.config.learner} on {run.config.subject}: {_kind_of_tasks(run.learner, measured)}"
     draw_adaptation(picture, curve, title=title, paths=measured.paths, steps=measured.unit)
     print_curve(console, curve, title, measured.unit)
     for drawn in (picture, *measured.pictures):
@@ -145,7 +145,7 @@ def _kind_of_tasks(learner: MAMLLearner | SB3Learner, measured: _Measured) -> st
 
 
 def _by_gradients(
-    config: RunConfig, learner: MAMLLearner, options: Evaluate, num_steps: int
+    config: EnvProblem, learner: MAMLLearner, options: Evaluate, num_steps: int
 ) -> _Measured:
     num_trajectories = options.trajectories or NUM_TRAJECTORIES
     num_tasks = options.tasks or NUM_TASKS
@@ -169,7 +169,7 @@ def _by_trajectories(
     kept: Run, learner: SB3Learner, options: Evaluate, num_steps: int
 ) -> _Measured:
     if options.inner_lr:
-        raise UserError("--inner-lr is for learners by gradients; this run adapts without")
+        raise InputError("--inner-lr is for learners by gradients; this run adapts without")
     run = learner.run_trials(
         options.tasks or NUM_TASKS,
         options.trajectories or NUM_TRAJECTORIES,
@@ -196,7 +196,7 @@ def write_json(path: Path, figures: dict[str, Any]) -> None:
     try:
         path.write_text(json.dumps(figures, indent=2) + "\n")
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def print_curve(
@@ -242,7 +242,7 @@ def planar_paths(sampler: Sampler, experience: Experience) -> list[Paths] | None
 def _figures(run: Run, curve: AdaptationCurve, seed: int) -> dict[str, Any]:
     """The contract's part of ``evaluation.json``."""
     return {
-        "env": run.config.env,
+        "env": run.config.subject,
         "learner": run.config.learner,
         "seed": seed,
         "num_tasks": curve.values.shape[1],

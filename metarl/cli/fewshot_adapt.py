@@ -9,39 +9,41 @@ from rich.console import Console
 from torch import Tensor
 
 from metarl.cli.adapt import Adapt
-from metarl.cli.errors import UserError
 from metarl.cli.evaluate import write_json
-from metarl.cli.fewshot_runs import FewShotRun, load_fewshot_run
+from metarl.cli.fewshot_runs import FewShotRun, data_problem, load_fewshot_run
 from metarl.cli.session import say
 from metarl.fewshot.data.folder import FolderImages, read_class_folder, read_query_folder
 from metarl.fewshot.saved import Classifier
+from metarl.runs.errors import InputError
 
 
 def adapt_fewshot(options: Adapt) -> int:
     """Run ``metarl adapt`` for a few-shot run."""
     if any(value is not None for value in (options.task, options.trajectories, options.video)):
-        raise UserError(
+        raise InputError(
             "--task, --trajectories and --video are for policies; classifiers take --support"
         )
     if options.support is None:
-        raise UserError("--support is missing: a folder with a folder of images a class")
+        raise InputError("--support is missing: a folder with a folder of images a class")
     run = load_fewshot_run(options.run, options.device)
     if options.steps and not run.learner.num_steps:
-        raise UserError(f"--steps {options.steps}: {run.config.learner} does not adapt by steps")
+        raise InputError(f"--steps {options.steps}: {run.config.learner} does not adapt by steps")
     support = _read(run, options.support, options, query=False)
     if len(support.class_names) < 2:
-        raise UserError(
+        raise InputError(
             f"--support {options.support}: has one class, '{support.class_names[0]}', and telling "
             "classes apart needs two"
         )
     query = None if options.query is None else _read(run, options.query, options, query=True)
     if query is not None and not set(query.labels) <= set(support.class_names):
         unknown = sorted(set(query.labels) - set(support.class_names))
-        raise UserError(f"--query {options.query}: classes {unknown} are not in {options.support}")
+        raise InputError(f"--query {options.query}: classes {unknown} are not in {options.support}")
     try:
         options.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--output {options.output} cannot be written: {error.strerror}") from error
+        raise InputError(
+            f"--output {options.output} cannot be written: {error.strerror}"
+        ) from error
     _adapt(run, support, query, options)
     return 0
 
@@ -50,7 +52,7 @@ def _read(run: FewShotRun, folder: Path, options: Adapt, *, query: bool) -> Fold
     """Images of a folder in the size and with the channels that the run was trained on."""
     shape = run.datasets[0].train.shape if run.datasets else ()
     if len(shape) != 3:
-        raise UserError(f"{run.folder} was not trained on images, so it cannot classify a folder")
+        raise InputError(f"{run.folder} was not trained on images, so it cannot classify a folder")
     reader = read_query_folder if query else read_class_folder
     option = "--query" if query else "--support"
     channels: Literal[1, 3] = 1 if shape[0] == 1 else 3
@@ -59,7 +61,7 @@ def _read(run: FewShotRun, folder: Path, options: Adapt, *, query: bool) -> Fold
             raise ValueError(f"the run's images are {shape[1]}x{shape[2]}, not square")
         images = reader(folder, image_size=shape[1], channels=channels, skip_bad=options.skip_bad)
     except ValueError as error:
-        raise UserError(f"{option}: {error}") from error
+        raise InputError(f"{option}: {error}") from error
     if images.skipped:
         say(f"{option}: skipped {len(images.skipped)} images that cannot be read")
     return images
@@ -73,11 +75,11 @@ def _adapt(
     classifier = _fitted(run, support, num_steps, options)
     console = Console(soft_wrap=True, markup=False)
     path = options.output / "classifier.pt"
-    classifier.save(path, name=run.config.learner, backbone=run.config.backbone)
+    classifier.save(path, backbone=data_problem(run.config).backbone)
     record: dict[str, object] = {
-        "data": run.config.data.data,
+        "data": run.config.subject,
         "learner": run.config.learner,
-        "norm": run.config.algorithm.norm,
+        "norm": run.learner.config.norm,
         "classes": list(names),
         "support": len(support.labels),
         "steps": num_steps,
@@ -86,7 +88,7 @@ def _adapt(
         probabilities = classifier.probabilities(query.images)
         record |= _predict(query, probabilities, names, options.output, console)
     write_json(options.output / "adaptation.json", record)
-    console.print(f"batch norm: {run.config.algorithm.norm}")
+    console.print(f"batch norm: {run.learner.config.norm}")
     console.print(f"adapted classifier: {path}")
 
 
@@ -99,7 +101,7 @@ def _fitted(run: FewShotRun, support: FolderImages, num_steps: int, options: Ada
         with torch.no_grad(), learner.autocast():
             fitted = learner.fit(images, labels[None], len(names), num_steps)[-1]
     except ValueError as error:
-        raise UserError(f"--support {options.support}: {error}") from error
+        raise InputError(f"--support {options.support}: {error}") from error
     return Classifier(learner, fitted, names, tuple(support.images.shape[1:]))
 
 

@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from metarl.cli.errors import UserError
 from metarl.cli.evaluate import Evaluate, write_json
-from metarl.cli.fewshot_configs import EpisodeConfig
-from metarl.cli.fewshot_runs import FewShotRun, load_fewshot_run, make_sampler
+from metarl.cli.fewshot_runs import FewShotRun, data_problem, load_fewshot_run, make_sampler
+from metarl.fewshot.configs import EpisodeConfig
 from metarl.fewshot.learner import generator_of
 from metarl.report import AdaptationCurve, adaptation_curve, draw_adaptation
+from metarl.runs.errors import InputError
 
 NUM_EPISODES = 600  # what the field asks for at least
 TEST_STREAM = 3
@@ -22,14 +22,14 @@ TEST_STREAM = 3
 def evaluate_fewshot(options: Evaluate) -> int:
     """Run ``metarl evaluate`` for a few-shot run."""
     if options.inner_lr:
-        raise UserError("--inner-lr is for policies; a few-shot run adapts with its own")
+        raise InputError("--inner-lr is for policies; a few-shot run adapts with its own")
     if options.trajectories is not None:
-        raise UserError("--trajectories is for policies; few-shot runs have --num-shots")
+        raise InputError("--trajectories is for policies; few-shot runs have --num-shots")
     run = load_fewshot_run(options.run, options.device, options.norm)
     episodes = _episodes(run, options)
     num_steps = run.learner.num_steps if options.steps is None else options.steps
     if num_steps and not run.learner.num_steps:
-        raise UserError(f"--steps {num_steps}: {run.config.learner} does not adapt by steps")
+        raise InputError(f"--steps {num_steps}: {run.config.learner} does not adapt by steps")
     try:
         figures = run.learner.evaluate_on(
             make_sampler(run.datasets, "test", episodes),
@@ -39,7 +39,7 @@ def evaluate_fewshot(options: Evaluate) -> int:
         )
         curve = adaptation_curve(figures.double().numpy(), seed=options.seed)
     except ValueError as error:
-        raise UserError(str(error)) from error
+        raise InputError(str(error)) from error
     record = _record(run, episodes, curve, options.seed)
     write_json(run.folder / "evaluation.json", record)
     if options.json is not None:
@@ -55,16 +55,16 @@ def _episodes(run: FewShotRun, options: Evaluate) -> EpisodeConfig:
         "num_shots": options.num_shots,
         "num_queries": options.num_queries,
     }
-    if run.config.episodes.sampling == "variable" and any(asked.values()):
-        raise UserError(
+    if data_problem(run.config).episodes.sampling == "variable" and any(asked.values()):
+        raise InputError(
             "--num-ways, --num-shots and --num-queries: this run draws them anew for every episode "
             "(--sampling variable)"
         )
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     try:
-        return replace(run.config.episodes, **given)
+        return replace(data_problem(run.config).episodes, **given)
     except ValueError as error:
-        raise UserError(f"--{str(error).replace('_', '-', 1)}") from error
+        raise InputError(f"--{str(error).replace('_', '-', 1)}") from error
 
 
 def _record(
@@ -73,7 +73,7 @@ def _record(
     """What ``evaluation.json`` holds."""
     config = run.config
     return {
-        "env": config.data.data,
+        "env": config.subject,
         "learner": config.learner,
         "seed": seed,
         "num_tasks": curve.values.shape[1],
@@ -88,7 +88,7 @@ def _record(
         "num_shots": episodes.num_shots,
         "num_queries": episodes.num_queries,
         "sampling": episodes.sampling,
-        "norm": config.algorithm.norm,
+        "norm": config.problem.algorithm.norm,
         "training_seed": config.seed,
         "iteration": run.checkpoint["iteration"],
         "hours": run.checkpoint["seconds"] / 3600,
@@ -109,9 +109,9 @@ def _show(run: FewShotRun, episodes: EpisodeConfig, curve: AdaptationCurve, seed
         shots = "variable-shot" if episodes.sampling == "variable" else setting
         setting = f"{ways} {shots}"
     title = (
-        f"{config.learner} on {config.data.data}, {setting}: "
+        f"{config.learner} on {config.subject}, {setting}: "
         f"{curve.values.shape[1]} test episodes, "
-        f"batch norm {config.algorithm.norm}, seeds {config.seed} (training) and {seed} (test)"
+        f"batch norm {config.problem.algorithm.norm}, seeds {config.seed} (training) and {seed} (test)"
     )
     figure, factor = ("accuracy, %", 100.0) if run.datasets else ("squared error", 1.0)
     table = Table(title=Text(title))

@@ -7,18 +7,19 @@ from typing import Any, NamedTuple
 
 import torch
 
-from metarl.cli.errors import UserError
-from metarl.cli.fewshot_configs import EpisodeConfig, FewShotRunConfig, read_fewshot_config
 from metarl.cli.session import say
 from metarl.fewshot.build import Problem, make_backbone, make_learner
-from metarl.fewshot.data.registry import DataConfig, load_data
+from metarl.fewshot.configs import AdaptedClassifierConfig, EpisodeConfig, NormMode
+from metarl.fewshot.data.config import DataConfig
+from metarl.fewshot.data.registry import load_data
 from metarl.fewshot.episodes import EpisodeSampler
-from metarl.fewshot.learner import FewShotLearner, NormMode, Tasks, generator_of
-from metarl.fewshot.maml_configs import MAMLClassifierConfig
+from metarl.fewshot.learner import FewShotLearner, Tasks, generator_of
 from metarl.fewshot.network import backbone_of
 from metarl.fewshot.samplers import FixedSampler, SinusoidSampler
 from metarl.fewshot.source import ArraySource, Dataset, Source, Split
 from metarl.fewshot.variable import MultiSourceSampler, VariableSampler
+from metarl.runs.config import DataProblem, RunConfig, read_config
+from metarl.runs.errors import InputError
 from metarl.train import CheckpointError, DeviceName, load_newest, resolve_device
 
 SINUSOID = "sinusoid"
@@ -30,7 +31,7 @@ class FewShotRun(NamedTuple):
     """A few-shot run folder's learner at its newest good checkpoint."""
 
     folder: Path
-    config: FewShotRunConfig
+    config: RunConfig
     learner: FewShotLearner
     datasets: tuple[Dataset, ...]
     checkpoint: dict[str, Any]
@@ -47,7 +48,9 @@ def read_datasets(config: DataConfig, device: torch.device) -> tuple[Dataset, ..
         loaded = load_data(config)
     except ValueError as error:
         named = str(error).startswith(config.data)  # a file's loader says which file
-        raise UserError(f"--data {error}" if named else f"--data {config.data}: {error}") from error
+        raise InputError(
+            f"--data {error}" if named else f"--data {config.data}: {error}"
+        ) from error
     for note in loaded.notes:
         say(note)
     return tuple(
@@ -67,7 +70,7 @@ def make_sampler(
     """A sampler of a split's episodes; sources without classes in that split are left out.
 
     Raises:
-        UserError: if the split cannot give such episodes.
+        InputError: if the split cannot give such episodes.
     """
     shots, queries = episodes.num_shots, episodes.num_queries
     if not datasets:
@@ -84,7 +87,7 @@ def make_sampler(
             for source in sources
         ]
     except ValueError as error:
-        raise UserError(str(error)) from error
+        raise InputError(str(error)) from error
     return samplers[0] if len(samplers) == 1 else MultiSourceSampler(samplers)
 
 
@@ -98,9 +101,16 @@ def train_episodes(episodes: EpisodeConfig) -> EpisodeConfig:
     )
 
 
-def make_run_learner(config: FewShotRunConfig, datasets: tuple[Dataset, ...]) -> FewShotLearner:
+def data_problem(config: RunConfig) -> DataProblem:
+    """What a few-shot run is about."""
+    assert isinstance(config.problem, DataProblem)
+    return config.problem
+
+
+def make_run_learner(run: RunConfig, datasets: tuple[Dataset, ...]) -> FewShotLearner:
     """The run's learner at its start, on its device."""
-    device = run_device(config)
+    device = run_device(run)
+    config = data_problem(run)
     training = train_episodes(config.episodes)
     if datasets:
         _check_ways(config, training)
@@ -116,40 +126,39 @@ def make_run_learner(config: FewShotRunConfig, datasets: tuple[Dataset, ...]) ->
         train_source=datasets[0].train if len(datasets) == 1 else None,
     )
     if config.algorithm.augmentation != "none" and len(problem.shape) != 3:
-        raise UserError(f"--augmentation is for images, these data have shape {problem.shape}")
+        raise InputError(f"--augmentation is for images, these data have shape {problem.shape}")
     try:
         return make_learner(
-            config.learner,
             config.algorithm,
-            make_backbone(config.backbone, problem.shape, generator_of(config.seed, 2)),
+            make_backbone(config.backbone, problem.shape, generator_of(run.seed, 2)),
             problem,
             tasks,
-            iterations=config.schedule.iterations,
-            seed=config.seed,
+            iterations=run.schedule.iterations,
+            seed=run.seed,
             device=device,
         )
     except ValueError as error:
-        raise UserError(str(error)) from error
+        raise InputError(str(error)) from error
 
 
-def _check_ways(config: FewShotRunConfig, training: EpisodeConfig) -> None:
+def _check_ways(config: DataProblem, training: EpisodeConfig) -> None:
     algorithm, episodes = config.algorithm, config.episodes
-    if not isinstance(algorithm, MAMLClassifierConfig) or algorithm.head != "free":
+    if not isinstance(algorithm, AdaptedClassifierConfig) or algorithm.head != "free":
         return
     if episodes.sampling == "variable" or training.num_ways != episodes.num_ways:
-        raise UserError(
+        raise InputError(
             "--head free has a row for every class, so all episodes need the same number of ways; "
             "use --head shared"
         )
 
 
-def run_device(config: FewShotRunConfig) -> torch.device:
+def run_device(config: RunConfig) -> torch.device:
     """The run's device; also sets torch's threads."""
     torch.set_num_threads(config.threads)
     try:
         return resolve_device(config.device)
     except ValueError as error:
-        raise UserError(f"--device {config.device}: {error}") from error
+        raise InputError(f"--device {config.device}: {error}") from error
 
 
 def load_fewshot_run(
@@ -163,36 +172,39 @@ def load_fewshot_run(
         norm: batch statistics of query sets, instead of the run's own.
 
     Raises:
-        UserError: if it is no few-shot run folder or has no usable checkpoint.
+        InputError: if it is no few-shot run folder or has no usable checkpoint.
     """
-    config = read_fewshot_config(folder)
+    config = read_config(folder)
     if device is not None:
         config = replace(config, device=device)
-    datasets = read_datasets(config.data, run_device(config))
+    datasets = read_datasets(data_problem(config).data, run_device(config))
     learner = make_run_learner(config, datasets)
     try:
         checkpoint, problems = load_newest(folder / "checkpoints")
         learner.load_state_dict(checkpoint["learner"])
     except CheckpointError as error:
-        raise UserError(str(error)) from error
+        raise InputError(str(error)) from error
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(
+        raise InputError(
             f"the checkpoint of {folder} does not fit its config.json: {str(error).splitlines()[0]}"
         ) from error
-    kept, now = json.loads(checkpoint["config"]), json.loads(config.to_json())
-    for name in ("learner", "seed", "algorithm", "episodes", "backbone"):
+    kept, now = (
+        {"seed": plain["seed"], **plain["problem"]}
+        for plain in map(json.loads, (checkpoint["config"], config.to_json()))
+    )
+    for name in ("seed", "algorithm", "episodes", "backbone"):
         if not _agree(kept[name], now[name]):
-            raise UserError(
+            raise InputError(
                 f"{folder / 'config.json'} says {name} {json.dumps(now[name])}, but its checkpoint "
                 f"was trained with {json.dumps(kept[name])}"
             )
     if norm is not None:
         learner.config = replace(learner.config, norm=norm)
-        config = replace(config, algorithm=learner.config)
+        config = replace(config, problem=replace(data_problem(config), algorithm=learner.config))
     return FewShotRun(folder, config, learner, datasets, checkpoint, problems)
 
 
-def start_from(learner: FewShotLearner, config: FewShotRunConfig, folder: Path) -> None:
+def start_from(learner: FewShotLearner, config: RunConfig, folder: Path) -> None:
     """Give a new run's learner the trained backbone of another run.
 
     Args:
@@ -201,15 +213,15 @@ def start_from(learner: FewShotLearner, config: FewShotRunConfig, folder: Path) 
         folder: the other run's folder.
 
     Raises:
-        UserError: if that is no few-shot run folder, its backbone is another one, or it was trained
+        InputError: if that is no few-shot run folder, its backbone is another one, or it was trained
             on other classes of the same data, so perhaps on test classes of these.
     """
     other = load_fewshot_run(folder, config.device)
-    ours, theirs = config.data, other.config.data
+    ours, theirs = (data_problem(c).data for c in (config, other.config))
     if ours.data == theirs.data:
         for name in CLASS_SPLITS:
             if getattr(ours, name) != getattr(theirs, name):
-                raise UserError(
+                raise InputError(
                     f"--init-from {folder} was trained on other classes of {ours.data}: {name} "
                     f"{getattr(theirs, name)} there, {getattr(ours, name)} here"
                 )
@@ -218,14 +230,14 @@ def start_from(learner: FewShotLearner, config: FewShotRunConfig, folder: Path) 
     try:
         backbone_of(learner.network).load_state_dict(weights)
     except RuntimeError as error:
-        raise UserError(
+        raise InputError(
             f"--init-from {folder} has another backbone: {_shape_of(other.config)} there, "
             f"{_shape_of(config)} here"
         ) from error
 
 
-def _shape_of(config: FewShotRunConfig) -> str:
-    return f"{json.dumps(asdict(config.backbone))} of {config.data.data}"
+def _shape_of(config: RunConfig) -> str:
+    return f"{json.dumps(asdict(data_problem(config).backbone))} of {config.subject}"
 
 
 def _agree(kept: Any, now: Any) -> bool:

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from metarl.cli.configs import RunConfig
 from metarl.cli.environments import check_id, make_single
-from metarl.cli.errors import UserError
 from metarl.cli.runs import make_actor, make_sampler
 from metarl.core import parameters_of, select
 from metarl.report import side_by_side
 from metarl.rl import Actor, MAMLLearner
+from metarl.runs.config import EnvProblem
+from metarl.runs.errors import InputError
 from metarl.types import Video
 
 Task = dict[str, NDArray[Any]]
@@ -34,10 +34,10 @@ class Camera:
         option: of the command line that asks for a film; errors name it.
 
     Raises:
-        UserError: if the environment does not draw pictures.
+        InputError: if the environment does not draw pictures.
     """
 
-    def __init__(self, config: RunConfig, horizon: int, option: str) -> None:
+    def __init__(self, config: EnvProblem, horizon: int, option: str) -> None:
         self._option = option
         self._horizon = horizon
         if sys.platform == "linux" and "DISPLAY" not in os.environ:
@@ -59,12 +59,12 @@ class Camera:
                 break
         return Video(np.stack(frames), self.fps), total
 
-    def _drawing(self, config: RunConfig) -> gym.Env[Any, Any]:
+    def _drawing(self, config: EnvProblem) -> gym.Env[Any, Any]:
         check_id(config.env)
         kwargs: dict[str, Any] = {**config.env_kwargs, "disable_env_checker": True}
         modes = self._try(lambda: gym.make(config.env, **kwargs).metadata)
         if "rgb_array" not in modes.get("render_modes", ()):
-            raise UserError(
+            raise InputError(
                 f"{self._option}: --env {config.env} draws no pictures: its render_modes are "
                 f"{list(modes.get('render_modes', ()))} and lack rgb_array"
             )
@@ -72,7 +72,7 @@ class Camera:
             lambda: make_single(
                 config.env,
                 {"render_mode": "rgb_array", **kwargs},
-                show_task=config.algorithm.shows_task,
+                show_task=config.algorithm.show_task,
             )
         )
         return env
@@ -86,7 +86,7 @@ class Camera:
         try:
             return action()
         except (AttributeError, ImportError, RuntimeError, TypeError, gym.error.Error) as error:
-            raise UserError(
+            raise InputError(
                 f"{self._option}: the environment cannot be drawn here: {error} (without a screen "
                 "MuJoCo needs libEGL, or MUJOCO_GL=osmesa and libOSMesa)"
             ) from error
@@ -108,15 +108,16 @@ class TrainingFilms:
         option: of the command line that asks for films.
     """
 
-    def __init__(self, config: RunConfig, learner: MAMLLearner, option: str) -> None:
+    def __init__(self, config: EnvProblem, learner: MAMLLearner, option: str, seed: int) -> None:
         self._config = config
+        self._seed = seed
         self._learner = learner
         self._sampler = make_sampler(config, num_tasks=1, num_trajectories=NUM_TRAJECTORIES)
         self._camera = Camera(config, self._sampler.horizon, option)
 
     def __call__(self) -> Video:
         """Adapt with the inner steps of training, then film."""
-        seed = self._config.seed
+        seed = self._seed
         rng = np.random.default_rng((seed, 3))
         self._sampler.draw_tasks(rng, "held_out")
         sizes = self._learner.adaptation.lr(max(self._learner.config.num_inner_steps, 1))

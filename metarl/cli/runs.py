@@ -10,18 +10,42 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from metarl.cli.configs import GRADIENT_LEARNERS, RunConfig, parse_config, read_config
 from metarl.cli.environments import horizon_of, make_task_env
-from metarl.cli.errors import UserError
 from metarl.cli.trials import make_sb3_learner
 from metarl.nn import GaussianPolicy, Policy
-from metarl.rl import Actor, MAMLLearner, Sampler, load_policy
+from metarl.rl import (
+    MAMLPPO,
+    MAMLTRPO,
+    MAMLVPG,
+    Actor,
+    ControlConfig,
+    MAMLLearner,
+    MAMLPPOConfig,
+    MAMLTRPOConfig,
+    MAMLVPGConfig,
+    RandomInit,
+    RandomInitConfig,
+    Reptile,
+    ReptileConfig,
+    Sampler,
+    load_policy,
+)
 from metarl.rl.actor import PolicySpec
+from metarl.runs.config import CODEC, EnvProblem, RunConfig, read_config
+from metarl.runs.errors import InputError
 from metarl.sb3 import SB3Config, SB3Learner, load_sb3
 from metarl.train import CheckpointError, DeviceName, load_newest, resolve_device
 from metarl.types import Params
 
 MAX_SEED = 2**63 - 1  # what a torch generator takes
+GRADIENT_LEARNERS: dict[type[Any], type[MAMLLearner]] = {
+    MAMLTRPOConfig: MAMLTRPO,
+    MAMLVPGConfig: MAMLVPG,
+    MAMLPPOConfig: MAMLPPO,
+    ReptileConfig: Reptile,
+    ControlConfig: MAMLTRPO,
+    RandomInitConfig: RandomInit,
+}
 
 
 class Run(NamedTuple):
@@ -45,14 +69,14 @@ def create_folder(output: Path, stem: str, config: str) -> Path:
         config: content of ``config.json``.
 
     Raises:
-        UserError: if it cannot be written.
+        InputError: if it cannot be written.
     """
     try:
         output.mkdir(parents=True, exist_ok=True)
         folder = _first_free(output, f"{stem}_{time.strftime('%Y%m%d-%H%M%S')}")
         (folder / "config.json").write_text(config)
     except OSError as error:
-        raise UserError(f"--output {output} cannot be written: {error.strerror}") from error
+        raise InputError(f"--output {output} cannot be written: {error.strerror}") from error
     return folder
 
 
@@ -65,10 +89,10 @@ def _first_free(output: Path, stem: str) -> Path:
         except FileExistsError:
             continue
         return folder
-    raise UserError(f"--output {output} holds a thousand runs of this second")
+    raise InputError(f"--output {output} holds a thousand runs of this second")
 
 
-def make_sampler(config: RunConfig, *, num_tasks: int, num_trajectories: int) -> Sampler:
+def make_sampler(config: EnvProblem, *, num_tasks: int, num_trajectories: int) -> Sampler:
     """A sampler of the run's environment for that many tasks and trajectories a task."""
     sampling = config.sampling
     try:
@@ -76,7 +100,7 @@ def make_sampler(config: RunConfig, *, num_tasks: int, num_trajectories: int) ->
             config.env,
             num_tasks * num_trajectories,
             config.env_kwargs,
-            show_task=config.algorithm.shows_task,
+            show_task=config.algorithm.show_task,
         )
         return Sampler(
             env,
@@ -86,10 +110,10 @@ def make_sampler(config: RunConfig, *, num_tasks: int, num_trajectories: int) ->
             action_scale=sampling.action_scale,
         )
     except ValueError as error:
-        raise UserError(f"--env {config.env}: {error}") from error
+        raise InputError(f"--env {config.env}: {error}") from error
 
 
-def policy_spec(config: RunConfig, sampler: Sampler) -> PolicySpec:
+def policy_spec(config: EnvProblem, sampler: Sampler) -> PolicySpec:
     """Shape of the run's policy."""
     seen, acted = sampler.env.single_observation_space, sampler.env.single_action_space
     policy = config.policy
@@ -100,23 +124,23 @@ def policy_spec(config: RunConfig, sampler: Sampler) -> PolicySpec:
         policy.activation,
         policy.min_log_std,
         categorical=isinstance(acted, gym.spaces.Discrete),
-        context_size=config.algorithm.context_size,
+        context_size=getattr(config.algorithm, "context_size", 0),
     )
 
 
-def make_policy(config: RunConfig, sampler: Sampler) -> Policy:
+def make_policy(config: EnvProblem, sampler: Sampler, seed: int = 0) -> Policy:
     """The run's policy with its initial weights, drawn from the seed."""
-    seed = int(np.random.SeedSequence((config.seed, 2)).generate_state(1)[0])
+    seed = int(np.random.SeedSequence((seed, 2)).generate_state(1)[0])
     try:
         return policy_spec(config, sampler).build(
             initial_log_std=config.policy.initial_log_std,
             generator=torch.Generator().manual_seed(seed),
         )
     except ValueError as error:
-        raise UserError(f"--initial-log-std and --min-log-std: {error}") from error
+        raise InputError(f"--initial-log-std and --min-log-std: {error}") from error
 
 
-def make_actor(config: RunConfig, sampler: Sampler, params: Params) -> Actor:
+def make_actor(config: EnvProblem, sampler: Sampler, params: Params) -> Actor:
     """The run's policy with other weights, ready to act."""
     policy = make_policy(config, sampler)
     policy.load_state_dict(params)
@@ -124,14 +148,14 @@ def make_actor(config: RunConfig, sampler: Sampler, params: Params) -> Actor:
 
 
 def _observation_size(
-    config: RunConfig, space: gym.spaces.Space[Any]
+    config: EnvProblem, space: gym.spaces.Space[Any]
 ) -> int | tuple[int, int, int]:
     """Numbers of a vector; height, width and channels of an image."""
     if space.shape is None or len(space.shape) != 3:
         return gym.spaces.flatdim(space)
     height, width, channels = space.shape
     if space.dtype != np.uint8 or channels > min(height, width):
-        raise UserError(
+        raise InputError(
             f"--env {config.env}: images are uint8 of (height, width, channels), got {space}"
         )
     return height, width, channels
@@ -139,27 +163,29 @@ def _observation_size(
 
 def make_learner(config: RunConfig) -> MAMLLearner | SB3Learner:
     """The run's learner at its start, on its device."""
+    problem = config.problem
+    assert isinstance(problem, EnvProblem)
     torch.set_num_threads(config.threads)
     try:
         device = resolve_device(config.device)
     except ValueError as error:
-        raise UserError(f"--device {config.device}: {error}") from error
+        raise InputError(f"--device {config.device}: {error}") from error
     start = (
         None
         if config.init_from is None
-        else read_policy("--init-from", Path(config.init_from), config.sampling.action_scale)
+        else read_policy("--init-from", Path(config.init_from), problem.sampling.action_scale)
     )
-    if isinstance(config.algorithm, SB3Config):
-        return make_sb3_learner(config, config.algorithm, device, start)
-    sampling = config.sampling
+    if isinstance(problem.algorithm, SB3Config):
+        return make_sb3_learner(config, problem.algorithm, device, start)
+    sampling = problem.sampling
     sampler = make_sampler(
-        config, num_tasks=sampling.meta_batch_size, num_trajectories=sampling.num_trajectories
+        problem, num_tasks=sampling.meta_batch_size, num_trajectories=sampling.num_trajectories
     )
-    policy = make_policy(config, sampler)
+    policy = make_policy(problem, sampler, config.seed)
     if start is not None:
         _start_from(policy, sampler, start, config)
-    _, kind = GRADIENT_LEARNERS[config.learner]
-    return kind(policy.to(device), sampler, config.algorithm, seed=config.seed)
+    kind = GRADIENT_LEARNERS[type(problem.algorithm)]
+    return kind(policy.to(device), sampler, problem.algorithm, seed=config.seed)
 
 
 def read_policy(option: str, path: Path, action_scale: float) -> Actor:
@@ -175,22 +201,23 @@ def read_policy(option: str, path: Path, action_scale: float) -> Actor:
             return load_sb3(path, action_scale=action_scale)
         return load_policy(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"{option}: {error}") from error
+        raise InputError(f"{option}: {error}") from error
 
 
 def _start_from(policy: Policy, sampler: Sampler, start: Actor, config: RunConfig) -> None:
     """Give the policy the weights of another."""
     shape, other = (
-        spec._replace(min_log_std=0.0) for spec in (policy_spec(config, sampler), start.spec)
+        spec._replace(min_log_std=0.0)
+        for spec in (policy_spec(config.problem, sampler), start.spec)
     )
     if shape != other:
-        raise UserError(
+        raise InputError(
             f"--init-from {config.init_from} has a policy of another shape: {_shape_of(other)} "
             f"there, {_shape_of(shape)} here"
         )
     pairs: Any = zip(start.to_env, sampler.to_env, strict=True)
     if not all(np.array_equal(theirs, ours) for theirs, ours in pairs):
-        raise UserError(
+        raise InputError(
             f"--init-from {config.init_from} has other actions: {start.to_env} there, "
             f"{sampler.to_env} here"
         )
@@ -214,7 +241,7 @@ def load_run(folder: Path, device: DeviceName | None = None) -> Run:
         device: instead of the run's own.
 
     Raises:
-        UserError: if it is no run folder or has no usable checkpoint.
+        InputError: if it is no run folder or has no usable checkpoint.
     """
     config = read_config(folder)
     if device is not None:
@@ -224,23 +251,24 @@ def load_run(folder: Path, device: DeviceName | None = None) -> Run:
     try:
         checkpoint, problems = load_newest(folder / "checkpoints")
         learner.load_state_dict(checkpoint["learner"])
-        _check_same_run(json.loads(checkpoint["config"]), config, folder)
+        _check_same_run(CODEC.validate_json(checkpoint["config"]), config, folder)
     except CheckpointError as error:
-        raise UserError(str(error)) from error
+        raise InputError(str(error)) from error
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(
+        raise InputError(
             f"the checkpoint of {folder} does not fit its config.json: {str(error).splitlines()[0]}"
         ) from error
     return Run(folder, config, learner, checkpoint, problems)
 
 
-def _check_same_run(content: dict[str, Any], config: RunConfig, folder: Path) -> None:
-    """Raise a :class:`UserError` if ``config.json`` was changed in what decides the run."""
-    # read as the file is, so that what this version has new is at its default in both
-    kept, now = (json.loads(c.to_json()) for c in (parse_config(content), config))
-    for name in ("learner", "env", "env_kwargs", "seed", "algorithm", "policy", "sampling"):
+def _check_same_run(old: RunConfig, config: RunConfig, folder: Path) -> None:
+    """Raise a :class:`InputError` if ``config.json`` was changed in what decides the run."""
+    kept, now = (
+        {"seed": c.seed, **json.loads(CODEC.dump_json(c))["problem"]} for c in (old, config)
+    )
+    for name in ("env", "env_kwargs", "seed", "algorithm", "policy", "sampling"):
         if kept[name] != now[name]:
-            raise UserError(
+            raise InputError(
                 f"{folder / 'config.json'} says {name} {json.dumps(now[name])}, but its checkpoint "
                 f"was trained with {json.dumps(kept[name])}"
             )

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import metarl
-from metarl.cli.errors import UserError
+from metarl.runs.errors import InputError
 from metarl.train import Ending, Films, Schedule, Trainer
 from metarl.types import Metrics
 
@@ -48,7 +48,7 @@ def run_session(
         ending = trainer.run(display)
     say(f"{ending.value} after {trainer.iteration} iterations, {trainer.seconds:.0f} s of training")
     if ending is Ending.DIVERGED:
-        raise UserError(
+        raise InputError(
             "ten updates in a row had non-finite meta-gradients, so training stopped; the last "
             f"good checkpoint is kept in {folder / 'checkpoints'}; try a smaller step size "
             "(--lr, or --inner-lr of learners that have one)"

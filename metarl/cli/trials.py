@@ -7,17 +7,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from metarl.cli.configs import SB3_LEARNERS, RunConfig
 from metarl.cli.environments import horizon_of, make_task_env
-from metarl.cli.errors import UserError, parse_json
 from metarl.report import Paths, draw_embedding
 from metarl.rl import Actor
 from metarl.rl.sampler import TaskEnvs
+from metarl.runs.config import EnvProblem, RunConfig, json_object
+from metarl.runs.errors import InputError
 from metarl.sb3 import (
+    RL2,
     AdaptationRun,
     Collection,
     Network,
     ProtoEmbedding,
+    ProtoEmbeddingConfig,
+    RL2Config,
     SB3Config,
     SB3Learner,
     TaskVecEnv,
@@ -25,24 +28,29 @@ from metarl.sb3 import (
 from metarl.sb3.vec_env import Task, task_vectors
 from metarl.train import write_embedding
 
+SB3_LEARNERS: dict[type[SB3Config], type[SB3Learner]] = {
+    ProtoEmbeddingConfig: ProtoEmbedding,
+    RL2Config: RL2,
+}
 NUM_PATHS = 3  # trajectories drawn of a task
 NUM_EMBEDDED = 5  # trials shown of a task
 
 
 def make_sb3_learner(
-    config: RunConfig, algorithm: SB3Config, device: torch.device, start: Actor | None
+    run: RunConfig, algorithm: SB3Config, device: torch.device, start: Actor | None
 ) -> SB3Learner:
     """The run's learner at its start.
 
     Args:
-        config: of the run.
+        run: its config.
         algorithm: the config's, which is for stable-baselines3.
         device: of policy and encoder.
         start: the policy to start from, if any.
     """
+    config = run.problem
+    assert isinstance(config, EnvProblem)
     sampling = config.sampling
-
-    shown = {"show_task": algorithm.shows_task, "reset_by_caller": True}
+    shown = {"show_task": algorithm.show_task, "reset_by_caller": True}
     own = make_task_env(config.env, 1, config.env_kwargs, **shown)
     horizon = horizon_of(own, sampling.horizon)
     own.close()
@@ -53,7 +61,7 @@ def make_sb3_learner(
     def make_env(num_envs: int) -> TaskEnvs:
         return make_task_env(config.env, num_envs, options, **shown)
 
-    _, kind = SB3_LEARNERS[config.learner]
+    kind = SB3_LEARNERS.get(type(algorithm), SB3Learner)
     policy = config.policy
     try:
         return kind(
@@ -64,14 +72,14 @@ def make_sb3_learner(
                 horizon,
                 sampling.discount,
                 sampling.action_scale,
-                tasks=_only_task(config, algorithm, make_env(1)),
+                tasks=_only_task(run.seed, algorithm, make_env(1)),
             ),
             Network(policy.hidden_sizes, policy.activation, policy.initial_log_std, start),
-            seed=config.seed,
+            seed=run.seed,
             device=device,
         )
     except ValueError as error:
-        raise UserError(f"{config.learner} on --env {config.env}: {error}") from error
+        raise InputError(f"{run.learner} on --env {config.env}: {error}") from error
 
 
 def run_paths(run: AdaptationRun) -> list[Paths] | None:
@@ -135,14 +143,18 @@ def keep_embeddings(
     return picture
 
 
-def _only_task(config: RunConfig, algorithm: SB3Config, env: TaskEnvs) -> list[Task] | None:
+def _only_task(seed: int, algorithm: SB3Config, env: TaskEnvs) -> list[Task] | None:
     """The one task of ``sb3-finetune``."""
     given = getattr(algorithm, "task", None)
     if given is None:
         return None
     if given == "":
-        return TaskVecEnv(env, draw_every=0, split="held_out", seed=config.seed).drawn(1)
-    return [_checked(env, parse_json("--task", given))]
+        return TaskVecEnv(env, draw_every=0, split="held_out", seed=seed).drawn(1)
+    try:
+        task = json_object(given)
+    except ValueError as error:
+        raise InputError(f"--task {error}") from error
+    return [_checked(env, task)]
 
 
 def checked_task(learner: SB3Learner, task: dict[str, Any]) -> Task:
@@ -154,7 +166,7 @@ def _checked(env: TaskEnvs, task: dict[str, Any]) -> Task:
     try:
         env.set_attr("task", [task])
     except ValueError as error:
-        raise UserError(f"--task: {error}") from error
+        raise InputError(f"--task: {error}") from error
     checked: Task = env.get_attr("task")[0]
     env.close()
     return checked

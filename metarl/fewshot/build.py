@@ -1,77 +1,46 @@
 """Learners by the names of the command line: backbone, network and learner from configs."""
 
 import importlib
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 
-from metarl.fewshot.learner import FewShotConfig, FewShotLearner, Tasks, generator_of
-from metarl.fewshot.maml import MAMLClassifier
-from metarl.fewshot.maml_configs import (
-    ANILConfig,
-    FOMAMLConfig,
+from metarl.fewshot.configs import (
+    AdaptedClassifierConfig,
+    BackboneConfig,
+    BaselineConfig,
+    BaselinePlusPlusConfig,
+    FewShotConfig,
+    KNNConfig,
     MAMLClassifierConfig,
-    MAMLPlusPlusConfig,
-    MetaSGDConfig,
-    ProtoMAMLConfig,
-)
-from metarl.fewshot.metric import (
-    MatchingClassifier,
     MatchingConfig,
-    ProtoNetClassifier,
     ProtoNetConfig,
+    ReptileConfig,
 )
+from metarl.fewshot.learner import FewShotLearner, Tasks, generator_of
+from metarl.fewshot.maml import MAMLClassifier
+from metarl.fewshot.metric import MatchingClassifier, ProtoNetClassifier
 from metarl.fewshot.network import HeadedNetwork, HeadKind
 from metarl.fewshot.pretraining import PretrainedLearner
-from metarl.fewshot.reptile import ReptileClassifier, ReptileConfig
+from metarl.fewshot.reptile import ReptileClassifier
 from metarl.fewshot.source import Source
 from metarl.fewshot.transfer import (
     BaselineClassifier,
-    BaselineConfig,
     BaselinePlusPlusClassifier,
-    BaselinePlusPlusConfig,
     KNNClassifier,
-    KNNConfig,
 )
 from metarl.nn import Backbone, Conv4, FeatureMLP, LiftedBackbone, ResNet12
-from metarl.nn.conv4 import Downsample
 
-FEWSHOT_LEARNERS: dict[str, tuple[type[FewShotConfig], type[FewShotLearner]]] = {
-    "maml": (MAMLClassifierConfig, MAMLClassifier),
-    "fomaml": (FOMAMLConfig, MAMLClassifier),
-    "anil": (ANILConfig, MAMLClassifier),
-    "meta-sgd": (MetaSGDConfig, MAMLClassifier),
-    "reptile": (ReptileConfig, ReptileClassifier),
-    "maml++": (MAMLPlusPlusConfig, MAMLClassifier),
-    "protonet": (ProtoNetConfig, ProtoNetClassifier),
-    "proto-maml": (ProtoMAMLConfig, MAMLClassifier),
-    "matching": (MatchingConfig, MatchingClassifier),
-    "baseline": (BaselineConfig, BaselineClassifier),
-    "baseline++": (BaselinePlusPlusConfig, BaselinePlusPlusClassifier),
-    "knn": (KNNConfig, KNNClassifier),
+CLASSES: dict[type[FewShotConfig], type[FewShotLearner]] = {
+    MAMLClassifierConfig: MAMLClassifier,
+    ReptileConfig: ReptileClassifier,
+    ProtoNetConfig: ProtoNetClassifier,
+    MatchingConfig: MatchingClassifier,
+    BaselineConfig: BaselineClassifier,
+    BaselinePlusPlusConfig: BaselinePlusPlusClassifier,
+    KNNConfig: KNNClassifier,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackboneConfig:
-    """The network that is trained."""
-
-    backbone: str = "auto"
-    """conv4, resnet12 or mlp; auto is conv4 for images and mlp otherwise. module:Class is a class
-    of your own, called with the shape of an example."""
-    filters: int = 64
-    """conv4: filters of every block; 32 is MAML's for 84x84 images."""
-    downsample: Downsample = "max-pool"
-    """conv4: max-pool (Vinyals et al. 2016), or stride (MAML's for Omniglot)."""
-    hidden_sizes: tuple[int, ...] = (64, 64)
-    """mlp: widths of the layers; 40 40 is MAML's for the sinusoid."""
-
-    def __post_init__(self) -> None:
-        if self.filters < 1:
-            raise ValueError(f"filters must be at least 1, got {self.filters}")
-        if not self.hidden_sizes or min(self.hidden_sizes) < 1:
-            raise ValueError(f"hidden_sizes must be widths of at least 1, got {self.hidden_sizes}")
+"""Configs to the learners that they are of."""
 
 
 class Problem(NamedTuple):
@@ -114,7 +83,6 @@ def make_backbone(
 
 
 def make_learner(
-    name: str,
     algorithm: FewShotConfig,
     backbone: Backbone,
     problem: Problem,
@@ -124,7 +92,6 @@ def make_learner(
     """A learner at its start.
 
     Args:
-        name: of the learner, see :data:`FEWSHOT_LEARNERS`.
         algorithm: its config.
         backbone: to features.
         problem: what it is built for.
@@ -134,11 +101,12 @@ def make_learner(
     Raises:
         ValueError: if the learner cannot be used for the problem.
     """
-    kind = FEWSHOT_LEARNERS[name][1]
+    name = algorithm.learner
+    kind = CLASSES[type(algorithm)]
     device, seed = options.pop("device"), options["seed"]
     network: Any = backbone
     if issubclass(kind, MAMLClassifier):
-        assert isinstance(algorithm, MAMLClassifierConfig)
+        assert isinstance(algorithm, AdaptedClassifierConfig)
         if algorithm.head == "prototypes" and problem.regression:
             raise ValueError(f"{name} with head prototypes classifies; for a regression use maml")
         free = algorithm.head == "free" or problem.regression

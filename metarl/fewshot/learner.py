@@ -8,57 +8,21 @@ classifier all use these two functions.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from metarl.fewshot.augment import Augmentation, augment
+from metarl.fewshot.augment import augment
+from metarl.fewshot.configs import FewShotConfig
 from metarl.fewshot.episodes import Episodes, EpisodeSampler
 from metarl.types import Metrics
 
-NormMode = Literal["transductive", "inductive"]
-Precision = Literal["float32", "bf16"]
 DRAWN_AT_ONCE = 32  # test episodes in memory; the same on every device, so that draws are too
 Fitted = dict[str, Tensor]
 """A classifier of each task, as tensors ``[M, ...]`` by name."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FewShotConfig:
-    """What every few-shot learner has to know."""
-
-    norm: NormMode = "inductive"
-    """Batch statistics of a query set: its own (transductive: predictions depend on one another)
-    or not (inductive). Every result prints it."""
-    meta_batch_size: int = 1
-    """Episodes of a meta-iteration."""
-    task_chunk: int | None = None
-    """Episodes differentiated at once, 0 for all; by default 1 for convolutions on a CPU, which
-    then stay in its cache, and all otherwise."""
-    lr: float = 1e-3
-    """Step size of the outer optimiser (Adam)."""
-    lr_decay: Literal["cosine", "none"] = "cosine"
-    """Whether the step size falls to 0 over the iterations."""
-    weight_decay: float = 0.0
-    """L2 penalty of the outer optimiser."""
-    augmentation: Augmentation = "none"
-    """Random changes of train images: small affine maps (characters), or mirroring and shifts."""
-    precision: Precision = "float32"
-    """bf16 runs the networks under autocast; parameters stay float32. Second-order meta-gradients
-    lose much of their direction by it."""
-
-    def __post_init__(self) -> None:
-        if self.meta_batch_size < 1:
-            raise ValueError(f"meta_batch_size must be at least 1, got {self.meta_batch_size}")
-        if self.task_chunk is not None and self.task_chunk < 0:
-            raise ValueError(f"task_chunk must be at least 0, got {self.task_chunk}")
-        for name in ("lr", "weight_decay"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be finite and at least 0, got {getattr(self, name)}")
 
 
 class Tasks(NamedTuple):

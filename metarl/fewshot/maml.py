@@ -1,7 +1,7 @@
 """MAML and its relatives: a network whose parameters adapt by gradient steps on the support set.
 
 One learner, :class:`MAMLClassifier`; the relatives are settings of its config, see
-:mod:`metarl.fewshot.maml_configs`.
+:mod:`metarl.fewshot.configs`.
 """
 
 import os
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from metarl.core import adaptation_path, proto_maml_head, prototypes
+from metarl.fewshot.configs import AdaptedClassifierConfig
 from metarl.fewshot.episodes import Episodes
 from metarl.fewshot.learner import FewShotLearner, Fitted, Tasks, score, task_losses, widened
-from metarl.fewshot.maml_configs import MAMLClassifierConfig
 from metarl.fewshot.network import HeadedNetwork
 from metarl.nn import FeatureMLP
 from metarl.types import Params, StepSize
@@ -36,13 +36,13 @@ class MAMLClassifier(FewShotLearner):
     """
 
     network: HeadedNetwork
-    config: MAMLClassifierConfig
+    config: AdaptedClassifierConfig
 
     def __init__(
         self,
         network: HeadedNetwork,
         tasks: Tasks,
-        config: MAMLClassifierConfig,
+        config: AdaptedClassifierConfig,
         *,
         iterations: int,
         seed: int,
@@ -204,7 +204,7 @@ class MAMLClassifier(FewShotLearner):
 
 
 def _learned_step_sizes(
-    network: HeadedNetwork, config: MAMLClassifierConfig
+    network: HeadedNetwork, config: AdaptedClassifierConfig
 ) -> dict[str, nn.Parameter]:
     """Step sizes as the config wants them learned; those of a head are shared by its rows."""
     if config.learned_lr == "none":

@@ -4,36 +4,16 @@ ProtoNet compares with class means, Matching Networks with every support example
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from metarl.core import expand, parameters_of, prototype_logits, prototypes
+from metarl.fewshot.configs import MatchingConfig
 from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.learner import FewShotConfig, FewShotLearner, Fitted, task_losses, widened
+from metarl.fewshot.learner import FewShotLearner, Fitted, task_losses, widened
 from metarl.nn import Backbone
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProtoNetConfig(FewShotConfig):
-    """Prototypical networks (Snell et al. 2017): nearest class mean, squared distance."""
-
-    norm: Literal["transductive", "inductive"] = "inductive"
-    """Statistics at test: of the episode, support and query together (transductive), or running
-    ones of training (inductive, as in the authors' code)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MatchingConfig(FewShotConfig):
-    """Matching networks (Vinyals et al. 2016), without full context embeddings."""
-
-    norm: Literal["transductive", "inductive"] = "inductive"
-    """Statistics at test: of the episode, or running ones of training."""
-    scale: float = 10.0
-    """Cosine similarities times this go into the softmax; the paper has 1, which learns slowly."""
 
 
 class MetricLearner(FewShotLearner):

@@ -5,22 +5,20 @@ What it learns are features. :mod:`metarl.fewshot.transfer` classifies episodes 
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from metarl.core import expand
+from metarl.fewshot.configs import Balance, PretrainingConfig
 from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.learner import FewShotConfig, Tasks, generator_of, task_losses
+from metarl.fewshot.learner import Tasks, generator_of, task_losses
 from metarl.fewshot.metric import MetricLearner
-from metarl.fewshot.samplers import check_counts, check_positive
+from metarl.fewshot.samplers import check_counts
 from metarl.fewshot.source import Source
 from metarl.nn import Backbone
 from metarl.types import Params
-
-Balance = Literal["examples", "classes"]
 
 
 def draw_examples(
@@ -68,25 +66,6 @@ def linear_logits(head: Params, features: Tensor) -> Tensor:
 def device_of(network: Backbone) -> torch.device:
     """Where a network's parameters are."""
     return next(_module(network).parameters()).device
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainingConfig(FewShotConfig):
-    """Pre-training by mini-batches over all train classes."""
-
-    norm: Literal["transductive", "inductive"] = "inductive"
-    """Statistics at test: of the episode, support and query together (transductive), or running
-    ones of training (inductive)."""
-    meta_batch_size: int = 1
-    """Mini-batches of an iteration; their gradients are averaged."""
-    batch_size: int = 64
-    """Examples of a mini-batch."""
-    balance: Balance = "examples"
-    """What is equally likely in a mini-batch: every example, or every class."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_positive(batch_size=self.batch_size)
 
 
 class PretrainedLearner(MetricLearner):

@@ -1,62 +1,19 @@
 """Reptile: the outer step moves the parameters towards where plain training on a task leads."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from metarl.core import adapt
+from metarl.fewshot.configs import ReptileConfig
 from metarl.fewshot.episodes import Episodes
 from metarl.fewshot.learner import Tasks, task_losses
 from metarl.fewshot.maml import MAMLClassifier
-from metarl.fewshot.maml_configs import MAMLClassifierConfig
 from metarl.fewshot.network import HeadedNetwork
-from metarl.fewshot.samplers import check_positive, draw_distinct
+from metarl.fewshot.samplers import draw_distinct
 
 Examples = tuple[Tensor, Tensor]
-
-ALWAYS = {
-    "first_order": True,
-    "adapted": "all",
-    "learned_lr": "none",
-    "multi_step_iterations": 0,
-    "compile": False,
-}
-"""Settings of MAML that mean nothing here."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReptileConfig(MAMLClassifierConfig):
-    """Reptile (Nichol et al. 2018): first order, and no split of train episodes.
-
-    Differs from the paper: inner steps are plain SGD (Adam without momentum there), ε falls as a
-    cosine (linearly there), and at test 10 steps take the whole support set (50 take mini-batches
-    there). As there, training wants more shots than the test, 10 where that has 1 or 5.
-    """
-
-    meta_batch_size: int = 5
-    """Episodes of a meta-iteration."""
-    lr: float = 1.0
-    """Outer step size ε at first: the share of the way to the adapted parameters."""
-    inner_lr: float = 0.2
-    """Step size α of adaptation, for the mean loss."""
-    inner_batch_size: int = 10
-    """Examples of an inner step in training, drawn from support and query together."""
-    first_order: bool = True
-    """Always."""
-    head: Literal["shared", "free", "prototypes"] = "shared"
-    """How the head starts: one row for all classes, or a row each."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_positive(inner_batch_size=self.inner_batch_size)
-        for name, value in ALWAYS.items():
-            if getattr(self, name) != value:
-                raise ValueError(f"{name} of reptile is {value}, got {getattr(self, name)}")
-        if self.head == "prototypes":
-            raise ValueError("head of reptile is shared or free, got prototypes")
 
 
 class ReptileClassifier(MAMLClassifier):

@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
+from pydantic_core import to_json
 from torch import Tensor
 
-from metarl.fewshot.build import (
-    FEWSHOT_LEARNERS,
-    BackboneConfig,
-    Problem,
-    make_backbone,
-    make_learner,
-)
+from metarl.fewshot.build import Problem, make_backbone, make_learner
+from metarl.fewshot.configs import Algorithm, BackboneConfig, FewShotConfig
 from metarl.fewshot.learner import FewShotLearner, Fitted, Tasks, generator_of
 from metarl.fewshot.samplers import SinusoidSampler
 from metarl.fewshot.source import ArraySource
@@ -61,17 +58,15 @@ class Classifier:
         """Names of the most probable classes of examples ``[B, *shape]``."""
         return [self.class_names[index] for index in self.probabilities(x).argmax(-1).tolist()]
 
-    def save(self, path: Path, *, name: str, backbone: BackboneConfig) -> None:
+    def save(self, path: Path, *, backbone: BackboneConfig) -> None:
         """Keep it in a file that :func:`load_classifier` reads.
 
         Args:
             path: of the file.
-            name: of the learner.
             backbone: what its backbone was made from.
         """
         content = {
             "format": FORMAT,
-            "learner": name,
             "algorithm": asdict(self.learner.config),
             "backbone": asdict(backbone),
             "network": self.learner.network.state_dict(),
@@ -94,11 +89,10 @@ def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
     content: Any = torch.load(path, map_location=device, weights_only=True)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} is not a classifier saved by metarl adapt")
-    name, shape = content["learner"], tuple(content["shape"])
-    algorithm = FEWSHOT_LEARNERS[name][0](**content["algorithm"])
-    backbone = make_backbone(
-        BackboneConfig(**_with_tuples(content["backbone"])), shape, generator_of(0, 0)
-    )
+    shape = tuple(content["shape"])
+    algorithm: FewShotConfig = TypeAdapter(Algorithm).validate_json(to_json(content["algorithm"]))
+    kind = TypeAdapter(BackboneConfig).validate_json(to_json(content["backbone"]))
+    backbone = make_backbone(kind, shape, generator_of(0, 0))
     problem = Problem(
         shape,
         num_outputs=content["training_ways"],
@@ -107,7 +101,6 @@ def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
     )
     unused = SinusoidSampler(1, 1)
     learner = make_learner(
-        name,
         algorithm,
         backbone,
         problem,
@@ -124,7 +117,3 @@ def _training_ways(learner: FewShotLearner) -> int:
     """Rows of the network's head; only a free head has more than one."""
     head = learner.network.state_dict().get("head_weight")
     return 1 if head is None else len(head)
-
-
-def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}

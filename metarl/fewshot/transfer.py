@@ -4,87 +4,32 @@
 :class:`KNNClassifier` looks up nearest neighbours among them, or among the raw inputs.
 """
 
-import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from metarl.core import adapt, prototypes, squared_distances
+from metarl.fewshot.configs import BaselinePlusPlusConfig, FittedHeadConfig, KNNConfig
 from metarl.fewshot.episodes import Episodes
 from metarl.fewshot.learner import Fitted, Tasks, task_losses
 from metarl.fewshot.pretraining import (
     PretrainedLearner,
-    PretrainingConfig,
     device_of,
     linear_head,
     linear_logits,
 )
-from metarl.fewshot.samplers import check_positive
 from metarl.fewshot.source import Source
 from metarl.nn import Backbone, RawInputs
 from metarl.types import Metrics, Params
 
 
-@dataclass(frozen=True, kw_only=True)
-class BaselineConfig(PretrainingConfig):
-    """Baseline (Chen et al. 2019): a new linear head on frozen features.
-
-    It is fitted by gradient steps on the whole support set from zero, so that it does not depend on
-    chance; the authors start at random and take mini-batches of 4 with momentum.
-    """
-
-    inner_lr: float = 1.0
-    """Step size of fitting a head, in units of 1 / L: L = ½ mean ‖(f, 1)‖² bounds the curvature of
-    its loss, so that anything below 2 converges whatever the scale of the features."""
-    num_test_steps: int = 100
-    """Gradient steps of fitting a head."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_positive(num_test_steps=self.num_test_steps)
-        if not 0 < self.inner_lr < math.inf:
-            raise ValueError(f"inner_lr must be finite and above 0, got {self.inner_lr}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class BaselinePlusPlusConfig(BaselineConfig):
-    """Baseline++ (Chen et al. 2019): cosine similarities in both stages.
-
-    A new head starts at the class means of unit-length features, the authors' at random.
-    """
-
-    scale: float = 10.0
-    """Of the cosines; the authors have 2, or 10 for 200 classes and more."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.scale < math.inf:
-            raise ValueError(f"scale must be finite and above 0, got {self.scale}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class KNNConfig(PretrainingConfig):
-    """Nearest neighbours by Euclidean distance (k-NN of Triantafillou et al. 2020)."""
-
-    features: Literal["pixels", "trained"] = "pixels"
-    """Compare raw inputs, with nothing to train, or features of a pre-trained network."""
-    num_neighbours: int = 1
-    """k, at most the support set; ties go to the class whose neighbour is nearest."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_positive(num_neighbours=self.num_neighbours)
-
-
 class FittedHeadLearner(PretrainedLearner):
     """Fits a head of its own to the features of every support set."""
 
-    config: BaselineConfig
+    config: FittedHeadConfig
 
     @abstractmethod
     def first_head(self, features: Tensor, labels: Tensor, num_ways: int) -> Params:

@@ -7,30 +7,31 @@ the numbers of images alone; :class:`VariableSampler` then draws that many image
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from metarl.configs import STRICT, Count
 from metarl.fewshot.episodes import Episodes, EpisodeSampler
 from metarl.fewshot.samplers import check_counts, draw_distinct
 from metarl.fewshot.source import ClassGroups, Source
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class VariableConfig:
     """The constants of section 3.2; the defaults are Meta-Dataset's."""
 
-    min_ways: int = 5
+    min_ways: Count = 5
     """Fewest classes of an episode."""
-    max_ways: int = 50
+    max_ways: Count = 50
     """Most classes of an episode."""
-    max_queries: int = 10
+    max_queries: Count = 10
     """Most query images a class."""
-    max_support: int = 500
+    max_support: Count = 500
     """Most support images of an episode."""
-    max_support_per_class: int = 100
+    max_support_per_class: Count = 100
     """Most that a class adds to the size of the support set; it may get more of that set."""
     min_log_weight: float = math.log(0.5)
     """Least of the logarithms α of the class weights."""
@@ -38,9 +39,6 @@ class VariableConfig:
     """Greatest of the logarithms α of the class weights."""
 
     def __post_init__(self) -> None:
-        for name in ("min_ways", "max_queries", "max_support_per_class"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         bounds = [
             ("max_ways", "min_ways"),
             ("max_support", "max_ways"),
@@ -52,6 +50,9 @@ class VariableConfig:
                     f"{upper} must be at least {lower} = {getattr(self, lower)}, "
                     f"got {getattr(self, upper)}"
                 )
+
+
+DEFAULTS = VariableConfig()
 
 
 class EpisodePlan(NamedTuple):
@@ -176,7 +177,7 @@ class VariableSampler:
         config: the constants.
     """
 
-    def __init__(self, source: Source, config: VariableConfig = VariableConfig()) -> None:
+    def __init__(self, source: Source, config: VariableConfig = DEFAULTS) -> None:
         check_counts(source, config.min_ways, 2, "1 shot + 1 query", ways_name="min_ways")
         self.source = source
         self.groups = _eligible_groups(source, config)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from metarl.core import expand, parameters_of
 from metarl.nn import Policy
-from metarl.rl.maml_configs import MAMLConfig
+from metarl.rl.configs import MAMLConfig
 from metarl.types import Params, StepSize
 
 STEP_SIZE = "step_size."  # before the names of learned step sizes among the meta-parameters

@@ -16,10 +16,10 @@ from torch.nn.utils import parameters_to_vector
 from metarl.core import adaptation_path
 from metarl.nn import ActionDistribution, Policy
 from metarl.rl.adaptation import Adaptation
+from metarl.rl.configs import MAMLConfig
 from metarl.rl.estimators import sampling_credit
 from metarl.rl.experience import Experience, collect_experience
 from metarl.rl.losses import inner_loss, surrogate_loss
-from metarl.rl.maml_configs import MAMLConfig
 from metarl.rl.rollout import AdvantageBatch
 from metarl.rl.sampler import Sampler
 from metarl.types import Metrics, Params, StepSize

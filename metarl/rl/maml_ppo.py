@@ -1,48 +1,19 @@
 """``maml-ppo`` and ``promp``: several Adam steps on the clipped objective of one meta-batch."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from metarl.nn import ActionDistribution, Policy
+from metarl.rl.configs import MAMLPPOConfig
 from metarl.rl.experience import Experience
 from metarl.rl.learner import MetaGradient
 from metarl.rl.losses import clipped_loss, mean_kl, ratio
-from metarl.rl.maml_vpg import MAMLVPG, MAMLVPGConfig
+from metarl.rl.maml_vpg import MAMLVPG
 from metarl.rl.rollout import AdvantageBatch
 from metarl.rl.sampler import Sampler
 from metarl.types import Metrics
-
-
-@dataclass(frozen=True, kw_only=True)
-class MAMLPPOConfig(MAMLVPGConfig):
-    """MAML with PPO's clipped objective outside (Schulman et al. 2017)."""
-
-    clip: float = 0.3
-    """ε, how far the probability ratio of the adapted policies counts."""
-    epochs: int = 5
-    """Adam steps on one meta-batch."""
-    inner_kl: float = 0.0
-    """η, weight of the mean KL between old and new policies before adaptation (ProMP)."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.clip > 0:
-            raise ValueError(f"clip must be above 0, got {self.clip}")
-        if self.epochs < 1:
-            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
-        if not self.inner_kl >= 0:
-            raise ValueError(f"inner_kl must be at least 0, got {self.inner_kl}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProMPConfig(MAMLPPOConfig):
-    """ProMP: low-variance curvature, clipping and a KL penalty inside (Rothfuss et al. 2019)."""
-
-    inner_kl: float = 5e-4
-    """η, weight of the mean KL between old and new policies before adaptation."""
 
 
 class MAMLPPO(MAMLVPG):

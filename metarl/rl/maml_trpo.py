@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from metarl.nn import Policy
+from metarl.rl.configs import TrustRegionConfig
 from metarl.rl.estimators import TRAJECTORY_WISE
 from metarl.rl.experience import Experience
 from metarl.rl.learner import MAMLLearner, MetaGradient
 from metarl.rl.losses import mean_kl
-from metarl.rl.maml_configs import MAMLTRPOConfig
 from metarl.rl.sampler import Sampler
 from metarl.rl.trust_region import (
     Candidate,
@@ -42,7 +42,7 @@ class MAMLTRPO(MAMLLearner):
     )
 
     def __init__(
-        self, policy: Policy, sampler: Sampler, config: MAMLTRPOConfig, *, seed: int
+        self, policy: Policy, sampler: Sampler, config: TrustRegionConfig, *, seed: int
     ) -> None:
         super().__init__(policy, sampler, config, seed=seed)
         self.trpo = config

@@ -1,6 +1,5 @@
 """``maml-vpg``: MAML with Adam along the policy gradient of the adapted policies."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,24 +7,11 @@ from torch import Tensor
 from torch.nn.utils import vector_to_parameters
 
 from metarl.nn import Policy
+from metarl.rl.configs import AdamConfig
 from metarl.rl.experience import Experience
 from metarl.rl.learner import MAMLLearner, MetaGradient
-from metarl.rl.maml_configs import MAMLConfig
 from metarl.rl.sampler import Sampler
 from metarl.types import Metrics
-
-
-@dataclass(frozen=True, kw_only=True)
-class MAMLVPGConfig(MAMLConfig):
-    """MAML with a vanilla policy-gradient outer step by Adam (Finn et al. 2017, algorithm 3)."""
-
-    outer_lr: float = 1e-3
-    """Step size β of Adam."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.outer_lr > 0:
-            raise ValueError(f"outer_lr must be above 0, got {self.outer_lr}")
 
 
 class MAMLVPG(MAMLLearner):
@@ -40,9 +26,7 @@ class MAMLVPG(MAMLLearner):
         seed: of everything random in it.
     """
 
-    def __init__(
-        self, policy: Policy, sampler: Sampler, config: MAMLVPGConfig, *, seed: int
-    ) -> None:
+    def __init__(self, policy: Policy, sampler: Sampler, config: AdamConfig, *, seed: int) -> None:
         super().__init__(policy, sampler, config, seed=seed)
         self.optimiser = torch.optim.Adam(
             self.adaptation.meta_parameters().values(), lr=config.outer_lr

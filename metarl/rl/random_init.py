@@ -1,17 +1,10 @@
 """``random-init``: the untrained policy, with the gradient steps of evaluation; a control."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from metarl.rl.experience import Experience
 from metarl.rl.learner import MAMLLearner, MetaGradient
-from metarl.rl.maml_configs import MAMLConfig
 from metarl.types import Metrics
-
-
-@dataclass(frozen=True, kw_only=True)
-class RandomInitConfig(MAMLConfig):
-    """Control: the untrained policy, adapted when it is evaluated."""
 
 
 class RandomInit(MAMLLearner):

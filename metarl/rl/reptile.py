@@ -1,6 +1,5 @@
 """``reptile``: move towards where plain policy gradient on each task leads (Nichol et al. 2018)."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -8,41 +7,11 @@ from torch.nn.utils import parameters_to_vector
 
 from metarl.core import adaptation_path
 from metarl.nn import ActionDistribution
-from metarl.rl.estimators import Estimator
 from metarl.rl.experience import Experience
 from metarl.rl.learner import MetaGradient
 from metarl.rl.losses import surrogate_loss
-from metarl.rl.maml_vpg import MAMLVPG, MAMLVPGConfig
+from metarl.rl.maml_vpg import MAMLVPG
 from metarl.types import Metrics
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReptileConfig(MAMLVPGConfig):
-    """Reptile (Nichol et al. 2018): towards the adapted parameters; no second derivatives.
-
-    With ``num_inner_steps`` of 1 the meta-gradient has two policy gradients of each task: at the
-    parameters and after one step. The first of them only serves all tasks alike.
-    """
-
-    num_inner_steps: int = 2
-    """Gradient steps of adaptation in training; one more is taken on the last trajectories."""
-    estimator: Estimator = "first-order"
-    """Always."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, value in ALWAYS.items():
-            if getattr(self, name) != value:
-                raise ValueError(f"{name} of reptile is {value}, got {getattr(self, name)}")
-
-
-ALWAYS = {
-    "estimator": "first-order",
-    "sampling_credit": False,
-    "adapted": "all",
-    "learned_lr": False,
-}
-"""Settings of MAML that mean nothing here."""
 
 
 class Reptile(MAMLVPG):

@@ -2,11 +2,11 @@
 
 from metarl.sb3.callbacks import AdaptationCallback
 from metarl.sb3.configs import (
+    PRESETS,
     ProtoEmbeddingConfig,
     RL2Config,
     SB3Config,
     SB3FinetuneConfig,
-    SB3OracleConfig,
     SB3PPOConfig,
 )
 from metarl.sb3.evaluation import AdaptationRun
@@ -19,6 +19,7 @@ from metarl.sb3.trials import TrialVecEnv
 from metarl.sb3.vec_env import TaskVecEnv
 
 __all__ = [
+    "PRESETS",
     "RL2",
     "AdaptationCallback",
     "AdaptationRun",
@@ -30,7 +31,6 @@ __all__ = [
     "SB3Config",
     "SB3FinetuneConfig",
     "SB3Learner",
-    "SB3OracleConfig",
     "SB3PPOConfig",
     "TaskVecEnv",
     "TrialVecEnv",

@@ -1,6 +1,6 @@
 """``TrialVecEnv``: several trajectories of one task as one episode, with a context that grows."""
 
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from gymnasium import spaces
@@ -9,10 +9,9 @@ from stable_baselines3.common.vec_env import VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from metarl.rl.actions import ActionNumbering, action_map
+from metarl.sb3.configs import Episodes
 from metarl.sb3.contexts import Context, Transitions
 from metarl.sb3.vec_env import TaskVecEnv
-
-Episodes = Literal["trial", "trajectory"]
 
 
 class Watch(Protocol):

@@ -7,11 +7,13 @@ learner's whole state is in them, so the iterations after one come out the same 
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from pydantic.dataclasses import dataclass
+
+from metarl.configs import STRICT, Count, Positive
 from metarl.train.checkpoint import save_checkpoint
 from metarl.train.runtime import stop_on_signals
 from metarl.train.writer import MetricsWriter
@@ -46,25 +48,18 @@ class Learner(Protocol[ExperienceT]):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Schedule:
     """When a run evaluates, saves and ends."""
 
-    iterations: int = 300
+    iterations: Count = 300
     """Meta-iterations in all, those of earlier sessions included."""
-    time_limit: float | None = None
+    time_limit: Positive | None = None
     """Seconds of training in this session; then a checkpoint is written and the run ends."""
-    eval_every: int = 10
+    eval_every: Count = 10
     """Evaluate on held-out tasks every n-th iteration, and on the first and the last."""
-    checkpoint_every: int = 10
+    checkpoint_every: Count = 10
     """Save every n-th iteration."""
-
-    def __post_init__(self) -> None:
-        for name in ("iterations", "eval_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.time_limit is not None and not self.time_limit > 0:
-            raise ValueError(f"time_limit must be above 0, got {self.time_limit}")
 
     def evaluates(self, iteration: int) -> bool:
         """Whether iteration ``iteration`` ends with an evaluation."""

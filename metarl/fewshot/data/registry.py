@@ -1,14 +1,11 @@
 """Data sets by the names of the command line."""
 
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, cast, get_args
 
 from metarl.fewshot.data.array_files import SklearnName, load_csv, load_npz, load_sklearn
-from metarl.fewshot.data.arrays import Kind
-from metarl.fewshot.data.class_splits import FRACTIONS
+from metarl.fewshot.data.config import DataConfig
 from metarl.fewshot.data.folder import load_folder
 from metarl.fewshot.data.glyphs import load_glyphs
 from metarl.fewshot.data.medmnist import load_medmnist
@@ -17,56 +14,8 @@ from metarl.fewshot.data.omniglot import load_omniglot
 from metarl.fewshot.data.torchvision import TorchvisionName, load_torchvision
 from metarl.fewshot.source import Dataset
 
-ROOT_VARIABLE = "METARL_DATA"
 FOLDERS = ("mini-imagenet", "tiered-imagenet", "cub")
 META_DATASET = "meta-dataset"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """Which data, from where, and how its classes are split."""
-
-    data: str = "glyphs"
-    """glyphs (built in), omniglot, sinusoid (regression), cifar-fs, fc100, aircraft, dtd, flowers,
-    gtsrb, mini-imagenet, tiered-imagenet, cub, meta-dataset[:SOURCE,...], digits, breast-cancer; or
-    a path: a folder with a folder a class, an .npz (x and y, or MedMNIST's) or a .csv."""
-    data_root: str | None = None
-    """Folder of the data sets that are not built in; the environment's METARL_DATA by default."""
-    omniglot_split: Literal["vinyals", "random"] = "vinyals"
-    """Vinyals: 1028 / 172 / 423 characters by alphabet; random: as many by seed."""
-    trainval: bool = False
-    """Omniglot: train on the validation characters too, as papers do in their final run."""
-    split_seed: int = 0
-    """Of class splits that are drawn by seed."""
-    split: Literal["classes", "examples"] = "classes"
-    """Arrays and tables: classes of their own for every split, or the same with other examples."""
-    split_fractions: tuple[float, float, float] = FRACTIONS
-    """Shares of train, validation and test classes of a folder that says nothing of them."""
-    array_kind: Kind = "images-hwc"
-    """What x of an .npz holds."""
-    label: str | None = None
-    """Column of a .csv that holds the class; the last by default."""
-    image_size: int | None = None
-    """Height and width to stretch images to."""
-    skip_bad: bool = False
-    """Leave out images that cannot be read, and say how many; otherwise they are an error."""
-
-    def __post_init__(self) -> None:
-        if self.image_size is not None and self.image_size < 1:
-            raise ValueError(f"image_size must be at least 1, got {self.image_size}")
-
-    def root(self) -> Path:
-        """The folder of the data sets that are not built in.
-
-        Raises:
-            ValueError: if there is none.
-        """
-        root = self.data_root or os.environ.get(ROOT_VARIABLE)
-        if not root:
-            raise ValueError(
-                f"data {self.data} is read from a folder: give --data-root, or set {ROOT_VARIABLE}"
-            )
-        return Path(root)
 
 
 class LoadedData(NamedTuple):
