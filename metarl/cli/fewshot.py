@@ -106,7 +106,7 @@ def _name_of(config: FewShotConfig) -> str:
     return next(name for name, (kind, _) in FEWSHOT_LEARNERS.items() if type(config) is kind)
 
 
-def _run(trainer: Trainer[object]) -> int:
+def _run(trainer: Trainer) -> int:
     return run_session(
         trainer,
         headline=lambda metrics: f"loss {metrics['meta/loss']:.3f}",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import tyro
 
@@ -144,7 +144,7 @@ def _name_of(config: Algorithm) -> str:
     return next(name for name, (kind, _) in LEARNERS.items() if type(config) is kind)
 
 
-def _run(trainer: Trainer[Any]) -> int:
+def _run(trainer: Trainer) -> int:
     return run_session(
         trainer,
         headline=_headline,
