@@ -19,6 +19,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
+from metarl.core import Stopwatch
 from metarl.rl.task_embedding import OnlinePrototypes
 from metarl.sb3 import Collection, Network, ProtoEmbedding, ProtoEmbeddingConfig, TaskVecEnv
 
@@ -60,27 +61,17 @@ def embedding_share(pairs: int) -> tuple[list[float], list[float]]:
         seed=0,
         device=torch.device("cpu"),
     )
-    spent = 0.0
-
-    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            nonlocal spent
-            start = time.perf_counter()
-            result = function(*arguments, **options)
-            spent += time.perf_counter() - start
-            return result
-
-        return call
-
+    spent = Stopwatch()
     methods = ((OnlinePrototypes, "add"), (OnlinePrototypes, "features"))
-    for owner, name in (*methods, (ProtoEmbedding, "_train_encoder")):
-        setattr(owner, name, timed(getattr(owner, name)))
+    for owner, name in (*methods, (ProtoEmbedding, "_train_context")):
+        setattr(owner, name, spent(getattr(owner, name)))
     whole, embedding = [], []
     for _ in range(pairs + 1):
-        spent, start = 0.0, time.perf_counter()
-        learner.update(learner.collect())
-        whole.append(time.perf_counter() - start)
-        embedding.append(spent)
+        before = spent.seconds
+        with Stopwatch() as iteration:
+            learner.iterate()
+        whole.append(iteration.seconds)
+        embedding.append(spent.seconds - before)
     return embedding[1:], whole[1:]
 
 

@@ -66,7 +66,7 @@ def resume_fewshot(options: Resume) -> int:
     return _run(trainer)
 
 
-def _run(trainer: Trainer[object]) -> int:
+def _run(trainer: Trainer) -> int:
     return run_session(
         trainer,
         headline=lambda metrics: f"loss {metrics['meta/loss']:.3f}",

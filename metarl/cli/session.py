@@ -24,14 +24,14 @@ def say(line: str) -> None:
 
 def make_trainer(
     learner: Any, folder: Path, schedule: Schedule, config: str, films: Films | None = None
-) -> Trainer[Any]:
+) -> Trainer:
     """A trainer whose checkpoints keep the version and the config, as JSON."""
     description = {"metarl": metarl.__version__, "config": config}
     return Trainer(learner, folder, schedule, description=description, warn=say, films=films)
 
 
 def run_session(
-    trainer: Trainer[Any], *, headline: Headline, report: Headline, evaluate: Callable[[], object]
+    trainer: Trainer, *, headline: Headline, report: Headline, evaluate: Callable[[], object]
 ) -> int:
     """Train, then evaluate what there is; the exit status.
 
@@ -62,7 +62,7 @@ def run_session(
 class _Display:
     """A progress bar on a terminal, a line now and then elsewhere; on stderr."""
 
-    def __init__(self, trainer: Trainer[Any], headline: Headline, report: Headline) -> None:
+    def __init__(self, trainer: Trainer, headline: Headline, report: Headline) -> None:
         console = Console(stderr=True)
         self._headline, self._report = headline, report
         self._bar = Progress(

@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import tyro
 from pydantic.dataclasses import dataclass
@@ -96,7 +96,7 @@ def _films(config: RunConfig, learner: MAMLLearner | SB3Learner) -> Films | None
     return Films(problem.video_every, TrainingFilms(problem, learner, "--video-every", config.seed))
 
 
-def _run(trainer: Trainer[Any]) -> int:
+def _run(trainer: Trainer) -> int:
     return run_session(
         trainer,
         headline=_headline,

@@ -10,15 +10,19 @@ from metarl.core.prototypes import (
     prototypes,
     squared_distances,
 )
+from metarl.core.timing import Stopwatch, collect_and_update, iteration_times
 
 __all__ = [
     "MAML",
     "AdaptedModel",
     "ProtoNet",
+    "Stopwatch",
     "adapt",
     "adaptation_path",
+    "collect_and_update",
     "expand",
     "inner_step",
+    "iteration_times",
     "lift",
     "meta_loss",
     "num_tasks_of",

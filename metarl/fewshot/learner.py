@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from metarl.core import collect_and_update
 from metarl.fewshot.augment import augment
 from metarl.fewshot.configs import FewShotConfig
 from metarl.fewshot.episodes import Episodes, EpisodeSampler
@@ -100,12 +101,15 @@ class FewShotLearner(ABC):
 
     def autocast(self) -> torch.autocast:
         """The context in which networks run."""
-        enabled = self.config.precision == "bf16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+        return torch.autocast(self.device.type, torch.bfloat16, self.config.precision == "bf16")
 
     def full_precision(self) -> torch.autocast:
         """The context, within that one, for what loses by bf16: distances, fits of heads."""
         return torch.autocast(self.device.type, enabled=False)
+
+    def iterate(self) -> Metrics:
+        """:meth:`collect`, then :meth:`update`, with the seconds that each took."""
+        return collect_and_update(self.collect, self.update)
 
     def collect(self) -> list[Episodes]:
         """Draw the meta-batch."""
@@ -153,11 +157,9 @@ class FewShotLearner(ABC):
         }
 
     def _set_lr(self) -> None:
+        factor = 1.0
         if self.config.lr_decay == "cosine":
-            progress = min(self.iteration / self.iterations, 1.0)
-            factor = (1 + math.cos(math.pi * progress)) / 2
-        else:
-            factor = 1.0
+            factor = (1 + math.cos(math.pi * min(self.iteration / self.iterations, 1.0))) / 2
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.lr * factor
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from metarl.core import adaptation_path
+from metarl.core import adaptation_path, collect_and_update
 from metarl.nn import ActionDistribution, Policy
 from metarl.rl.adaptation import Adaptation
 from metarl.rl.configs import MAMLConfig
@@ -76,6 +76,10 @@ class MAMLLearner(ABC):
     @abstractmethod
     def _load_optimiser_state(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`_optimiser_state` gave."""
+
+    def iterate(self) -> Metrics:
+        """:meth:`collect`, then :meth:`update`, with the seconds that each took."""
+        return collect_and_update(self.collect, self.update)
 
     def collect(self) -> Experience:
         """Draw train tasks; roll out before, between and after the inner steps."""

@@ -27,6 +27,12 @@ class AdaptationRun(NamedTuple):
     """What the policy saw beside the last observation, ``[M, E, C]``."""
 
 
+def first_and_last(returns: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean return of the first and of the last of K trajectories ``[K, n]``; 0 of none."""
+    first, last = (float(returns[k].mean()) if returns[k].size else 0.0 for k in (0, -1))
+    return first, last
+
+
 def act(model: Any, env: VecEnv, recorder: TrialRecorder) -> None:
     """Let a policy act until every environment has had the trajectories of its trial.
 

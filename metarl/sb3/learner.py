@@ -14,11 +14,12 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from metarl.core import Stopwatch, iteration_times
 from metarl.rl import Actor
 from metarl.rl.actions import action_map
 from metarl.sb3.contexts import Context, NoContext, num_features
-from metarl.sb3.evaluation import AdaptationRun, act
-from metarl.sb3.models import Collection, Network, make_model
+from metarl.sb3.evaluation import AdaptationRun, act, first_and_last
+from metarl.sb3.models import Collection, Network, logged, make_model
 from metarl.sb3.policies import folded
 from metarl.sb3.recorder import TrialRecorder, Trials
 from metarl.sb3.state import (
@@ -66,13 +67,9 @@ class SB3Learner:
             self.recorder = self._recorder(self._task_env, config.trial_length)
             trials = self._make_trials(self._task_env, self.recorder, training=True)
             self.env = self._normalised(trials)
+            kwargs = self._policy_kwargs()
             self.model = make_model(
-                config,
-                network,
-                self.env,
-                collection,
-                device=device,
-                policy_kwargs=self._policy_kwargs(),
+                config, network, self.env, collection, device=device, policy_kwargs=kwargs
             )
         self.model.set_logger(Logger(None, []))
 
@@ -86,41 +83,23 @@ class SB3Learner:
         """Steps of every environment."""
         return int(self.config.trial_length * self.collection.horizon)
 
-    def collect(self) -> Trials:
-        """New trials in every environment, on which stable-baselines3 improves the policy."""
+    def iterate(self) -> Metrics:
+        """New trials in every environment, on which policy and context are improved."""
         self.iteration += 1
-        seed = self._iteration_seed()
-        self.model.lr_schedule = FloatSchedule(self.config.lr_at(self.iteration))
-        with global_generators(seed):
-            self.env.seed(seed)
-            self.model.set_env(self.env)  # so that learn() starts new trials
-            steps = self.steps_per_iteration * self.collection.num_envs
-            quiet: Any = None  # no table of its own
-            self.model.learn(steps, reset_num_timesteps=False, log_interval=quiet)
-        return self.recorder.take()
-
-    def update(self, experience: Trials) -> Metrics:
-        """What happened; the policy has been improved while it was collected."""
-        first, last = (_mean(experience.returns[:, k]) for k in (0, -1))
-        own = self.model.logger.name_to_value
-        metrics = {f"sb3/{key}": float(value) for key, value in own.items() if _is_number(value)}
-        own.clear()
-        return {
-            "rollout/return_pre": first,
-            "rollout/return_post": last,
-            "rollout/steps": float(self.steps_per_iteration * self.collection.num_envs),
-            "rollout/env_steps": float(self.env_steps),
-            "adapt/gain": last - first,
-            "meta/skipped": 0.0,
-            **metrics,
-        }
+        updating = Stopwatch()
+        with Stopwatch() as whole:
+            trials = self._train_policy(updating)
+            metrics = self._report(trials)
+            with updating:
+                metrics |= self._train_context(trials)
+        return metrics | iteration_times(whole.seconds - updating.seconds, updating.seconds)
 
     def evaluate(self) -> Metrics:
         """Returns of the first and last trajectory of trials on held-out tasks, always the same."""
         seed = int(np.random.SeedSequence((self._seed, 1)).generate_state(1)[0])
         length = max(self.config.trial_length, 2)
         run = self.run_trials(EVALUATION_TASKS, EVALUATION_TRIALS, length, seed=seed)
-        first, last = (float(run.returns[k].mean()) for k in (0, -1))
+        first, last = first_and_last(run.returns)
         return {
             "eval/return_pre": first,
             "eval/return_post": last,
@@ -223,6 +202,34 @@ class SB3Learner:
         if "replay" in state:
             load_replay(self.model.replay_buffer, state["replay"])
 
+    def _train_policy(self, updating: Stopwatch) -> Trials:
+        """Trials, on which stable-baselines3 updates the policy; ``updating`` times that."""
+        seed = self._iteration_seed()
+        self.model.lr_schedule = FloatSchedule(self.config.lr_at(self.iteration))
+        with global_generators(seed), updating.timing(self.model, "train"):
+            self.env.seed(seed)
+            self.model.set_env(self.env)  # so that learn() starts new trials
+            steps = self.steps_per_iteration * self.collection.num_envs
+            quiet: Any = None  # no table of its own
+            self.model.learn(steps, reset_num_timesteps=False, log_interval=quiet)
+        return self.recorder.take()
+
+    def _report(self, trials: Trials) -> Metrics:
+        first, last = first_and_last(trials.returns.T)
+        return {
+            "rollout/return_pre": first,
+            "rollout/return_post": last,
+            "rollout/steps": float(self.steps_per_iteration * self.collection.num_envs),
+            "rollout/env_steps": float(self.env_steps),
+            "adapt/gain": last - first,
+            "meta/skipped": 0.0,
+            **logged(self.model),
+        }
+
+    def _train_context(self, trials: Trials) -> Metrics:
+        """Improve what the policy sees beside the observation; what there is to report of it."""
+        return {}
+
     def _prepare(self, env: TaskVecEnv) -> None:
         """What has to exist before the first context is made."""
 
@@ -289,11 +296,3 @@ class SB3Learner:
 def _size(env: TaskVecEnv) -> int:
     """Numbers of an observation, without context."""
     return spaces.flatdim(env.observation_space)
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if len(values) else 0.0
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating)

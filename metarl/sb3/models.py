@@ -16,6 +16,7 @@ from metarl.rl.sampler import TaskEnvs
 from metarl.sb3.configs import RL2Config, SB3Config
 from metarl.sb3.policies import ACTIVATIONS, copy_actor
 from metarl.sb3.vec_env import Task
+from metarl.types import Metrics
 
 BATCH_SIZE = 256  # transitions of an off-policy optimiser step
 EXPLORATION = 0.1  # standard deviation of TD3's action noise, in units of its largest action
@@ -92,6 +93,15 @@ def make_model(
             raise ValueError("only PPO without recurrence starts from a policy")
         copy_actor(network.start, model.policy, env.action_space)
     return model
+
+
+def logged(model: Any) -> Metrics:
+    """The numbers that a model has logged since it was asked last, as ``sb3/…``."""
+    values = model.logger.name_to_value
+    kinds = int | float | np.integer | np.floating
+    numbers = {f"sb3/{key}": float(v) for key, v in values.items() if isinstance(v, kinds)}
+    values.clear()
+    return numbers
 
 
 def _ppo(config: SB3Config, shared: dict[str, Any], steps: int, num_envs: int) -> Any:

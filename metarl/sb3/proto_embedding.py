@@ -55,13 +55,6 @@ class ProtoEmbedding(SB3Learner):
     encoder: TaskEncoder
     """What makes the prototypes: a running average of what is trained, unless that is ``joint``."""
 
-    def update(self, experience: Trials) -> Metrics:
-        """Train the encoder on the trials that the policy has been improved with."""
-        metrics = super().update(experience)
-        if len(np.unique(experience.tasks, axis=0)) < 2:
-            return metrics  # nothing to tell apart
-        return metrics | self._train_encoder(experience)
-
     def prototypes(self, run: AdaptationRun) -> NDArray[np.float32]:
         """Those of the first trajectory of every trial, ``[M, E, D]``.
 
@@ -154,7 +147,9 @@ class ProtoEmbedding(SB3Learner):
     ) -> TrialRecorder:
         return super()._recorder(env, num_trajectories, keep_transitions=True)
 
-    def _train_encoder(self, trials: Trials) -> Metrics:
+    def _train_context(self, trials: Trials) -> Metrics:
+        if len(np.unique(trials.tasks, axis=0)) < 2:
+            return {}  # nothing to tell apart
         config = self.config
         data = TrialData(trials, self.device)
         self._trained.observe(data.real_transitions())

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 from pydantic.dataclasses import dataclass
 
@@ -19,20 +19,18 @@ from metarl.train.runtime import stop_on_signals
 from metarl.train.writer import MetricsWriter
 from metarl.types import Metrics, Video
 
-ExperienceT = TypeVar("ExperienceT")
-
 MAX_SKIPPED = 10  # updates skipped in a row for non-finite gradients before training stops
 
 
-class Learner(Protocol[ExperienceT]):
+class Learner(Protocol):
     """What the trainer drives."""
 
-    def collect(self) -> ExperienceT:
-        """Gather the data of one iteration."""
-        ...
+    def iterate(self) -> Metrics:
+        """One meta-iteration: collect, then learn.
 
-    def update(self, experience: ExperienceT) -> Metrics:
-        """Learn from it; ``meta/skipped`` is 1 where the gradient was not finite."""
+        Reports ``time/collect_seconds`` and ``time/update_seconds``, ``rollout/steps`` where
+        environments were stepped, and ``meta/skipped``, 1 where the gradient was not finite.
+        """
         ...
 
     def evaluate(self) -> Metrics:
@@ -92,7 +90,7 @@ class Progress(Protocol):
         ...
 
 
-class Trainer(Generic[ExperienceT]):
+class Trainer:
     """Runs a learner in a run folder.
 
     Args:
@@ -106,7 +104,7 @@ class Trainer(Generic[ExperienceT]):
 
     def __init__(
         self,
-        learner: Learner[ExperienceT],
+        learner: Learner,
         folder: Path,
         schedule: Schedule,
         *,
@@ -175,19 +173,14 @@ class Trainer(Generic[ExperienceT]):
         return ending is not None or self.iteration % self.schedule.checkpoint_every == 0
 
     def _iterate(self) -> Metrics:
-        start = time.perf_counter()
-        experience = self.learner.collect()
-        collected = time.perf_counter()
-        metrics = self.learner.update(experience)
-        updated = time.perf_counter()
+        metrics = self.learner.iterate()
         self.iteration += 1
         self._count_skipped(metrics)
         if self.schedule.evaluates(self.iteration):
             metrics |= self.learner.evaluate()
         if "rollout/steps" in metrics:
-            metrics["time/env_steps_per_second"] = metrics["rollout/steps"] / (collected - start)
-        metrics["time/collect_seconds"] = collected - start
-        metrics["time/update_seconds"] = updated - collected
+            speed = metrics["rollout/steps"] / metrics["time/collect_seconds"]
+            metrics["time/env_steps_per_second"] = speed
         return metrics
 
     def _count_skipped(self, metrics: Metrics) -> None:

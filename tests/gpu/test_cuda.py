@@ -101,7 +101,7 @@ def test_a_task_embedding_trains_on_cuda() -> None:
         seed=0,
         device=CUDA,
     )
-    metrics = learner.update(learner.collect())
+    metrics = learner.iterate()
     assert metrics["adapt/embedding_loss"] > 0
     assert next(learner.encoder.parameters()).device.type == "cuda"
     assert 0 <= learner.evaluate()["eval/embedding_accuracy"] <= 1

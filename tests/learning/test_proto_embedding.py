@@ -30,7 +30,7 @@ def train(**options: Any) -> Metrics:
         device=torch.device("cpu"),
     )
     for _ in range(ITERATIONS):
-        learner.update(learner.collect())
+        learner.iterate()
     return learner.evaluate()
 
 

@@ -15,6 +15,7 @@ import torch
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.evaluation import evaluate_policy
 
+from metarl.core import Stopwatch
 from metarl.rl import Actor
 from metarl.rl.task_embedding import OnlinePrototypes
 from metarl.sb3 import (
@@ -28,11 +29,13 @@ from metarl.sb3 import (
     SB3Learner,
     SB3OracleConfig,
     SB3PPOConfig,
+    TaskVecEnv,
     load_sb3,
     to_sb3,
 )
 from metarl.sb3.contexts import Transitions
 from metarl.sb3.joint import SupportSample
+from metarl.sb3.recorder import Trials
 from metarl.train import load_newest, save_checkpoint
 
 HORIZON = 5
@@ -84,7 +87,15 @@ def make_learner(
 
 
 def iterate(learner: SB3Learner) -> dict[str, float]:
-    return learner.update(learner.collect())
+    """What an iteration reports, without what the clock decides."""
+    metrics = learner.iterate()
+    return {key: value for key, value in metrics.items() if not key.startswith("time/")}
+
+
+def train_policy(learner: SB3Learner) -> Trials:
+    """The trials of an iteration that leaves the encoder alone."""
+    learner.iteration += 1
+    return learner._train_policy(Stopwatch())
 
 
 def assert_same(one: Any, other: Any) -> None:
@@ -146,7 +157,7 @@ def test_trials_are_kept_with_the_tasks_that_they_were_in() -> None:
     """Rewards of 2-D navigation are distances, so the first one tells how far the goal was."""
     learner = make_learner("proto")
     for _ in range(2):
-        trials = learner.collect()
+        trials = train_policy(learner)
         first = trials.transitions[:, 0, 0]
         size = len(first[0]) - 1
         reached, reward = first[:, size - 2 : size], first[:, 4]
@@ -167,6 +178,33 @@ def test_metrics_name_what_happened() -> None:
     assert metrics["rollout/steps"] == metrics["rollout/env_steps"] == 8 * 2 * HORIZON
     assert metrics["adapt/gain"] == metrics["rollout/return_post"] - metrics["rollout/return_pre"]
     assert {"sb3/train/approx_kl", "adapt/embedding_loss", "meta/skipped"} <= metrics.keys()
+
+
+@pytest.mark.parametrize("name", ["ppo", "rl2", "proto", "proto-sac", "proto-td3"])
+def test_seconds_of_updates_are_those_of_model_and_encoder(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock on which a step takes 1 s, the model's training 100 s, the encoder's 1000 s."""
+    now = 0.0
+
+    def taking(seconds: float, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal now
+            now += seconds
+            return function(*arguments, **options)
+
+        return call
+
+    learner = make_learner(name)
+    timed = ((TaskVecEnv, "step_wait", 1.0), (type(learner.model), "train", 100.0))
+    for kind, method, seconds in (*timed, (ProtoEmbedding, "_train_context", 1000.0)):
+        monkeypatch.setattr(kind, method, taking(seconds, getattr(kind, method)))
+    monkeypatch.setattr("metarl.core.timing.perf_counter", lambda: now)
+    for _ in range(2):
+        metrics = learner.iterate()
+        assert metrics["time/update_seconds"] == (1100.0 if "proto" in name else 100.0)
+        assert metrics["time/collect_seconds"] == learner.steps_per_iteration
+    assert "train" not in vars(learner.model)  # a copy of the model would time another
 
 
 @pytest.mark.parametrize("name", ["proto", "joint-proto", "ppo", "oracle"])
@@ -245,7 +283,7 @@ def test_only_a_joint_encoder_is_trained_by_the_policy() -> None:
         learner = make_learner(name)
         assert isinstance(learner, ProtoEmbedding)
         before = copy.deepcopy(learner.encoder.state_dict())
-        learner.collect()
+        train_policy(learner)
         after = learner.encoder.state_dict()
         moved = any(not torch.equal(before[key], after[key]) for key in before)
         assert moved == (name == "joint-proto")
@@ -325,7 +363,7 @@ def test_recurrent_policies_stay_inside() -> None:
 def test_given_tasks_are_the_only_ones() -> None:
     goal = {"goal": np.array([0.25, -0.25])}
     learner = make_learner("ppo", tasks=[goal])
-    trials = learner.collect()
+    trials = train_policy(learner)
     np.testing.assert_array_equal(trials.tasks, np.tile(goal["goal"], (8, 1)))
     run = learner.run_trials(3, 2, 1, seed=0)
     assert [task["goal"].tolist() for task in run.tasks] == [[0.25, -0.25]] * 3

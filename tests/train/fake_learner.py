@@ -6,11 +6,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from metarl.core import iteration_times
 from metarl.types import Metrics
 
 
 class FakeLearner:
-    """Adds up random numbers; ``on_update(iteration)`` may change the metrics or raise."""
+    """Adds up random numbers; ``on_update(iteration)`` may change the metrics or raise.
+
+    Its 10 steps an iteration are said to take 0.5 s to collect.
+    """
 
     def __init__(self, on_update: Callable[[int], Metrics] = lambda iteration: {}) -> None:
         self.rng = np.random.default_rng(0)
@@ -19,15 +23,13 @@ class FakeLearner:
         self.evaluated: list[int] = []
         self.on_update = on_update
 
-    def collect(self) -> float:
-        return float(self.rng.random())
-
-    def update(self, experience: float) -> Metrics:
+    def iterate(self) -> Metrics:
         self.updates += 1
-        self.total += experience
+        self.total += self.rng.random()
         return {
             "meta/skipped": 0.0,
             "rollout/steps": 10.0,
+            **iteration_times(0.5, 0.25),
             "meta/total": self.total.item(),
             **self.on_update(self.updates),
         }
