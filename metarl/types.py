@@ -7,8 +7,9 @@ Every tensor of this package is described by the letters of its axes:
 ``A`` actions, ``B`` any batch of examples.
 """
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,3 +40,34 @@ LossFn = Callable[[Params, BatchT], Tensor]
 StepSize = float | Tensor | Mapping[str, Tensor]
 """Inner learning rate: one number for all, or a tensor for each parameter name, broadcast to
 ``[M, *shape]``. A tensor that requires grad is learned with the parameters (Meta-SGD)."""
+
+Task = dict[str, NDArray[Any]]
+"""One task of a task family: a goal, physical parameters."""
+
+ModelT_co = TypeVar("ModelT_co", covariant=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adaptation(Generic[ModelT_co]):
+    """What came of adapting to M tasks, whatever the learner and whoever made the data."""
+
+    values: NDArray[np.float64]
+    """A figure of every task after 0..K steps, ``[K + 1, M]``; no rows where nothing was scored."""
+    measure: Literal["returns", "accuracy", "mse"]
+    """What the figures are: mean returns, shares of right answers in [0, 1], squared errors."""
+    unit: str
+    """What a step is, in the plural."""
+    model: Callable[[int, bool], ModelT_co]
+    """From the index of a task to a model that acts or classifies: the adapted one where the second
+    argument is True, that before adaptation where it is False. Raises :class:`ValueError` where a
+    learner has none to give."""
+    tasks: Sequence[Task] = ()
+    """M, of task families."""
+    held_out: bool = True
+    """Whether training draws none of them."""
+    paths: Sequence[tuple[Sequence[NDArray[Any]], Sequence[NDArray[Any]]]] = ()
+    """Of the first tasks, observations ``[T, D]`` of a few trajectories before and after."""
+    embeddings: NDArray[np.float32] | None = None
+    """Prototypes of each task after one trajectory, ``[M, trials, D]``, of learners with them."""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """What else there is to say."""

@@ -20,20 +20,20 @@ ARROWS = {
     "metarl/rl": ["metarl.types", "metarl.core", "metarl.nn", "metarl.rl"],
     "metarl/fewshot": ["metarl.types", "metarl.core", "metarl.nn", "metarl.fewshot"],
     "metarl/sb3": ["metarl.types", "metarl.core", "metarl.nn", "metarl.rl", "metarl.sb3"],
-    "metarl/train": ["metarl.types", "metarl.train"],
+    "metarl/training": ["metarl.types", "metarl.training"],
     "metarl/report": ["metarl.types", "metarl.report"],
     "metarl/cli": ["metarl", "metarl_envs"],
     "metarl/__main__": ["metarl.cli"],
     "metarl/__init__": [f"metarl.{p}" for p in ("types", "core", "nn", "rl", "fewshot", "sb3")]
-    + ["metarl.train", "metarl.report"],
+    + ["metarl.training", "metarl.report"],
     "envs/metarl_envs": ["metarl_envs"],
 }
 """Part of the tree to what it may import of ours; ``metarl/cli`` is a file or a package."""
 
 ONLY_IN = {
     "stable_baselines3": "metarl/sb3",
-    "tensorboard": "metarl/train/writer.py",
-    "torch.utils.tensorboard": "metarl/train/writer.py",
+    "tensorboard": "metarl/training/writers.py",
+    "torch.utils.tensorboard": "metarl/training/writers.py",
     "matplotlib": "metarl/report",
 }
 """Library to the one place that may import it."""
@@ -115,10 +115,10 @@ def test_files_are_short_and_named_for_what_they_do(path: str) -> None:
         ("metarl/rl/sampler.py", "from metarl.fewshot.episodes import Episode"),
         ("metarl/rl/sampler.py", "import metarl_envs"),
         ("metarl/rl/sampler.py", "from stable_baselines3 import PPO"),
-        ("metarl/train/trainer.py", "from metarl.rl.learners import Learner"),
-        ("metarl/train/trainer.py", "from torch.utils.tensorboard import SummaryWriter"),
-        ("metarl/report/curves.py", "from metarl.train import Trainer"),
-        ("metarl/train/writer.py", "import matplotlib.pyplot as plt"),
+        ("metarl/training/trainer.py", "from metarl.rl.learners import Learner"),
+        ("metarl/training/trainer.py", "from torch.utils.tensorboard import SummaryWriter"),
+        ("metarl/report/curves.py", "from metarl.training import Trainer"),
+        ("metarl/training/writers.py", "import matplotlib.pyplot as plt"),
         ("metarl/__init__.py", "from metarl.cli import main"),
         ("metarl/types.py", "from metarl.core import expand"),
         ("metarl/core/params.py", "from .maml import adapt"),
@@ -136,9 +136,9 @@ def test_the_arrows_forbid(path: str, source: str) -> None:
         ("metarl/core/maml.py", "from metarl.core.params import expand\nimport torch"),
         ("metarl/nn/conv.py", "from metarl.core.params import TaskBatched"),
         ("metarl/rl/sampler.py", "from metarl.core import adapt\nimport gymnasium"),
-        ("metarl/train/writer.py", "from torch.utils.tensorboard import SummaryWriter"),
+        ("metarl/training/writers.py", "from torch.utils.tensorboard import SummaryWriter"),
         ("metarl/sb3/export.py", "from stable_baselines3 import PPO"),
-        ("metarl/cli.py", "import metarl_envs\nfrom metarl.train import Trainer"),
+        ("metarl/cli.py", "import metarl_envs\nfrom metarl.training import Trainer"),
         ("metarl/cli/run.py", "import metarl_envs\nfrom metarl.rl import learners"),
         ("metarl/__init__.py", "from metarl.core import MAML"),
         ("envs/metarl_envs/point.py", "from metarl_envs.tasks import Choice"),

@@ -5,16 +5,13 @@ single environment, ``gymnasium.make_vec(id, num_envs=...)`` the batched one. Th
 of :data:`FAMILIES`. Models are compiled when a MuJoCo family is made, not before.
 """
 
-from functools import partial
-from typing import Any
-
-import gymnasium as gym
-
 from metarl_envs.bandits import BernoulliBandit
 from metarl_envs.family import Family, FamilyEnv, FamilyVectorEnv
 from metarl_envs.grid import GridNavi
+from metarl_envs.making import make_single, make_task_env
 from metarl_envs.mdp import TabularMDP
 from metarl_envs.point import PointCorners, PointGoal, PointGoalSparse
+from metarl_envs.registration import FAMILIES, MUJOCO_FAMILIES, NUMPY_FAMILIES
 from metarl_envs.single import SingleTaskEnv
 from metarl_envs.task_spaces import validate_task
 from metarl_envs.tasks import (
@@ -66,65 +63,7 @@ __all__ = [
     "TaskVectorEnv",
     "Trial",
     "Uniform",
+    "make_single",
+    "make_task_env",
     "validate_task",
 ]
-
-NUMPY_FAMILIES: dict[str, tuple[type[Any], int]] = {
-    "metarl/PointGoal-v0": (PointGoal, 100),
-    "metarl/PointGoalSparse-v0": (PointGoalSparse, 20),
-    "metarl/PointCorners-v0": (PointCorners, 100),
-    "metarl/GridNavi-v0": (GridNavi, 15),
-    "metarl/BernoulliBandit-v0": (BernoulliBandit, 1),
-    "metarl/TabularMDP-v0": (TabularMDP, 10),
-}
-"""Environment id to family and time limit."""
-
-MUJOCO_FAMILIES = {
-    "metarl/HalfCheetahDir-v0": 100,
-    "metarl/HalfCheetahVel-v0": 200,
-    "metarl/AntDir-v0": 200,
-    "metarl/AntVel-v0": 200,
-    "metarl/AntGoal-v0": 200,
-    "metarl/HumanoidDir-v0": 200,
-    "metarl/HalfCheetahRandParams-v0": 200,
-    "metarl/Walker2DRandParams-v0": 200,
-    "metarl/HopperRandParams-v0": 200,
-    "metarl/AntRandParams-v0": 200,
-}
-"""Environment id to time limit; their code is imported when the first one is made."""
-
-FAMILIES = {env_id: limit for env_id, (_, limit) in NUMPY_FAMILIES.items()} | MUJOCO_FAMILIES
-"""Every registered id to its time limit in steps."""
-
-
-def _single(family_type: type[Any], *, task: Any = None, **options: Any) -> FamilyEnv:
-    return FamilyEnv(family_type(**options), task)
-
-
-def _vector(
-    family_type: type[Any],
-    *,
-    num_envs: int,
-    max_episode_steps: int,
-    autoreset_mode: Any = gym.vector.AutoresetMode.NEXT_STEP,
-    **options: Any,
-) -> FamilyVectorEnv:
-    return FamilyVectorEnv(family_type(**options), num_envs, max_episode_steps, autoreset_mode)
-
-
-for _id, (_family, _limit) in NUMPY_FAMILIES.items():
-    gym.register(
-        _id,
-        entry_point=partial(_single, _family),
-        vector_entry_point=partial(_vector, _family),
-        max_episode_steps=_limit,
-    )
-
-for _id, _limit in MUJOCO_FAMILIES.items():
-    gym.register(
-        _id,
-        entry_point="metarl_envs.mujoco.registry:make_single",
-        vector_entry_point="metarl_envs.mujoco.registry:make_vector",
-        max_episode_steps=_limit,
-        kwargs={"family": _id.removeprefix("metarl/").removesuffix("-v0")},
-    )

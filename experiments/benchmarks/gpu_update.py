@@ -14,7 +14,7 @@ import policy_update
 import torch
 
 from metarl.rl import MAMLPPO
-from metarl.train import DeviceName
+from metarl.training import DeviceName
 
 
 def milliseconds(work: Callable[[], object]) -> harness.Measure:

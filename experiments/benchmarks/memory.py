@@ -12,7 +12,7 @@ from pathlib import Path
 import harness
 from trpo_iteration import make_trpo
 
-from metarl.train import Schedule, Trainer
+from metarl.training import Schedule, Trainer
 from metarl.types import Metrics
 
 

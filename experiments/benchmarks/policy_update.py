@@ -20,7 +20,7 @@ from metarl.cli.runs import make_learner
 from metarl.core import parameters_of
 from metarl.nn import GaussianPolicy
 from metarl.rl import MAMLPPO, Experience, MAMLLearner
-from metarl.train import DeviceName
+from metarl.training import DeviceName
 from metarl.types import Params
 
 NUM_TASKS = 40

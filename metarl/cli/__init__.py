@@ -28,7 +28,7 @@ from metarl.configs import complaint
 from metarl.fewshot.source import DamagedDataError
 from metarl.runs.config import CLASSIFIER_LEARNERS, POLICY_LEARNERS, DataProblem, read_config
 from metarl.runs.errors import InputError, nearest
-from metarl.train import keep_freed_memory
+from metarl.training import keep_freed_memory
 
 
 @dataclass(frozen=True, kw_only=True)

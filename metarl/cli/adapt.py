@@ -24,7 +24,7 @@ from metarl.rl import Actor, MAMLLearner
 from metarl.runs.config import EnvProblem, json_object
 from metarl.runs.errors import InputError
 from metarl.sb3 import SB3Learner
-from metarl.train import DeviceName
+from metarl.training import DeviceName
 from metarl.types import Video
 
 

@@ -22,7 +22,7 @@ from metarl.rl import Experience, MAMLLearner, Sampler
 from metarl.runs.config import EnvProblem
 from metarl.runs.errors import InputError
 from metarl.sb3 import ProtoEmbedding, SB3Learner
-from metarl.train import DeviceName
+from metarl.training import DeviceName
 
 NONE_HELD_OUT = "tasks (this family holds none out)"
 NUM_PATHS = 3  # trajectories drawn of a task

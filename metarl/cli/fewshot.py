@@ -19,7 +19,7 @@ from metarl.cli.session import make_trainer, run_session, say
 from metarl.cli.train import Resume
 from metarl.configs import STRICT
 from metarl.runs.config import FEWSHOT_SCHEDULE, DataProblem, RunConfig, RunOptions
-from metarl.train import Schedule, Trainer
+from metarl.training import Schedule, Trainer
 from metarl.types import Metrics
 
 

@@ -20,7 +20,7 @@ from metarl.fewshot.source import ArraySource, Dataset, Source, Split
 from metarl.fewshot.variable import MultiSourceSampler, VariableSampler
 from metarl.runs.config import DataProblem, RunConfig, read_config
 from metarl.runs.errors import InputError
-from metarl.train import CheckpointError, DeviceName, load_newest, resolve_device
+from metarl.training import CheckpointError, DeviceName, load_newest, resolve_device
 
 SINUSOID = "sinusoid"
 CLASS_SPLITS = ("omniglot_split", "trainval", "split_seed", "split", "split_fractions")

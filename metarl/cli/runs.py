@@ -34,7 +34,7 @@ from metarl.rl.actor import PolicySpec
 from metarl.runs.config import CODEC, EnvProblem, RunConfig, read_config
 from metarl.runs.errors import InputError
 from metarl.sb3 import SB3Config, SB3Learner, load_sb3
-from metarl.train import CheckpointError, DeviceName, load_newest, resolve_device
+from metarl.training import CheckpointError, DeviceName, load_newest, resolve_device
 from metarl.types import Params
 
 MAX_SEED = 2**63 - 1  # what a torch generator takes

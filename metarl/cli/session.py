@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import metarl
 from metarl.runs.errors import InputError
-from metarl.train import Ending, Films, Schedule, Trainer
+from metarl.training import Ending, Films, Schedule, Trainer
 from metarl.types import Metrics
 
 Headline = Callable[[Metrics], str]

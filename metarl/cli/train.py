@@ -17,7 +17,7 @@ from metarl.rl import MAMLLearner
 from metarl.runs.config import EnvProblem, RunConfig, RunOptions
 from metarl.runs.errors import InputError
 from metarl.sb3 import SB3Learner
-from metarl.train import DeviceName, Films, Schedule, Trainer
+from metarl.training import DeviceName, Films, Schedule, Trainer
 from metarl.types import Metrics
 
 ScheduleT = TypeVar("ScheduleT", bound=Schedule)

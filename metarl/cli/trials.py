@@ -26,7 +26,7 @@ from metarl.sb3 import (
     TaskVecEnv,
 )
 from metarl.sb3.vec_env import Task, task_vectors
-from metarl.train import write_embedding
+from metarl.training import write_embedding
 
 SB3_LEARNERS: dict[type[SB3Config], type[SB3Learner]] = {
     ProtoEmbeddingConfig: ProtoEmbedding,

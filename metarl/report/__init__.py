@@ -1,17 +1,5 @@
 """What a run is worth: adaptation curves with intervals, still and moving pictures of them."""
 
-from metarl.report.curves import AdaptationCurve, adaptation_curve
-from metarl.report.plots import Paths, draw_adaptation, draw_embedding, draw_lines, draw_paths
-from metarl.report.video import side_by_side, write_mp4
+import lazy_loader
 
-__all__ = [
-    "AdaptationCurve",
-    "Paths",
-    "adaptation_curve",
-    "draw_adaptation",
-    "draw_embedding",
-    "draw_lines",
-    "draw_paths",
-    "side_by_side",
-    "write_mp4",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import lazy_loader
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+stats = lazy_loader.load("scipy.stats")
 RESAMPLES = 2000
 BATCH = 100  # resamples at a time, which bounds the memory of many tasks
 Array = NDArray[np.float64]

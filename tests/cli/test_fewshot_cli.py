@@ -17,7 +17,7 @@ from metarl.cli import fewshot_evaluate, main
 from metarl.fewshot.build import FEWSHOT_LEARNERS
 from metarl.fewshot.maml_configs import MAMLClassifierConfig
 from metarl.report import curves
-from metarl.train import load_newest
+from metarl.training import load_newest
 
 EPISODES = ["--num-ways", "3", "--num-queries", "2", "--num-validation", "2"]
 SMALL = [*EPISODES, "--filters", "4", "--threads", "1"]

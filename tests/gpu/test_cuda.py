@@ -13,7 +13,7 @@ from metarl.core import expand, meta_loss, parameters_of
 from metarl.nn import MLP, GaussianPolicy
 from metarl.rl import MAMLTRPO, MAMLTRPOConfig, Sampler
 from metarl.sb3 import Collection, Network, ProtoEmbedding, ProtoEmbeddingConfig
-from metarl.train import load_checkpoint, save_checkpoint
+from metarl.training import load_checkpoint, save_checkpoint
 from metarl.types import Params
 
 pytestmark = [

@@ -36,7 +36,7 @@ from metarl.sb3 import (
 from metarl.sb3.contexts import Transitions
 from metarl.sb3.joint import SupportSample
 from metarl.sb3.recorder import Trials
-from metarl.train import load_newest, save_checkpoint
+from metarl.training import load_newest, save_checkpoint
 
 HORIZON = 5
 SMALL: dict[str, Any] = {"num_epochs": 2, "num_minibatches": 2}

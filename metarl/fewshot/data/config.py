@@ -11,6 +11,7 @@ from metarl.fewshot.data.arrays import Kind
 from metarl.fewshot.data.class_splits import FRACTIONS
 
 ROOT_VARIABLE = "METARL_DATA"
+SINUSOID = "sinusoid"  # a regression, drawn and not read
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

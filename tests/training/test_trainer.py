@@ -12,9 +12,9 @@ import pytest
 from fake_learner import FakeLearner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from metarl.train import Ending, Schedule, Trainer, list_checkpoints, load_newest
-from metarl.train.checkpoint import KEEP
-from metarl.train.trainer import MAX_SKIPPED
+from metarl.training import Ending, Schedule, Trainer, list_checkpoints, load_newest
+from metarl.training.checkpoint import KEEP
+from metarl.training.trainer import MAX_SKIPPED
 from metarl.types import Metrics
 
 MakeTrainer = Callable[..., Trainer]

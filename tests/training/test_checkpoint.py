@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from metarl.train import (
+from metarl.training import (
     CheckpointError,
     list_checkpoints,
     load_checkpoint,
     load_newest,
     save_checkpoint,
 )
-from metarl.train.checkpoint import FORMAT
+from metarl.training.checkpoint import FORMAT
 
 
 def test_content_comes_back(tmp_path: Path) -> None:

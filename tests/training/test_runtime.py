@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from metarl.train import DeviceName, resolve_device
+from metarl.training import DeviceName, resolve_device
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_cuda_that_is_absent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
 FAULTS = """
 import resource, sys
 import torch
-from metarl.train import keep_freed_memory
+from metarl.training import keep_freed_memory
 kept = sys.argv[1] == "kept" and keep_freed_memory()
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -6,17 +6,21 @@ learner's whole state is in them, so the iterations after one come out the same 
 """
 
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import Enum
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from filelock import FileLock, Timeout
 from pydantic.dataclasses import dataclass
 
 from metarl.configs import STRICT, Count, Positive
-from metarl.train.checkpoint import save_checkpoint
-from metarl.train.runtime import stop_on_signals
-from metarl.train.writer import MetricsWriter
+from metarl.training.checkpoint import save_checkpoint
+from metarl.training.runtime import Interruption, stop_on_signals
+from metarl.training.writers import Writer
 from metarl.types import Metrics, Video
 
 MAX_SKIPPED = 10  # updates skipped in a row for non-finite gradients before training stops
@@ -64,6 +68,9 @@ class Schedule:
         return iteration in (1, self.iterations) or iteration % self.eval_every == 0
 
 
+DEFAULT_SCHEDULE = Schedule()
+
+
 class Films(NamedTuple):
     """Videos for TensorBoard."""
 
@@ -90,37 +97,55 @@ class Progress(Protocol):
         ...
 
 
+class FolderInUseError(ValueError):
+    """Another process is training in the run folder."""
+
+
 class Trainer:
-    """Runs a learner in a run folder.
+    """Runs a learner in a run folder, which it makes itself unless one is given.
 
     Args:
         learner: what is trained.
-        folder: the run folder.
         schedule: when to evaluate, save and end.
-        description: plain data kept in every checkpoint, such as the config and version.
+        folder: of a run that goes on; by default a new one is made.
+        output: where a new folder is made.
+        name: what the new folder's name starts with; the time follows.
+        config: everything that decides the run, as JSON: ``config.json`` of a new
+            folder, kept in every checkpoint.
+        writers: where metrics go; opened when there is something to write.
         warn: called with one line when something is worth saying.
         films: made on the way, if any.
+
+    Raises:
+        OSError: if the folder cannot be made.
     """
 
     def __init__(
         self,
         learner: Learner,
-        folder: Path,
-        schedule: Schedule,
+        schedule: Schedule = DEFAULT_SCHEDULE,
         *,
-        description: dict[str, Any],
-        warn: Callable[[str], None],
+        folder: Path | None = None,
+        output: Path | str = "runs",
+        name: str = "run",
+        config: str = "{}",
+        writers: Sequence[Writer] = (),
+        warn: Callable[[str], None] = warnings.warn,
         films: Films | None = None,
     ) -> None:
         self.learner = learner
-        self.folder = folder
         self.schedule = schedule
-        self.description = description
+        self.config = config
+        self.writers = writers
         self.warn = warn
         self.films = films
         self.iteration = 0
         self.seconds = 0.0
         self._skipped = 0
+        self._opened = False
+        self.folder = new_folder(Path(output), name) if folder is None else folder
+        if folder is None:
+            (self.folder / "config.json").write_text(self.config)
 
     def load(self, content: dict[str, Any]) -> None:
         """Take up the state of a checkpoint."""
@@ -136,36 +161,60 @@ class Trainer:
             "seconds": self.seconds,
             "skipped": self._skipped,
             "learner": self.learner.state_dict(),
-            **self.description,
+            "config": self.config,
         }
         return save_checkpoint(self.folder / "checkpoints", self.iteration, content)
 
-    def run(self, progress: Progress) -> Ending:
-        """Train until the schedule, the clock, a signal or divergence ends it."""
-        with (
-            stop_on_signals() as interruption,
-            MetricsWriter(self.folder, self.iteration) as writer,
-        ):
-            started, before = time.perf_counter(), self.seconds
-            ending = None
-            if self.iteration == 0:
-                self.save()  # a run killed before its first scheduled checkpoint starts from here
-            saved = self.iteration
-            while ending is None:
-                if self.iteration < self.schedule.iterations:
-                    metrics = self._iterate()
-                    session = time.perf_counter() - started
-                    self.seconds = before + session
-                    metrics["time/seconds"] = self.seconds
-                    writer.write(self.iteration, metrics)
-                    if self.films is not None and self.iteration % self.films.every == 0:
-                        writer.write_video(self.iteration, self.films.make())
-                    progress(self.iteration, metrics)
-                ending = self._ending(interruption.requested, time.perf_counter() - started)
-                if saved != self.iteration and self._should_save(ending):
-                    self.save()
-                    saved = self.iteration
+    def run(self, progress: Progress | None = None) -> Ending:
+        """Train until the schedule, the clock, a signal or divergence ends it.
+
+        Raises:
+            FolderInUseError: another process trains in the folder.
+        """
+        try:
+            with FileLock(self.folder / ".lock", blocking=False), stop_on_signals() as interruption:
+                return self._run(progress, interruption)
+        except Timeout as error:
+            raise FolderInUseError(f"{self.folder} is being written by another process") from error
+        finally:
+            self._close()
+
+    def _run(self, progress: Progress | None, interruption: Interruption) -> Ending:
+        started, before = time.perf_counter(), self.seconds
+        ending = None
+        if self.iteration == 0:
+            self.save()  # a run killed before its first scheduled checkpoint starts from here
+        saved = self.iteration
+        while ending is None:
+            if self.iteration < self.schedule.iterations:
+                metrics = self._iterate()
+                self.seconds = before + time.perf_counter() - started
+                self._report(metrics | {"time/seconds": self.seconds}, progress)
+            ending = self._ending(interruption.requested, time.perf_counter() - started)
+            if saved != self.iteration and self._should_save(ending):
+                self.save()
+                saved = self.iteration
         return ending
+
+    def _report(self, metrics: Metrics, progress: Progress | None) -> None:
+        """Tell the writers and who watches."""
+        if not self._opened:
+            for writer in self.writers:
+                writer.open(self.folder, self.iteration - 1)
+            self._opened = True
+        for writer in self.writers:
+            writer.write(self.iteration, metrics)
+        if self.films is not None and self.iteration % self.films.every == 0:
+            film = self.films.make()
+            for writer in self.writers:
+                writer.write_video(self.iteration, film)
+        if progress is not None:
+            progress(self.iteration, metrics)
+
+    def _close(self) -> None:
+        for writer in self.writers if self._opened else ():
+            writer.close()
+        self._opened = False
 
     def _should_save(self, ending: Ending | None) -> bool:
         if self._skipped and ending in (None, Ending.DIVERGED):
@@ -204,3 +253,15 @@ class Trainer:
         if limit is not None and session >= limit:
             return Ending.TIME_LIMIT
         return None
+
+
+def new_folder(output: Path, stem: str) -> Path:
+    """Make the first folder of that name and the time that does not exist yet."""
+    output.mkdir(parents=True, exist_ok=True)
+    first = f"{stem}_{time.strftime('%Y%m%d-%H%M%S')}"
+    for attempt in count():
+        folder = output / (f"{first}-{attempt}" if attempt else first)
+        with suppress(FileExistsError):
+            folder.mkdir()
+            break
+    return folder

@@ -1,0 +1,130 @@
+"""From what a user names or gives to environments with tasks, or one line about what is wrong."""
+
+import copy
+import difflib
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from metarl_envs.registration import FAMILIES
+from metarl_envs.wrappers import ShowTask, ShowTaskVector
+
+EnvSource = str | Callable[[], gym.Env[Any, Any]] | gym.Env[Any, Any]
+"""An id (``module:Id`` imports the module that registers it), a function that makes an environment,
+or an environment, of which copies are made."""
+
+_REGISTERED_BY_GYMNASIUM = gym.registry.keys() - FAMILIES.keys()
+
+
+def make_task_env(
+    source: EnvSource,
+    num_envs: int,
+    options: dict[str, Any],
+    *,
+    show_task: bool = False,
+    reset_by_caller: bool = False,
+) -> Any:
+    """A vector environment of a task family.
+
+    Args:
+        source: of its environments.
+        num_envs: number of environments.
+        options: of the family, where the source is an id.
+        show_task: append the task to the observation.
+        reset_by_caller: what has ended waits until it is reset, whatever kind of environment it is.
+
+    Raises:
+        ValueError: if the id is unknown, the options do not fit or it has no tasks.
+    """
+    mode = {"autoreset_mode": AutoresetMode.DISABLED}
+    if isinstance(source, str):
+        env = _make_registered(source, num_envs, options, mode, reset_by_caller)
+    elif options:
+        raise ValueError(f"{name_of(source)} is no id, so env_kwargs cannot be given to it")
+    else:
+        makers = [_maker(source)] * num_envs
+        env = SyncVectorEnv(makers, **(mode if reset_by_caller else {}))
+    try:
+        env.get_attr("task_distribution")
+    except AttributeError as error:
+        raise ValueError(
+            f"{name_of(source)} has no tasks: a task family has task_space, task_distribution and "
+            "task"
+        ) from error
+    return ShowTaskVector(env) if show_task else env
+
+
+def _make_registered(
+    env_id: str, num_envs: int, options: dict[str, Any], mode: dict[str, Any], by_caller: bool
+) -> Any:
+    check_id(env_id)
+    # every collection resets all environments: what has ended need not be stepped until then
+    batched = env_id in FAMILIES and "vectorization_mode" not in options
+    waiting = mode if batched else {}
+    if by_caller and not batched:
+        waiting = {"vector_kwargs": {**mode, **options.get("vector_kwargs", {})}}
+    try:
+        return gym.make_vec(env_id, num_envs=num_envs, **{**options, **waiting})
+    except (TypeError, ValueError, gym.error.Error) as error:
+        raise ValueError(f"{env_id} with options {json.dumps(options)}: {error}") from error
+
+
+def _maker(
+    source: Callable[[], gym.Env[Any, Any]] | gym.Env[Any, Any],
+) -> Callable[[], gym.Env[Any, Any]]:
+    return (lambda: copy.deepcopy(source)) if isinstance(source, gym.Env) else source
+
+
+def make_single(
+    source: EnvSource, options: dict[str, Any], *, show_task: bool = False
+) -> gym.Env[Any, Any]:
+    """One environment of a task family, for what is not a batch; arguments as above."""
+    env = gym.make(source, **options) if isinstance(source, str) else _maker(source)()
+    return ShowTask(env) if show_task else env
+
+
+def name_of(source: EnvSource) -> str:
+    """An id, or the qualified name of a function or a class."""
+    if isinstance(source, str):
+        return source
+    kind = type(source.unwrapped) if isinstance(source, gym.Env) else source
+    return f"{kind.__module__}.{getattr(kind, '__qualname__', type(kind).__qualname__)}"
+
+
+def check_id(env_id: str) -> None:
+    """Raise a :class:`ValueError` with the nearest known id unless ``env_id`` is registered."""
+    module, _, name = env_id.rpartition(":")
+    try:
+        if module:
+            importlib.import_module(module)
+        gym.spec(name)
+    except (ImportError, SyntaxError, TypeError, ValueError) as error:
+        raise ValueError(f"{env_id}: {error}") from error
+    except gym.error.Error as error:
+        families = gym.registry.keys() - _REGISTERED_BY_GYMNASIUM
+        # people forget the namespace more often than they misspell
+        by_tail = {known.split("/")[-1]: known for known in families}
+        close = difflib.get_close_matches(by_tail.get(name, name), sorted(families), n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(families))}"
+        raise ValueError(f"{env_id} is not a registered environment; {hint}") from error
+
+
+def search_current_folder() -> None:
+    """Let modules be imported from the current folder too, as ``python -m`` does."""
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module is there without looking into the current folder."""
+    top = module.partition(".")[0]
+    here = Path.cwd()
+    places = [place for place in sys.path if Path(place or ".").resolve() != here]
+    return top in sys.modules or PathFinder.find_spec(top, places) is not None

@@ -1,0 +1,15 @@
+from metarl.report.curves import AdaptationCurve, adaptation_curve
+from metarl.report.plots import Paths, draw_adaptation, draw_embedding, draw_lines, draw_paths
+from metarl.report.video import side_by_side, write_mp4
+
+__all__ = [
+    "AdaptationCurve",
+    "Paths",
+    "adaptation_curve",
+    "draw_adaptation",
+    "draw_embedding",
+    "draw_lines",
+    "draw_paths",
+    "side_by_side",
+    "write_mp4",
+]

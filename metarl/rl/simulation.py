@@ -1,0 +1,52 @@
+"""Tasks of a simulator as a source of data to adapt to."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarl.rl.rollout import Rollout
+from metarl.rl.task_envs import TaskEnvs
+from metarl.types import Task
+
+NUM_SHOWN = 6, 3
+"""Tasks of which an adaptation keeps paths, and trajectories of each."""
+
+Paths = Sequence[NDArray[Any]]
+"""Observations ``[T, D]`` of a few trajectories."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedTasks:
+    """M tasks, of which environments can be made."""
+
+    make_env: Callable[[int], TaskEnvs]
+    """From a number of environments to a vector environment that the caller resets."""
+    num_tasks: int
+    """M."""
+    num_trajectories: int
+    """E, a step and task; trials a task of learners that adapt within a trial."""
+    seed: int
+    """Of tasks, environments and actions."""
+    tasks: Sequence[Task] | None = None
+    """M of them; by default held-out ones are drawn."""
+
+
+def paths_of(first: Rollout, last: Rollout) -> list[tuple[Paths, Paths]]:
+    """What a few trajectories of the first tasks saw before and after adaptation."""
+    num_tasks, num_trajectories = NUM_SHOWN
+
+    def ways(rollout: Rollout, task: int) -> Paths:
+        observations, mask = rollout.observations[task].cpu(), rollout.mask[task].cpu()
+        shown = range(min(num_trajectories, mask.shape[1]))
+        return [observations[mask[:, e], e].numpy() for e in shown]
+
+    tasks = range(min(num_tasks, first.mask.shape[0]))
+    return [(ways(first, task), ways(last, task)) for task in tasks]
+
+
+def plain_tasks(tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    """Tasks as plain data."""
+    return [{name: np.asarray(value).tolist() for name, value in task.items()} for task in tasks]

@@ -1,0 +1,85 @@
+"""TensorBoard: scalars, films and points of a run. The only module that imports it."""
+
+import io
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch.utils.tensorboard import SummaryWriter
+
+from metarl.training.writers import Writer
+from metarl.types import Metrics, Video
+
+VIDEO_KEY = "eval/adaptation"
+EMBEDDING_TAG = "tasks"
+
+
+class TensorBoardWriter(Writer):
+    """Writes TensorBoard events into the run folder."""
+
+    def open(self, folder: Path, iteration: int) -> None:
+        """Make TensorBoard forget what lies beyond ``iteration``."""
+        self._events = SummaryWriter(str(folder), purge_step=iteration + 1 if iteration else None)
+
+    def write(self, iteration: int, metrics: Metrics) -> None:
+        """A scalar for every metric."""
+        for key, value in metrics.items():
+            self._events.add_scalar(key, value, iteration)
+
+    def write_video(self, iteration: int, video: Video) -> None:
+        """An animated GIF, which TensorBoard shows among its images.
+
+        ``SummaryWriter.add_video`` does the same by a release of moviepy that is long gone.
+        """
+        _, height, width, _ = video.frames.shape
+        image = Summary.Image(
+            height=height, width=width, colorspace=3, encoded_image_string=_gif(video)
+        )
+        summary = Summary(value=[Summary.Value(tag=VIDEO_KEY, image=image)])
+        # declared None, set by the constructor
+        self._events.file_writer.add_summary(summary, iteration)  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._events.close()
+
+
+def write_embedding(
+    folder: Path,
+    iteration: int,
+    embeddings: NDArray[np.float32],
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+) -> None:
+    """Write points for TensorBoard's projector, with what is known of each of them.
+
+    Args:
+        folder: the run folder.
+        iteration: after which they were measured.
+        embeddings: ``[num, D]``.
+        header: names of the columns of ``rows``.
+        rows: one a point.
+    """
+    # a second evaluation of the same iteration replaces the first
+    shutil.rmtree(folder / f"{iteration:05d}" / EMBEDDING_TAG, ignore_errors=True)
+    with SummaryWriter(str(folder)) as events:
+        single = len(header) == 1  # the projector wants a plain list then
+        events.add_embedding(
+            embeddings,
+            metadata=[row[0] for row in rows] if single else [list(row) for row in rows],
+            metadata_header=None if single else list(header),
+            global_step=iteration,
+            tag=EMBEDDING_TAG,
+        )
+
+
+def _gif(video: Video) -> bytes:
+    first, *rest = (Image.fromarray(frame) for frame in video.frames)
+    content = io.BytesIO()
+    duration = round(1000 / video.fps)  # milliseconds a frame
+    first.save(content, "GIF", save_all=True, append_images=rest, duration=duration, loop=0)
+    return content.getvalue()
