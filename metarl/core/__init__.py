@@ -2,7 +2,15 @@
 
 from metarl.core.maml import adapt, adaptation_path, inner_step, meta_loss
 from metarl.core.modules import MAML, AdaptedModel, ProtoNet
-from metarl.core.params import expand, lift, num_tasks_of, parameters_of, select
+from metarl.core.params import (
+    dry_run,
+    expand,
+    lift,
+    num_tasks_of,
+    parameters_of,
+    select,
+    submodule_params,
+)
 from metarl.core.prototypes import (
     proto_maml_head,
     prototype_logits,
@@ -17,6 +25,7 @@ __all__ = [
     "ProtoNet",
     "adapt",
     "adaptation_path",
+    "dry_run",
     "expand",
     "inner_step",
     "lift",
@@ -29,4 +38,5 @@ __all__ = [
     "prototypes",
     "select",
     "squared_distances",
+    "submodule_params",
 ]
