@@ -36,8 +36,12 @@ class PolicySpec(NamedTuple):
     ``hidden_sizes`` and no ``activation``. Empty for that of :func:`metarl.nn.policy_network`."""
 
     @classmethod
-    def of(cls, policy: Policy, observation_size: int | tuple[int, int, int]) -> "PolicySpec":
-        """What describes a policy that exists, Gaussian or categorical."""
+    def of(
+        cls,
+        policy: GaussianPolicy | CategoricalPolicy,
+        observation_size: int | tuple[int, int, int],
+    ) -> "PolicySpec":
+        """What describes a policy that exists."""
         own = _own_class(policy.network)
         mlp = policy.network.mlp if isinstance(policy.network, CNN) else policy.network
         sizes: tuple[int, ...] = ()
@@ -61,7 +65,7 @@ class PolicySpec(NamedTuple):
         *,
         initial_log_std: float | None = None,
         generator: torch.Generator | None = None,
-    ) -> Policy:
+    ) -> GaussianPolicy | CategoricalPolicy:
         """A policy of this shape.
 
         Args:

@@ -219,7 +219,7 @@ def test_a_network_gives_one_tensor() -> None:
 
 
 def test_a_check_leaves_the_network_as_it_was() -> None:
-    network = nn.Sequential(nn.BatchNorm1d(D), nn.Dropout(0.5), nn.Linear(D, A))
+    network = nn.Sequential(nn.Dropout(0.5), nn.Linear(D, A), nn.BatchNorm1d(A))
     network[0].eval()
     before = copy.deepcopy(network.state_dict())
     GaussianPolicy(network, A).check_network(D)

@@ -230,6 +230,16 @@ def test_the_context_is_an_input_that_meta_learning_leaves_alone() -> None:
     )
 
 
+@pytest.mark.parametrize("shape", [4, (5, 5, 1)], ids=["MLP", "CNN"])
+def test_a_standard_network_starts_with_small_outputs(shape: int | tuple[int, int, int]) -> None:
+    """The last weights are a hundredth of Glorot's, whose bound is sqrt(6 / (8 + 2))."""
+    network = policy_network(shape, 2, hidden_sizes=(6, 8))
+    *_, hidden, _, last, bias = network.parameters()
+    assert hidden.abs().max() > 0.1
+    assert 0.001 < last.abs().max() <= 0.01 * 0.6**0.5
+    assert not bias.any()
+
+
 def test_the_head_is_what_follows_the_last_hidden_layer() -> None:
     gaussian = GaussianPolicy(policy_network(4, 2, hidden_sizes=(8, 8)), 2)
     assert gaussian.head_names() == ["log_std", "mean.layers.2.weight", "mean.layers.2.bias"]
