@@ -32,7 +32,7 @@ from metarl_envs.tasks import Task
 from mujoco_stepping import NUM_THREADS, check_same, quiet_mujoco
 
 from metarl.core import expand, parameters_of
-from metarl.nn import GaussianPolicy
+from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Sampler
 
 NUM_TASKS, NUM_TRAJECTORIES, NUM_WORKERS = 40, 20, 10
@@ -138,7 +138,7 @@ def sampler_over(env: Any, num_tasks: int, horizon: int) -> Sampler:
 
 def sampling_speed(sampler: Sampler, rounds: Sequence[Sequence[Task]]) -> float:
     """Environment steps a second of collecting ``rounds`` one after another, one task set each."""
-    policy = GaussianPolicy(17, 6, generator=torch.Generator().manual_seed(0))
+    policy = GaussianPolicy(policy_network(17, 6, generator=torch.Generator().manual_seed(0)), 6)
     params = expand(parameters_of(policy), sampler.num_tasks)
     rng, generator = np.random.default_rng(1), torch.Generator().manual_seed(1)
     num_steps, start = 0, time.perf_counter()

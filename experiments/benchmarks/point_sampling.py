@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from metarl.core import expand, parameters_of
-from metarl.nn import GaussianPolicy
+from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Rollout, Sampler
 
 ENV = "metarl/PointGoal-v0"
@@ -68,7 +68,7 @@ def print_profile(sampler: Sampler, policy: GaussianPolicy, collect: Callable[[]
 def main() -> None:
     """Check, compare, profile."""
     quick = harness.quick_asked(__doc__)
-    policy = GaussianPolicy(2, 2, generator=torch.Generator().manual_seed(0))
+    policy = GaussianPolicy(policy_network(2, 2, generator=torch.Generator().manual_seed(0)), 2)
     params = expand(parameters_of(policy), NUM_TASKS)
 
     def collect(sampler: Sampler) -> Rollout:

@@ -2,7 +2,15 @@
 
 from metarl.core.maml import adapt, adaptation_path, inner_step, meta_loss
 from metarl.core.modules import MAML, AdaptedModel, ProtoNet
-from metarl.core.params import expand, lift, num_tasks_of, parameters_of, select
+from metarl.core.params import (
+    dry_run,
+    expand,
+    lift,
+    num_tasks_of,
+    parameters_of,
+    select,
+    submodule_params,
+)
 from metarl.core.prototypes import (
     proto_maml_head,
     prototype_logits,
@@ -20,6 +28,7 @@ __all__ = [
     "adapt",
     "adaptation_path",
     "collect_and_update",
+    "dry_run",
     "expand",
     "inner_step",
     "iteration_times",
@@ -33,4 +42,5 @@ __all__ = [
     "prototypes",
     "select",
     "squared_distances",
+    "submodule_params",
 ]

@@ -5,7 +5,8 @@ parameters of its own, in one pass. Networks of :mod:`metarl.nn` do so natively
 (:class:`TaskBatched`); any other module is lifted by :func:`lift`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -62,6 +63,16 @@ def num_tasks_of(params: Params) -> int:
     return next(value.shape[0] for value in params.values())
 
 
+def submodule_params(params: Params, name: str) -> Params:
+    """The parameters of a submodule, by their names in it.
+
+    >>> list(submodule_params({"net.0.weight": torch.ones(1), "scale": torch.ones(1)}, "net"))
+    ['0.weight']
+    """
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): v for key, v in params.items() if key.startswith(prefix)}
+
+
 def lift(module: nn.Module, strategy: Literal["auto", "vmap", "loop"] = "auto") -> Forward:
     """Turn a module into a function of task-batched parameters and inputs.
 
@@ -77,38 +88,67 @@ def lift(module: nn.Module, strategy: Literal["auto", "vmap", "loop"] = "auto") 
     >>> double({"weight": torch.tensor([[[2.0]], [[3.0]]])}, torch.ones(2, 1, 1)).flatten()
     tensor([2., 3.])
     """
+    if strategy == "auto":
+        return module.forward_tasks if isinstance(module, TaskBatched) else _Lifted(module)
+    return partial({"vmap": _call_vmap, "loop": _call_loop}[strategy], module)
 
-    def call_one(params: Params, x: Tensor) -> Tensor:
-        output: Tensor = torch.func.functional_call(module, params, (x,))
-        return output
 
-    def call_loop(params: Params, x: Tensor) -> Tensor:
-        # unbound, since the gradient of a selection is as large as what it selects from
-        by_name = {name: value.unbind() for name, value in params.items()}
-        outputs = []
-        for task in range(x.shape[0]):
-            own = {name: values[task] for name, values in by_name.items()}
-            outputs.append(call_one(own, x[task]))
-        return torch.stack(outputs)
+@torch.no_grad()
+def dry_run(module: nn.Module, shape: Sequence[int]) -> Tensor:
+    """Outputs for two inputs of zeros ``[2, *shape]``, in evaluation mode; the mode stays.
 
-    call_vmap: Forward = torch.func.vmap(call_one, randomness="different")
+    Raises:
+        ValueError: if the outputs are not one tensor.
+    """
+    like = next(module.parameters(), torch.zeros(()))
+    modes = [(part, part.training) for part in module.modules()]
+    try:
+        return _call_one(module.eval(), {}, like.new_zeros(2, *shape))
+    finally:
+        for part, training in modes:
+            part.training = training
 
-    refused = False
 
-    def call_auto(params: Params, x: Tensor) -> Tensor:
-        nonlocal refused
-        if refused or (x.device.type == "cpu" and _has_convolution(module)):
-            return call_loop(params, x)
+class _Lifted:
+    """``lift(module, "auto")`` as an object, so that a copy of it runs a copy of the module."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.refused = False
+
+    def __call__(self, params: Params, x: Tensor) -> Tensor:
+        if self.refused or (x.device.type == "cpu" and _has_convolution(self.module)):
+            return _call_loop(self.module, params, x)
         try:
-            return call_vmap(params, x)
+            return _call_vmap(self.module, params, x)
         except RuntimeError:  # vmap names dozens of reasons; the loop raises any real error
-            outputs = call_loop(params, x)
-            refused = True
+            outputs = _call_loop(self.module, params, x)
+            self.refused = True
             return outputs
 
-    if strategy == "auto" and isinstance(module, TaskBatched):
-        return module.forward_tasks
-    return {"auto": call_auto, "vmap": call_vmap, "loop": call_loop}[strategy]
+
+def _call_one(module: nn.Module, params: Params, x: Tensor) -> Tensor:
+    output = torch.func.functional_call(module, params, (x,))
+    if not isinstance(output, Tensor):
+        raise ValueError(
+            f"{type(module).__name__} must give one tensor, it gave {type(output).__name__}"
+        )
+    return output
+
+
+def _call_loop(module: nn.Module, params: Params, x: Tensor) -> Tensor:
+    # unbound, since the gradient of a selection is as large as what it selects from
+    by_name = {name: value.unbind() for name, value in params.items()}
+    outputs = []
+    for task in range(x.shape[0]):
+        own = {name: values[task] for name, values in by_name.items()}
+        outputs.append(_call_one(module, own, x[task]))
+    return torch.stack(outputs)
+
+
+def _call_vmap(module: nn.Module, params: Params, x: Tensor) -> Tensor:
+    outputs: Tensor = torch.func.vmap(partial(_call_one, module), randomness="different")(params, x)
+    return outputs
 
 
 def _has_convolution(module: nn.Module) -> bool:

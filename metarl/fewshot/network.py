@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from metarl.core import submodule_params
 from metarl.nn import Backbone
 from metarl.types import Params
 
@@ -63,12 +64,7 @@ class HeadedNetwork(nn.Module):
 
     def features(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
         """``[M, B, *shape]`` to ``[M, B, D]``."""
-        own = {
-            name.removeprefix("backbone."): value
-            for name, value in params.items()
-            if name.startswith("backbone.")
-        }
-        return self.backbone.forward_tasks(own, x, num_reference)
+        return self.backbone.forward_tasks(submodule_params(params, "backbone"), x, num_reference)
 
     def outputs(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
         """``[M, B, *shape]`` to ``[M, B, N]``."""

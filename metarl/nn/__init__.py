@@ -5,7 +5,7 @@ from metarl.nn.cnn import CNN
 from metarl.nn.conv4 import Conv4
 from metarl.nn.distributions import ActionDistribution, Categorical, Gaussian
 from metarl.nn.mlp import MLP
-from metarl.nn.policies import CategoricalPolicy, GaussianPolicy, Policy
+from metarl.nn.policies import CategoricalPolicy, GaussianPolicy, Policy, policy_network
 from metarl.nn.resnet12 import ResNet12
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "Policy",
     "RawInputs",
     "ResNet12",
+    "policy_network",
 ]

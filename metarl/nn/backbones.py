@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from metarl.core.params import lift
+from metarl.core.params import dry_run, lift, submodule_params
 from metarl.nn.mlp import MLP
 from metarl.types import Params
 
@@ -55,8 +55,7 @@ class FeatureMLP(nn.Module):
 
     def forward_tasks(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
         """``[M, B, *shape]`` to ``[M, B, D]``; there are no statistics to refer to."""
-        own = {name.removeprefix("mlp."): value for name, value in params.items()}
-        return torch.relu(self.mlp.forward_tasks(own, x.flatten(2)))
+        return torch.relu(self.mlp.forward_tasks(submodule_params(params, "mlp"), x.flatten(2)))
 
 
 class RawInputs(nn.Module):
@@ -97,10 +96,7 @@ class LiftedBackbone(nn.Module):
         super().__init__()
         self.module = module
         self._lifted = lift(module)
-        training = module.training
-        with torch.no_grad():
-            self.num_features = module.eval()(torch.zeros(1, *shape)).numel()
-        module.train(training)
+        self.num_features = dry_run(module, shape).flatten(1).shape[1]
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, *shape]`` to ``[B, D]``."""
@@ -109,5 +105,4 @@ class LiftedBackbone(nn.Module):
 
     def forward_tasks(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
         """``[M, B, *shape]`` to ``[M, B, D]``."""
-        own = {name.removeprefix("module."): value for name, value in params.items()}
-        return self._lifted(own, x).flatten(2)
+        return self._lifted(submodule_params(params, "module"), x).flatten(2)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from metarl.core.params import submodule_params
 from metarl.nn.conv import by_device, conv_tasks, group_tasks, ungroup_tasks
 from metarl.nn.mlp import MLP, Activation
 from metarl.types import Params
@@ -69,7 +70,7 @@ class CNN(nn.Module):
         images = pixels.reshape(*x.shape[:2], *self.image_shape).movedim(-1, -3) / HIGHEST
         convs = {name: value for name, value in params.items() if name.startswith("convs.")}
         features = by_device(self._features, convs, images)
-        mlp = {k.removeprefix("mlp."): v for k, v in params.items() if k.startswith("mlp.")}
+        mlp = submodule_params(params, "mlp")
         return self.mlp.forward_tasks(mlp, torch.cat([features, others], -1))
 
     def _features(self, params: Params, images: Tensor) -> Tensor:

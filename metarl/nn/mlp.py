@@ -76,6 +76,7 @@ class MLP(nn.Module):
         super().__init__()
         if len(sizes) < 2 or min(sizes) < 1:
             raise ValueError(f"sizes needs an input and an output width >= 1, got {list(sizes)}")
+        self.sizes = tuple(sizes)
         self.activation = activation
         self.layers = nn.ModuleList(
             Layer(fan_in, fan_out, generator) for fan_in, fan_out in pairwise(sizes)

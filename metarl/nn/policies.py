@@ -1,4 +1,4 @@
-"""Stochastic policies with task-batched parameters.
+"""Stochastic policies with task-batched parameters: a distribution head around any network.
 
 A policy maps task-batched parameters and observations ``[M, B, D]`` to a distribution over
 actions. Sampling takes its noise as an argument, so a sampler draws a whole rollout's noise at
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from metarl.core.params import dry_run, lift, parameters_of, submodule_params
 from metarl.nn.cnn import CNN
 from metarl.nn.distributions import ActionDistribution, Categorical, Gaussian
 from metarl.nn.mlp import MLP, Activation
@@ -27,26 +28,69 @@ ImageShape = tuple[int, int, int]
 class Policy(nn.Module, ABC):
     """A network of the observation, and what its outputs mean.
 
+    The network maps observations ``[B, D]``, images flattened to ``H·W·C``, to outputs ``[B, A]``.
+    One with a ``forward_tasks``, as those of :mod:`metarl.nn` have, runs task-batched as it is; any
+    other is lifted (:func:`metarl.core.lift`), dropout and batch statistics by the module's mode.
+
     ``context`` ``[C]`` is an input beside the observation that adaptation may change and that
-    meta-learning does not: 0 before adaptation (CAVIA; Zintgraf et al. 2019).
+    meta-learning does not: 0 before adaptation (CAVIA; Zintgraf et al. 2019). The network sees it
+    behind the observation, as ``[B, D + C]``.
 
     Args:
-        network: from observation and context to outputs.
+        network: from observation and context to outputs. Its initial outputs should be small: an
+            untrained policy is to explore around 0.
+        num_outputs: A.
         action_width: numbers that say which action was taken.
         context_size: C; may be 0.
+
+    Raises:
+        ValueError: if the outputs are not ``[B, A]``: of an :class:`MLP` or a :class:`CNN` here,
+            of any other network in :meth:`check_network` or when the policy first acts.
     """
 
     network_name: str
     """Of the network among the attributes, and so in the names of the parameters."""
 
-    def __init__(self, network: MLP | CNN, action_width: int, context_size: int) -> None:
+    def __init__(
+        self, network: nn.Module, num_outputs: int, action_width: int, context_size: int
+    ) -> None:
         super().__init__()
+        self.num_outputs = num_outputs
         self.action_width = action_width
         setattr(self, self.network_name, network)
-        _scale_down(network)
+        self._run_network = lift(network)
         self.context_size = context_size
         if context_size:
             self.context = nn.Parameter(torch.zeros(context_size), requires_grad=False)
+        last = network.mlp if isinstance(network, CNN) else network
+        if isinstance(last, MLP):
+            self._check_outputs((2, last.sizes[-1]), 2)
+
+    @property
+    def network(self) -> nn.Module:
+        """From observation and context to outputs."""
+        network: nn.Module = getattr(self, self.network_name)
+        return network
+
+    def check_network(self, observation_size: int) -> None:
+        """Try the network on observations of zeros.
+
+        Args:
+            observation_size: D, without the context.
+
+        Raises:
+            ValueError: if it cannot take them, or gives anything but ``[B, A]``.
+        """
+        num_inputs = observation_size + self.context_size
+        try:
+            outputs = dry_run(self.network, [num_inputs])
+        except RuntimeError as error:
+            raise ValueError(
+                f"the {self.network_name} network cannot take [B, {num_inputs}], observations of "
+                f"{observation_size} numbers and a context of {self.context_size}: "
+                f"{' '.join(str(error).split())}"
+            ) from error
+        self._check_outputs(outputs.shape, 2)
 
     @abstractmethod
     def distribution(self, params: Params, observations: Tensor) -> ActionDistribution:
@@ -65,61 +109,71 @@ class Policy(nn.Module, ABC):
         return {}
 
     def head_names(self) -> list[str]:
-        """Parameters behind the last hidden layer, the only ones that adapt in ANIL."""
-        names = [name for name, _ in self.named_parameters() if name.startswith(self.network_name)]
-        return names[-2:]  # weight and bias of the last layer
+        """Parameters behind the last hidden layer, the only ones that adapt in ANIL.
+
+        Of any network those of the last of its modules, in the order in which they were made part
+        of it, that has parameters of its own.
+        """
+        known = parameters_of(self)  # what is tied has one name only
+        layers = [
+            [key for key, _ in module.named_parameters(name, recurse=False) if key in known]
+            for name, module in self.network.named_modules(prefix=self.network_name)
+        ]
+        return next((names for names in reversed(layers) if names), [])
 
     def _outputs(self, params: Params, observations: Tensor) -> Tensor:
-        """Of the network, ``[M, B, out]``."""
-        prefix = f"{self.network_name}."
-        own = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
+        """Of the network, ``[M, B, A]``."""
         if self.context_size:
             context = params["context"][:, None].expand(-1, observations.shape[1], -1)
             observations = torch.cat([observations, context], -1)
-        network: MLP | CNN = getattr(self, self.network_name)
-        return network.forward_tasks(own, observations)
+        outputs = self._run_network(submodule_params(params, self.network_name), observations)
+        self._check_outputs(outputs.shape[1:], observations.shape[1])
+        return outputs
+
+    def _check_outputs(self, shape: Sequence[int], num_observations: int) -> None:
+        """Raise a :class:`ValueError` unless the network gave A numbers an observation."""
+        needed = (num_observations, self.num_outputs)
+        if tuple(shape) != needed:
+            raise ValueError(
+                f"the {self.network_name} network gave outputs of shape {tuple(shape)} for "
+                f"{num_observations} observations, need {needed}"
+            )
 
 
 class GaussianPolicy(Policy):
     """Network for the mean and a state-independent log standard deviation with a floor.
 
     Args:
-        observation_size: D; or height, width and channels of images, which go through
-            convolutions first.
+        network: from observations ``[B, D]``, or ``[B, D + C]``, to means ``[B, A]``; see
+            :class:`Policy`.
         action_size: A.
-        hidden_sizes: widths of the hidden layers.
-        activation: ``tanh`` or ``relu``.
         initial_log_std: starting log σ of every action dimension.
         min_log_std: floor of log σ. Below it the parameter has no gradient of its own, so a large
             inner step cannot make the density degenerate.
         context_size: C, see :class:`Policy`.
-        generator: source of the initial weights.
 
-    >>> policy = GaussianPolicy(4, 2)
+    >>> policy = GaussianPolicy(policy_network(4, 2), 2)
     >>> sorted(dict(policy.named_parameters()))[:2]
     ['log_std', 'mean.layers.0.bias']
+    >>> GaussianPolicy(nn.Sequential(nn.Linear(4, 8), nn.ELU(), nn.Linear(8, 2)), 2).head_names()
+    ['log_std', 'mean.2.weight', 'mean.2.bias']
     """
 
     network_name = "mean"
-    mean: MLP | CNN
+    mean: nn.Module
 
     def __init__(
         self,
-        observation_size: int | ImageShape,
+        network: nn.Module,
         action_size: int,
         *,
-        hidden_sizes: Sequence[int] = (64, 64),
-        activation: Activation = "tanh",
         initial_log_std: float = 0.0,
         min_log_std: float = -6.0,
         context_size: int = 0,
-        generator: torch.Generator | None = None,
     ) -> None:
         if initial_log_std < min_log_std:
             raise ValueError(f"initial_log_std {initial_log_std} is below its floor {min_log_std}")
-        sizes = [*hidden_sizes, action_size]
-        network = _network(observation_size, context_size, sizes, activation, generator)
-        super().__init__(network, action_size, context_size)
+        super().__init__(network, action_size, action_size, context_size)
         self.log_std = nn.Parameter(torch.full((action_size,), float(initial_log_std)))
         self.min_log_std = min_log_std
 
@@ -133,9 +187,7 @@ class GaussianPolicy(Policy):
 
     def noise(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
         """Standard normal numbers, ``[*shape, A]``."""
-        return torch.randn(
-            *shape, self.log_std.shape[0], generator=generator, device=generator.device
-        )
+        return torch.randn(*shape, self.num_outputs, generator=generator, device=generator.device)
 
     def act(self, params: Params, observations: Tensor, noise: Tensor) -> Tensor:
         """Sampled actions ``[M, B, A]``; zero noise gives the mean action."""
@@ -147,7 +199,7 @@ class GaussianPolicy(Policy):
         return {"meta/std": float(self.log_std.detach().exp().mean())}
 
     def head_names(self) -> list[str]:
-        """The last layer and log σ."""
+        """Log σ and the network's."""
         return ["log_std", *super().head_names()]
 
 
@@ -155,36 +207,21 @@ class CategoricalPolicy(Policy):
     """Network for the logits of A actions.
 
     Args:
-        observation_size: D; or height, width and channels of images, which go through
-            convolutions first.
+        network: from observations ``[B, D]``, or ``[B, D + C]``, to logits ``[B, A]``; see
+            :class:`Policy`.
         num_actions: A.
-        hidden_sizes: widths of the hidden layers.
-        activation: ``tanh`` or ``relu``.
         context_size: C, see :class:`Policy`.
-        generator: source of the initial weights.
 
-    >>> policy = CategoricalPolicy(10, 5)
+    >>> policy = CategoricalPolicy(policy_network(10, 5), 5)
     >>> policy.head_names()
     ['logits.layers.2.weight', 'logits.layers.2.bias']
     """
 
     network_name = "logits"
-    logits: MLP | CNN
+    logits: nn.Module
 
-    def __init__(
-        self,
-        observation_size: int | ImageShape,
-        num_actions: int,
-        *,
-        hidden_sizes: Sequence[int] = (64, 64),
-        activation: Activation = "tanh",
-        context_size: int = 0,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        sizes = [*hidden_sizes, num_actions]
-        network = _network(observation_size, context_size, sizes, activation, generator)
-        super().__init__(network, 1, context_size)
-        self.num_actions = num_actions
+    def __init__(self, network: nn.Module, num_actions: int, *, context_size: int = 0) -> None:
+        super().__init__(network, num_actions, 1, context_size)
 
     def distribution(self, params: Params, observations: Tensor) -> Categorical:
         """Action distributions of ``[M, B, D]`` observations, logits ``[M, B, A]``."""
@@ -192,7 +229,7 @@ class CategoricalPolicy(Policy):
 
     def noise(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
         """Standard Gumbel numbers, ``[*shape, A]``: the highest logit plus noise is a sample."""
-        waiting = torch.empty(*shape, self.num_actions, device=generator.device)
+        waiting = torch.empty(*shape, self.num_outputs, device=generator.device)
         return -waiting.exponential_(generator=generator).log()
 
     def act(self, params: Params, observations: Tensor, noise: Tensor) -> Tensor:
@@ -201,20 +238,33 @@ class CategoricalPolicy(Policy):
         return (logits + noise).argmax(-1, keepdim=True).to(logits.dtype)
 
 
-def _network(
+def policy_network(
     observation_size: int | ImageShape,
-    context_size: int,
-    sizes: list[int],
-    activation: Activation,
-    generator: torch.Generator | None,
+    num_outputs: int,
+    *,
+    hidden_sizes: Sequence[int] = (64, 64),
+    activation: Activation = "tanh",
+    context_size: int = 0,
+    generator: torch.Generator | None = None,
 ) -> MLP | CNN:
+    """The standard network of a policy, with small outputs while untrained.
+
+    Args:
+        observation_size: D; or height, width and channels of images, which go through
+            convolutions first.
+        num_outputs: A, numbers of a continuous action or how many discrete ones there are.
+        hidden_sizes: widths of the hidden layers.
+        activation: ``tanh`` or ``relu``.
+        context_size: C, see :class:`Policy`.
+        generator: source of the initial weights; torch's global one if none is given.
+    """
+    sizes = [*hidden_sizes, num_outputs]
+    network: MLP | CNN
     if isinstance(observation_size, int):
-        return MLP([observation_size + context_size, *sizes], activation, generator)
-    return CNN(observation_size, context_size, sizes, activation, generator)
-
-
-@torch.no_grad()
-def _scale_down(network: MLP | CNN) -> None:
-    """Make the outputs of an untrained network small."""
-    weights = [p for name, p in network.named_parameters() if name.endswith("weight")]
-    weights[-1].mul_(OUTPUT_SCALE)
+        network = last = MLP([observation_size + context_size, *sizes], activation, generator)
+    else:
+        network = CNN(observation_size, context_size, sizes, activation, generator)
+        last = network.mlp
+    with torch.no_grad():
+        last.get_parameter(f"layers.{len(hidden_sizes)}.weight").mul_(OUTPUT_SCALE)
+    return network

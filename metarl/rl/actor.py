@@ -8,16 +8,17 @@ from zipfile import is_zipfile
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from metarl.core import expand, parameters_of
-from metarl.nn import CategoricalPolicy, GaussianPolicy, Policy
+from metarl.nn import CNN, MLP, CategoricalPolicy, GaussianPolicy, Policy, policy_network
 from metarl.rl.actions import ActionMap, ActionNumbering, ActionScaling
 
 FORMAT = "metarl-policy"
 
 
 class PolicySpec(NamedTuple):
-    """What is needed to build the policy's network again."""
+    """What is needed to build the policy again."""
 
     observation_size: int | tuple[int, int, int]
     """D, or height, width and channels of images."""
@@ -30,32 +31,76 @@ class PolicySpec(NamedTuple):
     categorical: bool = False
     """Whether actions are discrete."""
     context_size: int = 0
+    own_network: str = ""
+    """The class of a network of the user's own, which no file can hold; then there are no
+    ``hidden_sizes`` and no ``activation``. Empty for that of :func:`metarl.nn.policy_network`."""
+
+    @classmethod
+    def of(
+        cls,
+        policy: GaussianPolicy | CategoricalPolicy,
+        observation_size: int | tuple[int, int, int],
+    ) -> "PolicySpec":
+        """What describes a policy that exists."""
+        own = _own_class(policy.network)
+        mlp = policy.network.mlp if isinstance(policy.network, CNN) else policy.network
+        sizes: tuple[int, ...] = ()
+        activation = ""
+        if isinstance(mlp, MLP) and not own:
+            sizes, activation = mlp.sizes[1:-1], mlp.activation
+        return cls(
+            observation_size,
+            policy.num_outputs,
+            hidden_sizes=sizes,
+            activation=activation,
+            min_log_std=policy.min_log_std if isinstance(policy, GaussianPolicy) else 0.0,
+            categorical=isinstance(policy, CategoricalPolicy),
+            context_size=policy.context_size,
+            own_network=own,
+        )
 
     def build(
-        self, *, initial_log_std: float | None = None, generator: torch.Generator | None = None
-    ) -> Policy:
+        self,
+        network: nn.Module | None = None,
+        *,
+        initial_log_std: float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> GaussianPolicy | CategoricalPolicy:
         """A policy of this shape.
 
         Args:
+            network: of the user's own, where ``own_network`` names one.
             initial_log_std: starting log σ, of continuous actions; anything where weights are
                 loaded afterwards.
             generator: source of the initial weights.
+
+        Raises:
+            ValueError: if there is no network and one is needed, or the other way round.
         """
-        shape: dict[str, Any] = {
-            "hidden_sizes": self.hidden_sizes,
-            "activation": self.activation,
-            "context_size": self.context_size,
-            "generator": torch.Generator() if generator is None else generator,
-        }
+        if (network is None) == bool(self.own_network):
+            raise ValueError(
+                f"the policy's network is one of your own, {self.own_network}: give one as network="
+                if self.own_network
+                else "the policy's network is a standard one: leave network= away"
+            )
+        if network is None:
+            network = policy_network(
+                self.observation_size,
+                self.action_size,
+                hidden_sizes=self.hidden_sizes,
+                activation=self.activation,
+                context_size=self.context_size,
+                generator=torch.Generator() if generator is None else generator,
+            )
         if self.categorical:
-            return CategoricalPolicy(self.observation_size, self.action_size, **shape)
+            return CategoricalPolicy(network, self.action_size, context_size=self.context_size)
         start = max(0.0, self.min_log_std) if initial_log_std is None else initial_log_std
         return GaussianPolicy(
-            self.observation_size,
+            network,
             self.action_size,
             initial_log_std=start,
             min_log_std=self.min_log_std,
-            **shape,
+            context_size=self.context_size,
         )
 
 
@@ -64,12 +109,22 @@ class Actor:
 
     Args:
         policy: with the weights to act with.
-        spec: the shape of ``policy``.
+        spec: the shape of ``policy``; of one with a network of your own :meth:`PolicySpec.of`.
         to_env: from its actions to the environment's.
         seed: of the action noise.
+
+    Raises:
+        ValueError: if ``spec`` is of another network, or the network gives outputs of another
+            shape than the policy needs.
     """
 
     def __init__(self, policy: Policy, spec: PolicySpec, to_env: ActionMap, seed: int = 0) -> None:
+        if spec.own_network != _own_class(policy.network):
+            raise ValueError(
+                f"spec is of another network than {type(policy.network).__name__}: "
+                "take PolicySpec.of(policy, observation_size)"
+            )
+        policy.check_network(int(np.prod(spec.observation_size)))
         self.policy = policy
         self.spec = spec
         self.to_env = to_env
@@ -108,7 +163,7 @@ class Actor:
         return (actions[0] if single else actions), None
 
     def save(self, path: Path) -> None:
-        """Write weights, shape and action map to one file."""
+        """Write weights, shape and action map to one file; of an own network its weights only."""
         torch.save(
             {
                 "format": FORMAT,
@@ -120,15 +175,17 @@ class Actor:
         )
 
 
-def load_policy(path: str | Path, *, seed: int = 0) -> Actor:
+def load_policy(path: str | Path, *, network: nn.Module | None = None, seed: int = 0) -> Actor:
     """Read what :meth:`Actor.save` (or ``metarl adapt``) wrote, onto the CPU.
 
     Args:
         path: the file, usually ``policy.pt``.
+        network: where the policy has one of your own: another of its kind, which takes the file's
+            weights and goes into evaluation mode.
         seed: of the action noise.
 
     Raises:
-        ValueError: if the file is damaged or holds something else.
+        ValueError: if the file is damaged or holds something else, or needs another ``network``.
     """
     if Path(path).exists() and not is_zipfile(path):
         raise ValueError(f"{path} is damaged or not a policy file of metarl")
@@ -139,9 +196,19 @@ def load_policy(path: str | Path, *, seed: int = 0) -> Actor:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} is damaged or not a policy file of metarl")
     spec = PolicySpec(**content["spec"])
-    policy = spec.build()
-    policy.load_state_dict(content["weights"])
-    return Actor(policy, spec, _action_map(content["actions"]), seed)
+    try:
+        policy = spec.build(network).eval()
+        policy.load_state_dict(content["weights"])
+        spec = PolicySpec.of(policy, spec.observation_size)
+        return Actor(policy, spec, _action_map(content["actions"]), seed)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def _own_class(network: nn.Module) -> str:
+    """The class of a network that :func:`policy_network` does not make, else nothing."""
+    kind = type(network)
+    return "" if kind in (MLP, CNN) else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _plain(to_env: ActionMap) -> dict[str, Any]:

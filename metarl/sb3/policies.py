@@ -14,7 +14,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
-from metarl.nn import MLP, CategoricalPolicy, GaussianPolicy, Policy
+from metarl.nn import MLP, GaussianPolicy, Policy
 from metarl.rl.actions import ActionMap, ActionNumbering, ActionScaling
 from metarl.rl.actor import Actor, PolicySpec
 
@@ -34,11 +34,14 @@ def to_sb3(actor: Actor, env: VecEnv | gym.Env[Any, Any], **options: Any) -> PPO
         options: of :class:`stable_baselines3.PPO`.
 
     Raises:
-        ValueError: if the policy has convolutions or a context.
+        ValueError: if the policy's network is no MLP, or has a context.
     """
     policy, spec = actor.policy, actor.spec
-    if spec.context_size or not isinstance(spec.observation_size, int):
-        raise ValueError("only MLP policies without a context can be exported")
+    if spec.context_size or spec.own_network or not isinstance(spec.observation_size, int):
+        raise ValueError(
+            "only MLP policies without a context can be exported, this one has a "
+            f"{type(policy.network).__name__} and a context of {spec.context_size}"
+        )
     hidden = list(spec.hidden_sizes)
     model = PPO(
         "MlpPolicy",
@@ -64,7 +67,7 @@ def copy_actor(actor: Actor, theirs: Any, actions: spaces.Space[Any]) -> None:
         actions: those of ``theirs``.
 
     Raises:
-        ValueError: if the policies have different shapes.
+        ValueError: if the policies have different shapes, or the actor's network is no MLP.
     """
     shapes = [tuple(m.weight.T.shape) for m in _their_layers(theirs)]
     own = [tuple(weight.shape) for weight, _ in _layers(actor.policy)]
@@ -208,9 +211,11 @@ def _copy(policy: Policy, theirs: Any, factor: Tensor | None, shift: Tensor | No
 
 def _layers(policy: Policy) -> list[tuple[Tensor, Tensor]]:
     """Weight ``[in, out]`` and bias of every layer."""
-    assert isinstance(policy, GaussianPolicy | CategoricalPolicy)
-    network = policy.mean if isinstance(policy, GaussianPolicy) else policy.logits
-    assert isinstance(network, MLP)
+    network = policy.network
+    if not isinstance(network, MLP):
+        raise ValueError(
+            f"only MLP policies can be exported, this one has a {type(network).__name__}"
+        )
     own = dict(network.named_parameters())
     return [(own[f"layers.{i}.weight"], own[f"layers.{i}.bias"]) for i in range(len(own) // 2)]
 

@@ -25,7 +25,7 @@ from small_envs import Countdown, Slide
 from stable_baselines3.common import env_checker as sb3_checker
 
 from metarl.core import expand, parameters_of
-from metarl.nn.policies import GaussianPolicy
+from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Sampler
 
 Env = gym.Env[Any, Any]
@@ -226,7 +226,9 @@ def test_our_sampler_collects(vector: Any, mode: AutoresetMode) -> None:
     envs = vector([slide_goal] * 2, autoreset_mode=mode)
     sampler = Sampler(envs, num_tasks=2, horizon=6, discount=0.9, action_scale=1.0)
     sampler.set_tasks([{"goal": 0.5}, {"goal": -1.0}])
-    policy = GaussianPolicy(2, 1, hidden_sizes=(4,), generator=torch.Generator().manual_seed(0))
+    policy = GaussianPolicy(
+        policy_network(2, 1, hidden_sizes=(4,), generator=torch.Generator().manual_seed(0)), 1
+    )
     params = expand(parameters_of(policy), 2)
     for _ in range(2):
         rollout = sampler.collect(

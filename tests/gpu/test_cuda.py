@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from metarl.core import expand, meta_loss, parameters_of
-from metarl.nn import MLP, GaussianPolicy
+from metarl.nn import MLP, GaussianPolicy, policy_network
 from metarl.rl import MAMLTRPO, MAMLTRPOConfig, Sampler
 from metarl.sb3 import Collection, Network, ProtoEmbedding, ProtoEmbeddingConfig
 from metarl.training import load_checkpoint, save_checkpoint
@@ -54,7 +54,9 @@ def test_meta_loss_agrees_with_the_cpu() -> None:
 def make_learner(device: torch.device) -> MAMLTRPO:
     env: Any = gym.make_vec("metarl/PointGoal-v0", num_envs=6)
     sampler = Sampler(env, num_tasks=3, horizon=10, discount=0.99, action_scale=10.0)
-    policy = GaussianPolicy(2, 2, hidden_sizes=(8,), generator=torch.Generator().manual_seed(0))
+    policy = GaussianPolicy(
+        policy_network(2, 2, hidden_sizes=(8,), generator=torch.Generator().manual_seed(0)), 2
+    )
     return MAMLTRPO(policy.to(device), sampler, MAMLTRPOConfig(), seed=0)
 
 

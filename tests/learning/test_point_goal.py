@@ -12,7 +12,7 @@ import metarl_envs  # noqa: F401  # registers the ids
 import pytest
 import torch
 
-from metarl.nn import GaussianPolicy
+from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import (
     MAMLPPO,
     MAMLTRPO,
@@ -43,12 +43,12 @@ def train(kind: type[MAMLLearner], config: MAMLConfig, seed: int) -> tuple[Metri
     sampler = Sampler(env, num_tasks=20, horizon=100, discount=0.99, action_scale=1.0)
     generator = torch.Generator().manual_seed(seed)
     policy = GaussianPolicy(
+        policy_network(
+            2, 2, hidden_sizes=(32, 32), context_size=config.context_size, generator=generator
+        ),
         2,
-        2,
-        hidden_sizes=(32, 32),
         min_log_std=-1.0,
         context_size=config.context_size,
-        generator=generator,
     )
     # the class of the config belongs to the class of the learner
     learner = kind(policy, sampler, config, seed=seed)  # type: ignore[arg-type]

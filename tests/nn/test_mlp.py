@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from metarl.core import expand, parameters_of
-from metarl.nn import MLP, GaussianPolicy
+from metarl.nn import MLP, GaussianPolicy, policy_network
 from metarl.nn.mlp import Activation
 
 
@@ -49,7 +49,7 @@ def test_weights_come_from_the_generator_alone(network: object) -> None:
 
 
 def policy(generator: torch.Generator) -> GaussianPolicy:
-    return GaussianPolicy(3, 2, hidden_sizes=(8,), generator=generator)
+    return GaussianPolicy(policy_network(3, 2, hidden_sizes=(8,), generator=generator), 2)
 
 
 def test_initial_weights_are_glorot_uniform_and_biases_zero() -> None:

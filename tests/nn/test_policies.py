@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from metarl.core import expand, parameters_of
-from metarl.nn import Categorical, CategoricalPolicy, Gaussian, GaussianPolicy
+from metarl.nn import Categorical, CategoricalPolicy, Gaussian, GaussianPolicy, policy_network
 
 
 def draw(seed: int, *shape: int) -> Tensor:
@@ -97,7 +97,10 @@ def test_detach_cuts_the_graph(gaussian: Gaussian) -> None:
 def policy() -> GaussianPolicy:
     generator = torch.Generator().manual_seed(0)
     return GaussianPolicy(
-        4, 2, hidden_sizes=(8,), initial_log_std=-0.5, min_log_std=-1.0, generator=generator
+        policy_network(4, 2, hidden_sizes=(8,), generator=generator),
+        2,
+        initial_log_std=-0.5,
+        min_log_std=-1.0,
     ).double()
 
 
@@ -119,7 +122,7 @@ def test_log_std_has_a_floor_without_gradient(policy: GaussianPolicy) -> None:
 
 def test_initial_log_std_is_not_below_its_floor() -> None:
     with pytest.raises(ValueError, match=r"initial_log_std -2.0 is below its floor -1.0"):
-        GaussianPolicy(4, 2, initial_log_std=-2.0, min_log_std=-1.0)
+        GaussianPolicy(policy_network(4, 2), 2, initial_log_std=-2.0, min_log_std=-1.0)
 
 
 def test_actions_are_the_mean_plus_scaled_noise(policy: GaussianPolicy) -> None:
@@ -152,7 +155,9 @@ def test_log_prob_of_an_action_reaches_every_parameter(policy: GaussianPolicy) -
 
 @pytest.fixture
 def chooser() -> CategoricalPolicy:
-    policy = CategoricalPolicy(2, 3, hidden_sizes=(4,), generator=torch.Generator().manual_seed(0))
+    policy = CategoricalPolicy(
+        policy_network(2, 3, hidden_sizes=(4,), generator=torch.Generator().manual_seed(0)), 3
+    )
     with torch.no_grad():
         policy.logits.layers[1].bias += torch.tensor([0.0, 1.0, 2.0])
     return policy
@@ -178,7 +183,15 @@ def test_without_noise_a_categorical_policy_takes_the_likeliest(chooser: Categor
 def test_a_cnn_sees_each_tasks_own_weights_and_pixels() -> None:
     """The task-batched pass against torch's own convolutions, one task after another."""
     policy = CategoricalPolicy(
-        (5, 4, 2), 3, hidden_sizes=(6,), context_size=2, generator=torch.Generator().manual_seed(0)
+        policy_network(
+            (5, 4, 2),
+            3,
+            hidden_sizes=(6,),
+            context_size=2,
+            generator=torch.Generator().manual_seed(0),
+        ),
+        3,
+        context_size=2,
     ).double()
     params = {
         name: draw(i, 2, *value.shape)
@@ -199,7 +212,9 @@ def test_a_cnn_sees_each_tasks_own_weights_and_pixels() -> None:
 
 
 def test_the_context_is_an_input_that_meta_learning_leaves_alone() -> None:
-    policy = GaussianPolicy(2, 1, hidden_sizes=(4,), context_size=3)
+    policy = GaussianPolicy(
+        policy_network(2, 1, hidden_sizes=(4,), context_size=3), 1, context_size=3
+    )
     assert policy.context.tolist() == [0.0, 0.0, 0.0]
     assert not policy.context.requires_grad
     plain, changed = expand(parameters_of(policy), 1), expand(parameters_of(policy), 1)
@@ -215,8 +230,18 @@ def test_the_context_is_an_input_that_meta_learning_leaves_alone() -> None:
     )
 
 
+@pytest.mark.parametrize("shape", [4, (5, 5, 1)], ids=["MLP", "CNN"])
+def test_a_standard_network_starts_with_small_outputs(shape: int | tuple[int, int, int]) -> None:
+    """The last weights are a hundredth of Glorot's, whose bound is sqrt(6 / (8 + 2))."""
+    network = policy_network(shape, 2, hidden_sizes=(6, 8))
+    *_, hidden, _, last, bias = network.parameters()
+    assert hidden.abs().max() > 0.1
+    assert 0.001 < last.abs().max() <= 0.01 * 0.6**0.5
+    assert not bias.any()
+
+
 def test_the_head_is_what_follows_the_last_hidden_layer() -> None:
-    gaussian = GaussianPolicy(4, 2, hidden_sizes=(8, 8))
+    gaussian = GaussianPolicy(policy_network(4, 2, hidden_sizes=(8, 8)), 2)
     assert gaussian.head_names() == ["log_std", "mean.layers.2.weight", "mean.layers.2.bias"]
-    image = CategoricalPolicy((5, 5, 1), 2, hidden_sizes=(8,))
+    image = CategoricalPolicy(policy_network((5, 5, 1), 2, hidden_sizes=(8,)), 2)
     assert image.head_names() == ["logits.mlp.layers.1.weight", "logits.mlp.layers.1.bias"]

@@ -5,8 +5,9 @@ from typing import Any
 import gymnasium as gym
 import metarl_envs  # noqa: F401  # registers the ids
 import torch
+from torch import nn
 
-from metarl.nn import GaussianPolicy
+from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import (
     MAMLPPO,
     MAMLTRPO,
@@ -66,18 +67,24 @@ def make_learner(
     *,
     seed: int = 0,
     config: type[MAMLConfig] | None = None,
+    network: nn.Module | None = None,
     **numbers: Any,
 ) -> MAMLLearner:
-    """3 tasks of 2 trajectories of 10 steps, a policy with 8 hidden units."""
+    """3 tasks of 2 trajectories of 10 steps, a policy of 8 hidden units by default."""
     env: Any = gym.make_vec("metarl/PointGoal-v0", num_envs=6)
     sampler = Sampler(env, num_tasks=3, horizon=10, discount=0.99, action_scale=10.0)
     chosen = (config or CONFIGS[kind])(**numbers)
     policy = GaussianPolicy(
+        network
+        or policy_network(
+            2,
+            2,
+            hidden_sizes=(8,),
+            context_size=chosen.context_size,
+            generator=torch.Generator().manual_seed(seed),
+        ),
         2,
-        2,
-        hidden_sizes=(8,),
         context_size=chosen.context_size,
-        generator=torch.Generator().manual_seed(seed),
     )
     return kind(policy, sampler, chosen, seed=seed)
 

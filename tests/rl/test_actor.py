@@ -11,7 +11,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from metarl.nn import GaussianPolicy
+from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Actor, load_policy
 from metarl.rl.actions import ActionScaling, action_map
 from metarl.rl.actor import PolicySpec
@@ -102,7 +102,7 @@ def write_tensor(path: Path) -> None:
     [
         write_tensor,
         lambda path: torch.save([1, 2], path),
-        lambda path: torch.save(GaussianPolicy(2, 2), path),
+        lambda path: torch.save(GaussianPolicy(policy_network(2, 2), 2), path),
         lambda path: path.write_text("not a policy\n"),
         lambda path: path.write_bytes(b""),
         lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100)),

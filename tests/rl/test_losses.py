@@ -7,7 +7,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 from torch.testing import assert_close
 
 from metarl.core import expand, parameters_of
-from metarl.nn import Gaussian, GaussianPolicy
+from metarl.nn import Gaussian, GaussianPolicy, policy_network
 from metarl.rl import AdvantageBatch
 from metarl.rl.estimators import INNER_LOSSES, Estimator
 from metarl.rl.losses import clipped_loss, inner_loss, mean_kl, surrogate_loss
@@ -37,7 +37,7 @@ def batch() -> AdvantageBatch:
 @pytest.fixture
 def policy() -> GaussianPolicy:
     generator = torch.Generator().manual_seed(0)
-    return GaussianPolicy(2, 2, hidden_sizes=(4,), generator=generator).double()
+    return GaussianPolicy(policy_network(2, 2, hidden_sizes=(4,), generator=generator), 2).double()
 
 
 def test_reinforce_gradient_of_one_linear_gaussian() -> None:
@@ -47,7 +47,7 @@ def test_reinforce_gradient_of_one_linear_gaussian() -> None:
     dL/dw = -Σ weight A z s = -½; dL/db = -Σ weight A z = -½;
     dL/dlog σ = -Σ weight A (z² - 1) = -(½·1·0 + ½·(-4)·(-1)) = -2.
     """
-    policy = GaussianPolicy(1, 1, hidden_sizes=()).double()
+    policy = GaussianPolicy(policy_network(1, 1, hidden_sizes=()), 1).double()
     with torch.no_grad():
         policy.get_parameter("mean.layers.0.weight").fill_(2.0)
     batch = AdvantageBatch(

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 from metarl.core import expand, parameters_of
-from metarl.nn import GaussianPolicy
+from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Rollout, Sampler
 
 RESET_MARK = 1000.0
@@ -92,7 +92,7 @@ def make_sampler(env: Any, *, num_tasks: int = 2, horizon: int = 5, scale: float
 
 def make_policy() -> GaussianPolicy:
     generator = torch.Generator().manual_seed(0)
-    return GaussianPolicy(2, 2, hidden_sizes=(8,), generator=generator)
+    return GaussianPolicy(policy_network(2, 2, hidden_sizes=(8,), generator=generator), 2)
 
 
 def collect(sampler: Sampler, policy: GaussianPolicy | None = None, seed: int = 0) -> Rollout:
@@ -168,7 +168,9 @@ def test_environments_m_times_e_plus_e_have_task_m(counters: Counters) -> None:
 
 def test_every_task_acts_with_its_own_parameters(counters: Counters) -> None:
     """Biases of 0.1 and 0.2 with all else 0 and hardly any noise."""
-    policy = GaussianPolicy(2, 2, hidden_sizes=(), initial_log_std=-20, min_log_std=-20)
+    policy = GaussianPolicy(
+        policy_network(2, 2, hidden_sizes=()), 2, initial_log_std=-20, min_log_std=-20
+    )
     params = {name: torch.zeros(2, *p.shape) for name, p in policy.named_parameters()}
     params["log_std"] -= 20
     params["mean.layers.0.bias"] += torch.tensor([[0.1], [0.2]])
@@ -183,7 +185,9 @@ def test_actions_are_scaled_and_clipped_for_the_environment(counters: Counters) 
 
     Golden: (5, 5) goes to (0.5, 2 + 2·0.5) = (0.5, 3); (-30, -30) is clipped to (-1, 0).
     """
-    policy = GaussianPolicy(2, 2, hidden_sizes=(), initial_log_std=-20, min_log_std=-20)
+    policy = GaussianPolicy(
+        policy_network(2, 2, hidden_sizes=()), 2, initial_log_std=-20, min_log_std=-20
+    )
     params = {name: torch.zeros(2, *p.shape) for name, p in policy.named_parameters()}
     params["log_std"] -= 20
     params["mean.layers.0.bias"] += torch.tensor([[5.0], [-30.0]])

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from metarl.core import adapt, expand, parameters_of
-from metarl.nn import Gaussian, GaussianPolicy
+from metarl.nn import Gaussian, GaussianPolicy, policy_network
 from metarl.rl import AdvantageBatch
 from metarl.rl.losses import inner_loss, mean_kl
 from metarl.rl.trust_region import (
@@ -62,7 +62,9 @@ class Adaptation:
 
     def __init__(self, num_steps: int, *, first_order: bool) -> None:
         generator = torch.Generator().manual_seed(0)
-        self.policy = GaussianPolicy(3, 1, hidden_sizes=(2,), generator=generator).double()
+        self.policy = GaussianPolicy(
+            policy_network(3, 1, hidden_sizes=(2,), generator=generator), 1
+        ).double()
         self.supports = [self._batch(10 * k) for k in range(num_steps)]
         self.query = self._batch(100)
         self.first_order = first_order

@@ -12,10 +12,12 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from stable_baselines3 import PPO
 
+from metarl.nn import GaussianPolicy
 from metarl.rl import Actor
 from metarl.rl.actions import action_map
 from metarl.rl.actor import PolicySpec
 from metarl.sb3 import TaskVecEnv, from_sb3, to_sb3
+from metarl.sb3.policies import copy_actor
 
 OBSERVATIONS = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
 
@@ -98,9 +100,16 @@ def test_their_policy_becomes_ours(env_id: str, scale: float) -> None:
 def test_what_cannot_cross_is_refused() -> None:
     env = task_env("metarl/PointGoal-v0")
     actor = make_actor(env.action_space)
-    image = Actor(actor.policy, actor.spec._replace(observation_size=(5, 5, 1)), actor.to_env)
-    with pytest.raises(ValueError, match="only MLP policies without a context"):
+    spec = actor.spec._replace(observation_size=(5, 5, 1))
+    image = Actor(spec.build(), spec, actor.to_env)
+    with pytest.raises(ValueError, match=r"only MLP policies .*, this one has a CNN and a context"):
         to_sb3(image, env)
+    own = GaussianPolicy(torch.nn.Sequential(torch.nn.Linear(2, 2)), 2)
+    foreign = Actor(own, PolicySpec.of(own, 2), actor.to_env)
+    with pytest.raises(ValueError, match=r"only MLP policies .*, this one has a Sequential"):
+        to_sb3(foreign, env)
+    with pytest.raises(ValueError, match=r"only MLP policies .*, this one has a Sequential"):
+        copy_actor(foreign, PPO("MlpPolicy", env, device="cpu").policy, env.action_space)
     model = PPO("MlpPolicy", env, device="cpu", policy_kwargs={"activation_fn": torch.nn.Sigmoid})
     with pytest.raises(ValueError, match="activations must be all tanh or all relu"):
         from_sb3(model)
