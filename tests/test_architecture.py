@@ -19,13 +19,14 @@ ARROWS = {
     "metarl/nn": ["metarl.types", "metarl.core.params", "metarl.nn"],
     "metarl/rl": ["metarl.types", "metarl.core", "metarl.nn", "metarl.rl"],
     "metarl/fewshot": ["metarl.types", "metarl.core", "metarl.nn", "metarl.fewshot"],
-    "metarl/sb3": ["metarl.types", "metarl.core", "metarl.nn", "metarl.rl", "metarl.sb3"],
+    "metarl/embedding": [f"metarl.{p}" for p in ("types", "core", "nn", "rl", "embedding")],
+    "metarl/sb3": [f"metarl.{p}" for p in ("types", "core", "nn", "rl", "embedding", "sb3")],
     "metarl/train": ["metarl.types", "metarl.train"],
     "metarl/report": ["metarl.types", "metarl.report"],
     "metarl/cli": ["metarl", "metarl_envs"],
     "metarl/__main__": ["metarl.cli"],
-    "metarl/__init__": [f"metarl.{p}" for p in ("types", "core", "nn", "rl", "fewshot", "sb3")]
-    + ["metarl.train", "metarl.report"],
+    "metarl/__init__": [f"metarl.{p}" for p in ("types", "core", "nn", "rl", "fewshot")]
+    + [f"metarl.{p}" for p in ("embedding", "sb3", "train", "report")],
     "envs/metarl_envs": ["metarl_envs"],
 }
 """Part of the tree to what it may import of ours; ``metarl/cli`` is a file or a package."""
@@ -115,6 +116,9 @@ def test_files_are_short_and_named_for_what_they_do(path: str) -> None:
         ("metarl/rl/sampler.py", "from metarl.fewshot.episodes import Episode"),
         ("metarl/rl/sampler.py", "import metarl_envs"),
         ("metarl/rl/sampler.py", "from stable_baselines3 import PPO"),
+        ("metarl/rl/sampler.py", "from metarl.embedding import Trials"),
+        ("metarl/embedding/trials.py", "from metarl.sb3 import TaskVecEnv"),
+        ("metarl/embedding/trials.py", "import stable_baselines3"),
         ("metarl/train/trainer.py", "from metarl.rl.learners import Learner"),
         ("metarl/train/trainer.py", "from torch.utils.tensorboard import SummaryWriter"),
         ("metarl/report/curves.py", "from metarl.train import Trainer"),
@@ -137,7 +141,9 @@ def test_the_arrows_forbid(path: str, source: str) -> None:
         ("metarl/nn/conv.py", "from metarl.core.params import TaskBatched"),
         ("metarl/rl/sampler.py", "from metarl.core import adapt\nimport gymnasium"),
         ("metarl/train/writer.py", "from torch.utils.tensorboard import SummaryWriter"),
+        ("metarl/embedding/trials.py", "from metarl.rl.actions import action_map"),
         ("metarl/sb3/export.py", "from stable_baselines3 import PPO"),
+        ("metarl/sb3/export.py", "from metarl.embedding import Trials"),
         ("metarl/cli.py", "import metarl_envs\nfrom metarl.train import Trainer"),
         ("metarl/cli/run.py", "import metarl_envs\nfrom metarl.rl import learners"),
         ("metarl/__init__.py", "from metarl.core import MAML"),

@@ -20,7 +20,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from metarl.core import Stopwatch
-from metarl.rl.task_embedding import OnlinePrototypes
+from metarl.embedding import EncoderTrainer, OnlinePrototypes
 from metarl.sb3 import Collection, Network, ProtoEmbedding, ProtoEmbeddingConfig, TaskVecEnv
 
 ENV, HORIZON = "metarl/HalfCheetahVel-v0", 200
@@ -63,7 +63,7 @@ def embedding_share(pairs: int) -> tuple[list[float], list[float]]:
     )
     spent = Stopwatch()
     methods = ((OnlinePrototypes, "add"), (OnlinePrototypes, "features"))
-    for owner, name in (*methods, (ProtoEmbedding, "_train_context")):
+    for owner, name in (*methods, (EncoderTrainer, "train")):
         setattr(owner, name, spent(getattr(owner, name)))
     whole, embedding = [], []
     for _ in range(pairs + 1):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
-from metarl.sb3.trials import Episodes
+from metarl.embedding import ReturnSpan as Episodes
 
 Optimiser = Literal["ppo", "sac", "td3"]
 Normalisation = Literal["all", "rewards", "none"]
