@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = sorted(
-    path.relative_to(ROOT).as_posix()
-    for package in ("metarl", "envs/metarl_envs")
-    for path in (ROOT / package).rglob("*.py")
+FILES, STUBS = (
+    sorted(
+        path.relative_to(ROOT).as_posix()
+        for package in ("metarl", "envs/metarl_envs")
+        for path in (ROOT / package).rglob(pattern)
+    )
+    for pattern in ("*.py", "__init__.pyi")
 )
 
 ARROWS = {
@@ -91,6 +94,17 @@ def hidden_imports(source: str) -> list[int]:
 def test_imports_follow_the_arrows(path: str) -> None:
     assert any(in_part(path, part) for part in ARROWS), "a new part of the tree: give it its arrows"
     assert wrong_imports(path, (ROOT / path).read_text()) == []
+
+
+@pytest.mark.parametrize("path", STUBS)
+def test_names_that_load_when_they_are_needed_are_of_the_same_package(path: str) -> None:
+    folder = (ROOT / path).parent
+    for node in ast.parse((ROOT / path).read_text()).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            assert isinstance(node, ast.ImportFrom)
+            assert node.level == 1
+            assert (folder / f"{node.module}.py").exists()
+    assert "attach_stub" in (folder / "__init__.py").read_text()
 
 
 @pytest.mark.parametrize("path", FILES)

@@ -15,8 +15,8 @@ from metarl.rl import Actor
 from metarl.rl.sampler import TaskEnvs
 from metarl.sb3 import (
     AdaptationRun,
-    Collection,
-    Network,
+    CollectionSpec,
+    InitialPolicy,
     ProtoEmbedding,
     SB3Config,
     SB3Learner,
@@ -58,7 +58,7 @@ def make_sb3_learner(
     try:
         return kind(
             algorithm,
-            Collection(
+            CollectionSpec(
                 make_env,
                 sampling.meta_batch_size * sampling.num_trajectories,
                 horizon,
@@ -66,7 +66,7 @@ def make_sb3_learner(
                 sampling.action_scale,
                 tasks=_only_task(config, algorithm, make_env(1)),
             ),
-            Network(policy.hidden_sizes, policy.activation, policy.initial_log_std, start),
+            InitialPolicy(policy.hidden_sizes, policy.activation, policy.initial_log_std, start),
             seed=config.seed,
             device=device,
         )

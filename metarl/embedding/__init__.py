@@ -16,14 +16,14 @@ from metarl.embedding.prototypes import (
     nearest_accuracy,
     whole_prototypes,
 )
-from metarl.embedding.training import EncoderTrainer, EncoderTraining
+from metarl.embedding.training import EncoderTrainer, EncoderTrainingConfig
 from metarl.embedding.trial_data import HardNegatives, TrialData, first_prototypes
 from metarl.embedding.trials import ReturnSpan, TrialObserver, TrialRecorder, Trials
 
 __all__ = [
     "Context",
     "EncoderTrainer",
-    "EncoderTraining",
+    "EncoderTrainingConfig",
     "HardNegatives",
     "LastTransition",
     "NoContext",

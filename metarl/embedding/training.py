@@ -18,7 +18,7 @@ from metarl.types import Metrics
 REFRESH = 50  # steps of the encoder after which hard negatives are looked for anew
 
 
-class EncoderTraining(NamedTuple):
+class EncoderTrainingConfig(NamedTuple):
     """Numbers of the encoder's training, which ``ProtoEmbeddingConfig`` explains."""
 
     lr: float
@@ -43,7 +43,7 @@ class EncoderTrainer:
     encoder: TaskEncoder
     """What makes the prototypes."""
 
-    def __init__(self, trained: TaskEncoder, training: EncoderTraining) -> None:
+    def __init__(self, trained: TaskEncoder, training: EncoderTrainingConfig) -> None:
         self.trained = trained
         self.training = training
         # fused: of layers as small as these the calls cost more than the work

@@ -20,7 +20,7 @@ from metarl.embedding.contexts import num_features
 from metarl.rl import Actor
 from metarl.rl.actions import action_map
 from metarl.sb3.evaluation import AdaptationRun, act, first_and_last
-from metarl.sb3.models import Collection, Network, logged, make_model
+from metarl.sb3.models import CollectionSpec, InitialPolicy, logged, make_model
 from metarl.sb3.policies import folded
 from metarl.sb3.state import (
     global_generators,
@@ -41,8 +41,8 @@ class SB3Learner:
 
     Args:
         config: numbers of the algorithm.
-        collection: how much is collected, and from what.
-        network: shape and start of the policy.
+        collection: what trials are collected from.
+        policy: its shape and start.
         seed: decides everything random.
         device: of the policy.
     """
@@ -50,8 +50,8 @@ class SB3Learner:
     def __init__(
         self,
         config: Any,
-        collection: Collection,
-        network: Network,
+        collection: CollectionSpec,
+        policy: InitialPolicy,
         *,
         seed: int,
         device: torch.device,
@@ -69,7 +69,7 @@ class SB3Learner:
             self.env = self._normalised(trials)
             kwargs = self._policy_kwargs()
             self.model = make_model(
-                config, network, self.env, collection, device=device, policy_kwargs=kwargs
+                config, policy, self.env, collection, device=device, policy_kwargs=kwargs
             )
         self.model.set_logger(Logger(None, []))
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from metarl.embedding import (
     Context,
     EncoderTrainer,
-    EncoderTraining,
+    EncoderTrainingConfig,
     OnlinePrototypes,
     PrototypeContext,
     RecurrentEncoder,
@@ -84,7 +84,7 @@ class ProtoEmbedding(SB3Learner):
             config.embedding_size,
             torch.Generator().manual_seed(self._iteration_seed()),
         )
-        training = EncoderTraining(
+        training = EncoderTrainingConfig(
             lr=config.encoder_lr,
             half_life=config.encoder_half_life,
             average=None if config.joint else config.encoder_average,

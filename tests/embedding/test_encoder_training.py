@@ -8,10 +8,16 @@ import torch
 from small_encoders import KINDS, NUM_FEATURES, make_encoder, seeded
 from torch.nn.utils import parameters_to_vector
 
-from metarl.embedding import EncoderTrainer, EncoderTraining, TaskEncoder, TransitionEncoder, Trials
+from metarl.embedding import (
+    EncoderTrainer,
+    EncoderTrainingConfig,
+    TaskEncoder,
+    TransitionEncoder,
+    Trials,
+)
 from metarl.embedding.training import REFRESH
 
-TRAINING = EncoderTraining(
+TRAINING = EncoderTrainingConfig(
     lr=0.01,
     half_life=20,
     average=0.75,

@@ -20,8 +20,8 @@ from metarl.embedding import EncoderTrainer, OnlinePrototypes, SupportSample, Tr
 from metarl.rl import Actor
 from metarl.sb3 import (
     RL2,
-    Collection,
-    Network,
+    CollectionSpec,
+    InitialPolicy,
     ProtoEmbedding,
     ProtoEmbeddingConfig,
     RL2Config,
@@ -76,8 +76,8 @@ def make_learner(
     scale = collection.pop("action_scale", 1.0)
     return kind(
         config,
-        Collection(make_env, 8, HORIZON, 0.95, scale, **collection),
-        Network((16,), "tanh", 0.0, start),
+        CollectionSpec(make_env, 8, HORIZON, 0.95, scale, **collection),
+        InitialPolicy((16,), "tanh", 0.0, start),
         seed=seed,
         device=torch.device("cpu"),
     )
