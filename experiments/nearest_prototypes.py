@@ -17,8 +17,8 @@ from dynamics_probe import r_squared
 from results import commit, write_table
 
 from metarl.cli.runs import load_run
+from metarl.embedding import nearest_accuracy
 from metarl.sb3 import ProtoEmbedding
-from metarl.sb3.proto_embedding import nearest_accuracy
 
 NUM_GROUPS, GROUP, NUM_TRIALS = 20, 20, 5
 

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = sorted(
-    path.relative_to(ROOT).as_posix()
-    for package in ("metarl", "envs/metarl_envs")
-    for path in (ROOT / package).rglob("*.py")
+FILES, STUBS = (
+    sorted(
+        path.relative_to(ROOT).as_posix()
+        for package in ("metarl", "envs/metarl_envs")
+        for path in (ROOT / package).rglob(pattern)
+    )
+    for pattern in ("*.py", "__init__.pyi")
 )
 
 ARROWS = {
@@ -19,13 +22,14 @@ ARROWS = {
     "metarl/nn": ["metarl.types", "metarl.core.params", "metarl.nn"],
     "metarl/rl": ["metarl.types", "metarl.core", "metarl.nn", "metarl.rl"],
     "metarl/fewshot": ["metarl.types", "metarl.core", "metarl.nn", "metarl.fewshot"],
-    "metarl/sb3": ["metarl.types", "metarl.core", "metarl.nn", "metarl.rl", "metarl.sb3"],
+    "metarl/embedding": [f"metarl.{p}" for p in ("types", "core", "nn", "rl", "embedding")],
+    "metarl/sb3": [f"metarl.{p}" for p in ("types", "core", "nn", "rl", "embedding", "sb3")],
     "metarl/training": ["metarl.types", "metarl.training"],
     "metarl/report": ["metarl.types", "metarl.report"],
     "metarl/cli": ["metarl", "metarl_envs"],
     "metarl/__main__": ["metarl.cli"],
-    "metarl/__init__": [f"metarl.{p}" for p in ("types", "core", "nn", "rl", "fewshot", "sb3")]
-    + ["metarl.training", "metarl.report"],
+    "metarl/__init__": [f"metarl.{p}" for p in ("types", "core", "nn", "rl", "fewshot")]
+    + [f"metarl.{p}" for p in ("embedding", "sb3", "training", "report")],
     "envs/metarl_envs": ["metarl_envs"],
 }
 """Part of the tree to what it may import of ours; ``metarl/cli`` is a file or a package."""
@@ -92,6 +96,17 @@ def test_imports_follow_the_arrows(path: str) -> None:
     assert wrong_imports(path, (ROOT / path).read_text()) == []
 
 
+@pytest.mark.parametrize("path", STUBS)
+def test_names_that_load_when_they_are_needed_are_of_the_same_package(path: str) -> None:
+    folder = (ROOT / path).parent
+    for node in ast.parse((ROOT / path).read_text()).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            assert isinstance(node, ast.ImportFrom)
+            assert node.level == 1
+            assert (folder / f"{node.module}.py").exists()
+    assert "attach_stub" in (folder / "__init__.py").read_text()
+
+
 @pytest.mark.parametrize("path", FILES)
 def test_no_import_is_hidden_in_a_function_or_branch(path: str) -> None:
     assert hidden_imports((ROOT / path).read_text()) == []
@@ -115,6 +130,9 @@ def test_files_are_short_and_named_for_what_they_do(path: str) -> None:
         ("metarl/rl/sampler.py", "from metarl.fewshot.episodes import Episode"),
         ("metarl/rl/sampler.py", "import metarl_envs"),
         ("metarl/rl/sampler.py", "from stable_baselines3 import PPO"),
+        ("metarl/rl/sampler.py", "from metarl.embedding import Trials"),
+        ("metarl/embedding/trials.py", "from metarl.sb3 import TaskVecEnv"),
+        ("metarl/embedding/trials.py", "import stable_baselines3"),
         ("metarl/training/trainer.py", "from metarl.rl.learners import Learner"),
         ("metarl/training/trainer.py", "from torch.utils.tensorboard import SummaryWriter"),
         ("metarl/report/curves.py", "from metarl.training import Trainer"),
@@ -137,7 +155,9 @@ def test_the_arrows_forbid(path: str, source: str) -> None:
         ("metarl/nn/conv.py", "from metarl.core.params import TaskBatched"),
         ("metarl/rl/sampler.py", "from metarl.core import adapt\nimport gymnasium"),
         ("metarl/training/writers.py", "from torch.utils.tensorboard import SummaryWriter"),
+        ("metarl/embedding/trials.py", "from metarl.rl.actions import action_map"),
         ("metarl/sb3/export.py", "from stable_baselines3 import PPO"),
+        ("metarl/sb3/export.py", "from metarl.embedding import Trials"),
         ("metarl/cli.py", "import metarl_envs\nfrom metarl.training import Trainer"),
         ("metarl/cli/run.py", "import metarl_envs\nfrom metarl.rl import learners"),
         ("metarl/__init__.py", "from metarl.core import MAML"),

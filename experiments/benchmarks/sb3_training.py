@@ -20,8 +20,14 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from metarl.core import Stopwatch
-from metarl.rl.task_embedding import OnlinePrototypes
-from metarl.sb3 import Collection, Network, ProtoEmbedding, ProtoEmbeddingConfig, TaskVecEnv
+from metarl.embedding import EncoderTrainer, OnlinePrototypes
+from metarl.sb3 import (
+    CollectionSpec,
+    InitialPolicy,
+    ProtoEmbedding,
+    ProtoEmbeddingConfig,
+    TaskVecEnv,
+)
 
 ENV, HORIZON = "metarl/HalfCheetahVel-v0", 200
 STEPS, BATCH = 8192, 1024
@@ -56,14 +62,14 @@ def embedding_share(pairs: int) -> tuple[list[float], list[float]]:
     """Seconds of a training step of ``proto-embedding``, and of the embedding in it."""
     learner = ProtoEmbedding(
         ProtoEmbeddingConfig(encoder_warmup=30),
-        Collection(make_batched, 256, HORIZON, 0.99, 1.0),
-        Network((64, 64), "tanh", 0.0),
+        CollectionSpec(make_batched, 256, HORIZON, 0.99, 1.0),
+        InitialPolicy((64, 64), "tanh", 0.0),
         seed=0,
         device=torch.device("cpu"),
     )
     spent = Stopwatch()
     methods = ((OnlinePrototypes, "add"), (OnlinePrototypes, "features"))
-    for owner, name in (*methods, (ProtoEmbedding, "_train_context")):
+    for owner, name in (*methods, (EncoderTrainer, "train")):
         setattr(owner, name, spent(getattr(owner, name)))
     whole, embedding = [], []
     for _ in range(pairs + 1):

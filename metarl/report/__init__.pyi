@@ -1,6 +1,6 @@
-from metarl.report.curves import AdaptationCurve, adaptation_curve
-from metarl.report.plots import Paths, draw_adaptation, draw_embedding, draw_lines, draw_paths
-from metarl.report.video import side_by_side, write_mp4
+from .curves import AdaptationCurve, adaptation_curve
+from .plots import Paths, draw_adaptation, draw_embedding, draw_lines, draw_paths
+from .video import side_by_side, write_mp4
 
 __all__ = [
     "AdaptationCurve",

@@ -3,8 +3,8 @@
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
+from metarl.embedding import TrialRecorder
 from metarl.sb3.evaluation import act
-from metarl.sb3.recorder import TrialRecorder
 from metarl.sb3.state import global_generators
 from metarl.sb3.trials import TrialVecEnv
 
@@ -18,7 +18,7 @@ class AdaptationCallback(BaseCallback):
 
     Args:
         env: for evaluation alone, over a :class:`~metarl.sb3.TaskVecEnv` of ``draw_every=0`` whose
-            tasks are set. Its ``watch`` is the callback's.
+            tasks are set. Its ``observer`` is the callback's.
         every: environment steps of training between two evaluations; the first comes after them.
         num_trajectories: of a trial.
         seed: of environments and actions, the same every time.
@@ -53,7 +53,7 @@ class AdaptationCallback(BaseCallback):
             horizon=1,
             task_vectors=self.env.venv.task_vectors,
         )
-        self.env.watch = recorder
+        self.env.observer = recorder
         env: VecEnv = self.env
         trained_on = self.model.get_env()
         statistics = None if trained_on is None else unwrap_vec_normalize(trained_on)

@@ -7,8 +7,8 @@ from pydantic.dataclasses import dataclass
 from tyro.conf import Suppress
 
 from metarl.configs import STRICT, Count, NonNegative, Positive, Preset, UnitInterval, presets
+from metarl.embedding import ReturnSpan
 
-Episodes = Literal["trial", "trajectory"]
 
 Optimiser = Literal["ppo", "sac", "td3"]
 Normalisation = Literal["all", "rewards", "none"]
@@ -24,7 +24,7 @@ class SB3Config:
     """Append the task to the observation, for an upper bound."""
     trial_length: Count = 2
     """Trajectories of one task, in training."""
-    episodes: Episodes = "trial"
+    episodes: ReturnSpan = "trial"
     """What returns reach over: with ``trial``, exploration is paid for what it finds out."""
     optimiser: Optimiser = "ppo"
     """The algorithm of stable-baselines3."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from metarl.sb3.recorder import TrialRecorder, Trials
+from metarl.embedding import TrialRecorder, Trials
 from metarl.sb3.vec_env import Task
 
 
@@ -39,7 +39,7 @@ def act(model: Any, env: VecEnv, recorder: TrialRecorder) -> None:
     Args:
         model: of stable-baselines3; a recurrent state lives as long as an episode.
         env: over a :class:`~metarl.sb3.TrialVecEnv` that draws no tasks.
-        recorder: which watches that.
+        recorder: its observer.
     """
     observations: Any = env.reset()
     state, starts = None, np.ones(env.num_envs, bool)

@@ -13,53 +13,12 @@ from numpy.typing import NDArray
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 
-from metarl.rl.task_embedding import moments, shown_prototypes
-from metarl.rl.task_encoders import TaskEncoder
-from metarl.sb3.contexts import Array, Rows, Transitions
-
-
-class SupportSample:
-    """A uniform sample of the transitions of each trial, kept as they come (reservoir sampling).
-
-    Args:
-        num_envs: N.
-        num_support: S, transitions kept.
-        num_features: F, of a transition.
-        seed: of the choice.
-    """
-
-    def __init__(self, num_envs: int, num_support: int, num_features: int, seed: int) -> None:
-        self.size = num_support * num_features + 1
-        self._kept = np.zeros((num_envs, num_support, num_features), np.float32)
-        self._count = np.zeros(num_envs, np.int64)
-        self._seed = seed
-        self._rng = np.random.default_rng(seed)
-
-    def begin(self, rows: Rows) -> None:
-        """Nothing is kept at the start of a trial; where all start at once, draws repeat."""
-        if rows.all():
-            self._rng = np.random.default_rng(self._seed)
-        self._kept[rows] = 0.0
-        self._count[rows] = 0
-
-    def add(self, step: Transitions) -> None:
-        """The n-th transition takes a place with probability S / n."""
-        num_support = self._kept.shape[1]
-        place = np.where(
-            self._count < num_support, self._count, self._rng.integers(0, self._count + 1)
-        )
-        rows = np.flatnonzero(place < num_support)
-        self._kept[rows, place[rows]] = step.features[rows]
-        self._count += 1
-
-    def features(self) -> Array:
-        """The sample and how many transitions there were, ``[N, S·F + 1]``."""
-        flat = self._kept.reshape(len(self._kept), -1)
-        return np.concatenate([flat, self._count[:, None].astype(np.float32)], 1)
+from metarl.embedding.encoders import TaskEncoder
+from metarl.embedding.prototypes import moments, shown_prototypes
 
 
 class JointEncoder(BaseFeaturesExtractor):
-    """Observation and prototype from observation and :class:`SupportSample`.
+    """Observation and prototype from observation and :class:`~metarl.embedding.SupportSample`.
 
     Args:
         observation_space: of both.

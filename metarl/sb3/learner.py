@@ -15,13 +15,13 @@ from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from metarl.core import Stopwatch, iteration_times
+from metarl.embedding import Context, NoContext, TrialRecorder, Trials
+from metarl.embedding.contexts import num_features
 from metarl.rl import Actor
 from metarl.rl.actions import action_map
-from metarl.sb3.contexts import Context, NoContext, num_features
 from metarl.sb3.evaluation import AdaptationRun, act, first_and_last
-from metarl.sb3.models import Collection, Network, logged, make_model
+from metarl.sb3.models import CollectionSpec, InitialPolicy, logged, make_model
 from metarl.sb3.policies import folded
-from metarl.sb3.recorder import TrialRecorder, Trials
 from metarl.sb3.state import (
     global_generators,
     load_normalisation,
@@ -41,8 +41,8 @@ class SB3Learner:
 
     Args:
         config: numbers of the algorithm.
-        collection: how much is collected, and from what.
-        network: shape and start of the policy.
+        collection: what trials are collected from.
+        policy: its shape and start.
         seed: decides everything random.
         device: of the policy.
     """
@@ -50,8 +50,8 @@ class SB3Learner:
     def __init__(
         self,
         config: Any,
-        collection: Collection,
-        network: Network,
+        collection: CollectionSpec,
+        policy: InitialPolicy,
         *,
         seed: int,
         device: torch.device,
@@ -69,7 +69,7 @@ class SB3Learner:
             self.env = self._normalised(trials)
             kwargs = self._policy_kwargs()
             self.model = make_model(
-                config, network, self.env, collection, device=device, policy_kwargs=kwargs
+                config, policy, self.env, collection, device=device, policy_kwargs=kwargs
             )
         self.model.set_logger(Logger(None, []))
 
@@ -277,7 +277,7 @@ class SB3Learner:
             self._context(env, training=training),
             action_scale=self.collection.action_scale,
             episodes=self.config.episodes,
-            watch=recorder,
+            observer=recorder,
         )
 
     def _normalised(self, env: TrialVecEnv, like: VecEnv | None = None) -> VecEnv:

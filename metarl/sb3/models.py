@@ -22,8 +22,8 @@ BATCH_SIZE = 256  # transitions of an off-policy optimiser step
 EXPLORATION = 0.1  # standard deviation of TD3's action noise, in units of its largest action
 
 
-class Collection(NamedTuple):
-    """How much is collected, and from what."""
+class CollectionSpec(NamedTuple):
+    """What trials are collected from: environments, how many, how long, how they are acted in."""
 
     make_env: Callable[[int], TaskEnvs]
     """From a number of environments to a vector environment with autoreset ``DISABLED``."""
@@ -39,8 +39,8 @@ class Collection(NamedTuple):
     """The only tasks, in training and evaluation; by default those of the distribution."""
 
 
-class Network(NamedTuple):
-    """Shape and start of the policy and of the value function."""
+class InitialPolicy(NamedTuple):
+    """A policy before training: its shape, which the value function shares, and its start."""
 
     hidden_sizes: tuple[int, ...]
     activation: str
@@ -51,9 +51,9 @@ class Network(NamedTuple):
 
 def make_model(
     config: SB3Config,
-    network: Network,
+    policy: InitialPolicy,
     env: VecEnv,
-    collection: Collection,
+    collection: CollectionSpec,
     *,
     device: torch.device,
     policy_kwargs: dict[str, Any],
@@ -62,11 +62,11 @@ def make_model(
 
     Args:
         config: numbers of the algorithm.
-        network: shape and start of the policy.
+        policy: its shape and start.
         env: to train on.
-        collection: how much is collected between updates.
+        collection: what is collected between updates.
         device: of the model.
-        policy_kwargs: of its policy, beside the network.
+        policy_kwargs: of the model's policy, beside its shape.
 
     Raises:
         ValueError: if algorithm, actions and start do not fit together.
@@ -76,22 +76,22 @@ def make_model(
         "learning_rate": config.lr,
         "gamma": collection.discount,
         "policy_kwargs": {
-            "net_arch": list(network.hidden_sizes),
-            "activation_fn": ACTIVATIONS[network.activation],
+            "net_arch": list(policy.hidden_sizes),
+            "activation_fn": ACTIVATIONS[policy.activation],
             **policy_kwargs,
         },
         "device": device,
     }
     steps = config.trial_length * collection.horizon
     if config.optimiser == "ppo":
-        shared["policy_kwargs"]["log_std_init"] = network.initial_log_std
+        shared["policy_kwargs"]["log_std_init"] = policy.initial_log_std
         model = _ppo(config, shared, steps, env.num_envs)
     else:
         model = _off_policy(config, shared, steps, env.action_space)
-    if network.start is not None:
+    if policy.start is not None:
         if config.optimiser != "ppo" or isinstance(config, RL2Config):
             raise ValueError("only PPO without recurrence starts from a policy")
-        copy_actor(network.start, model.policy, env.action_space)
+        copy_actor(policy.start, model.policy, env.action_space)
     return model
 
 

@@ -2,7 +2,7 @@
 
 from gymnasium import spaces
 
-from metarl.sb3.contexts import Context, LastTransition
+from metarl.embedding import Context, LastTransition
 from metarl.sb3.learner import SB3Learner
 from metarl.sb3.vec_env import TaskVecEnv
 

@@ -1,6 +1,6 @@
 """``TrialVecEnv``: several trajectories of one task as one episode, with a context that grows."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -8,22 +8,9 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
+from metarl.embedding import Context, ReturnSpan, Transitions, TrialObserver
 from metarl.rl.actions import ActionNumbering, action_map
-from metarl.sb3.configs import Episodes
-from metarl.sb3.contexts import Context, Transitions
 from metarl.sb3.vec_env import TaskVecEnv
-
-
-class Watch(Protocol):
-    """Someone who follows the trials."""
-
-    def begin(self) -> None:
-        """Every environment has started a trial."""
-        ...
-
-    def __call__(self, step: Transitions, over: NDArray[np.bool_]) -> None:
-        """Every environment took a step, which ended a trial where ``over``."""
-        ...
 
 
 class TrialVecEnv(VecEnvWrapper):
@@ -38,7 +25,7 @@ class TrialVecEnv(VecEnvWrapper):
         context: of as many environments.
         action_scale: policy actions of ±``action_scale`` span the environment's action bounds.
         episodes: what stable-baselines3 takes for an episode.
-        watch: told of every start and step.
+        observer: told of every start and step.
     """
 
     venv: TaskVecEnv
@@ -49,12 +36,12 @@ class TrialVecEnv(VecEnvWrapper):
         context: Context,
         *,
         action_scale: float = 1.0,
-        episodes: Episodes = "trial",
-        watch: Watch | None = None,
+        episodes: ReturnSpan = "trial",
+        observer: TrialObserver | None = None,
     ) -> None:
         self.context = context
         self.episodes = episodes
-        self.watch = watch
+        self.observer = observer
         self._to_env = action_map(env.action_space, action_scale)
         self._raw = np.zeros((env.num_envs, 0), np.float32)
         self._actions = np.zeros((env.num_envs, 0), np.float32)
@@ -76,8 +63,8 @@ class TrialVecEnv(VecEnvWrapper):
             self.venv.draw_tasks()
         self._raw = self.venv.reset().astype(np.float32)
         self.context.begin(np.ones(self.num_envs, bool))
-        if self.watch is not None:
-            self.watch.begin()
+        if self.observer is not None:
+            self.observer.begin()
         return self._observations(self._raw)
 
     def step_async(self, actions: NDArray[Any]) -> None:
@@ -98,8 +85,8 @@ class TrialVecEnv(VecEnvWrapper):
             over[i] = infos[i]["task_drawn"]
         step = Transitions(self._raw, self._actions, rewards, successors, terminated, ended)
         self.context.add(step)
-        if self.watch is not None:
-            self.watch(step, over)
+        if self.observer is not None:
+            self.observer(step, over)
         episode_ended = ended if self.episodes == "trajectory" else over
         if episode_ended.any():
             last = self._observations(successors)

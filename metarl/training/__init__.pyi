@@ -1,13 +1,13 @@
-from metarl.training.checkpoint import (
+from .checkpoint import (
     CheckpointError,
     list_checkpoints,
     load_checkpoint,
     load_newest,
     save_checkpoint,
 )
-from metarl.training.runtime import DeviceName, keep_freed_memory, resolve_device
-from metarl.training.tensorboard import TensorBoardWriter, write_embedding
-from metarl.training.trainer import (
+from .runtime import DeviceName, keep_freed_memory, resolve_device
+from .tensorboard import TensorBoardWriter, write_embedding
+from .trainer import (
     Ending,
     Films,
     FolderInUseError,
@@ -16,7 +16,7 @@ from metarl.training.trainer import (
     Schedule,
     Trainer,
 )
-from metarl.training.writers import CSVWriter, Writer
+from .writers import CSVWriter, Writer
 
 __all__ = [
     "CSVWriter",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from metarl.core import expand, meta_loss, parameters_of
 from metarl.nn import MLP, GaussianPolicy, policy_network
 from metarl.rl import MAMLTRPO, MAMLTRPOConfig, Sampler
-from metarl.sb3 import Collection, Network, ProtoEmbedding, ProtoEmbeddingConfig
+from metarl.sb3 import CollectionSpec, InitialPolicy, ProtoEmbedding, ProtoEmbeddingConfig
 from metarl.training import load_checkpoint, save_checkpoint
 from metarl.types import Params
 
@@ -98,8 +98,8 @@ def test_a_task_embedding_trains_on_cuda() -> None:
 
     learner = ProtoEmbedding(
         ProtoEmbeddingConfig(encoder_warmup=2),
-        Collection(make_env, 8, 5, 0.99, 1.0),
-        Network((8,), "tanh", 0.0),
+        CollectionSpec(make_env, 8, 5, 0.99, 1.0),
+        InitialPolicy((8,), "tanh", 0.0),
         seed=0,
         device=CUDA,
     )

@@ -8,7 +8,7 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 
-from metarl.sb3 import Collection, Network, ProtoEmbedding, ProtoEmbeddingConfig
+from metarl.sb3 import CollectionSpec, InitialPolicy, ProtoEmbedding, ProtoEmbeddingConfig
 from metarl.types import Metrics
 
 NUM_TRIALS, HORIZON, ITERATIONS = 200, 100, 20
@@ -24,8 +24,8 @@ def train(**options: Any) -> Metrics:
 
     learner = ProtoEmbedding(
         ProtoEmbeddingConfig(**options),
-        Collection(make_env, NUM_TRIALS, HORIZON, 0.99, 1.0),
-        Network((64, 64), "relu", 0.0),
+        CollectionSpec(make_env, NUM_TRIALS, HORIZON, 0.99, 1.0),
+        InitialPolicy((64, 64), "relu", 0.0),
         seed=0,
         device=torch.device("cpu"),
     )

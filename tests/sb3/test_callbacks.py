@@ -12,8 +12,8 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import VecNormalize
 
+from metarl.embedding import LastTransition
 from metarl.sb3 import AdaptationCallback, TaskVecEnv, TrialVecEnv
-from metarl.sb3.contexts import LastTransition
 
 GOALS = [{"goal": np.array(goal)} for goal in ([0.1, 0.0], [0.5, 0.5], [-0.5, 0.0])]
 

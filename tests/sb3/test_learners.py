@@ -16,12 +16,12 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from metarl.core import Stopwatch
+from metarl.embedding import EncoderTrainer, OnlinePrototypes, SupportSample, Transitions, Trials
 from metarl.rl import Actor
-from metarl.rl.task_embedding import OnlinePrototypes
 from metarl.sb3 import (
     RL2,
-    Collection,
-    Network,
+    CollectionSpec,
+    InitialPolicy,
     ProtoEmbedding,
     ProtoEmbeddingConfig,
     RL2Config,
@@ -33,9 +33,6 @@ from metarl.sb3 import (
     load_sb3,
     to_sb3,
 )
-from metarl.sb3.contexts import Transitions
-from metarl.sb3.joint import SupportSample
-from metarl.sb3.recorder import Trials
 from metarl.training import load_newest, save_checkpoint
 
 HORIZON = 5
@@ -79,8 +76,8 @@ def make_learner(
     scale = collection.pop("action_scale", 1.0)
     return kind(
         config,
-        Collection(make_env, 8, HORIZON, 0.95, scale, **collection),
-        Network((16,), "tanh", 0.0, start),
+        CollectionSpec(make_env, 8, HORIZON, 0.95, scale, **collection),
+        InitialPolicy((16,), "tanh", 0.0, start),
         seed=seed,
         device=torch.device("cpu"),
     )
@@ -197,7 +194,7 @@ def test_seconds_of_updates_are_those_of_model_and_encoder(
 
     learner = make_learner(name)
     timed = ((TaskVecEnv, "step_wait", 1.0), (type(learner.model), "train", 100.0))
-    for kind, method, seconds in (*timed, (ProtoEmbedding, "_train_context", 1000.0)):
+    for kind, method, seconds in (*timed, (EncoderTrainer, "train", 1000.0)):
         monkeypatch.setattr(kind, method, taking(seconds, getattr(kind, method)))
     monkeypatch.setattr("metarl.core.timing.perf_counter", lambda: now)
     for _ in range(2):
@@ -228,18 +225,6 @@ def test_the_policy_comes_out_with_its_context_and_normalisation(name: str, scal
     assert np.ptp(ours) > 1e-5
 
 
-def test_prototypes_are_made_by_an_average_of_what_is_trained() -> None:
-    """After n steps of weight 0.005 the average has gone a part of the way."""
-    learner = make_learner("proto")
-    assert isinstance(learner, ProtoEmbedding)
-    iterate(learner)
-    start = learner.encoder.mlp.layers[0].weight.detach().clone()  # type: ignore[operator,union-attr]
-    iterate(learner)
-    averaged = learner.encoder.mlp.layers[0].weight  # type: ignore[union-attr]
-    trained = learner._trained.mlp.layers[0].weight  # type: ignore[union-attr]
-    assert 0 < (averaged - start).norm() < 0.1 * (trained - start).norm()  # type: ignore[operator]
-
-
 @pytest.mark.parametrize("name", ["proto", "proto-sac", "rl2"])
 def test_the_policy_comes_to_rest(name: str) -> None:
     """Its step size halves with its half-life, here of 10 iterations, from 1e-3."""
@@ -264,18 +249,6 @@ def test_prototypes_are_noisy_in_training_alone() -> None:
     assert (learner.unadapted_context()[:size] == 0).all()
     run = learner.run_trials(2, 3, 1, seed=0, keep_transitions=True)
     np.testing.assert_allclose(run.context[..., :size], learner.prototypes(run), atol=1e-5)
-
-
-def test_the_encoder_comes_to_rest() -> None:
-    """Its step size halves with the half-life, by default of 20 iterations."""
-    learner = make_learner("proto")
-    assert isinstance(learner, ProtoEmbedding)
-    rates = []
-    for iteration in (0, 20, 40):
-        learner.iteration = iteration
-        iterate(learner)
-        rates.append(learner._optimiser.param_groups[0]["lr"])
-    assert rates == pytest.approx([3e-3, 1.5e-3, 0.75e-3])
 
 
 def test_only_a_joint_encoder_is_trained_by_the_policy() -> None:
@@ -308,23 +281,6 @@ def test_a_joint_policy_makes_the_prototype_that_is_grown_online() -> None:
         online.add(torch.from_numpy(step.features), torch.zeros(4, dtype=torch.bool))
     shown = extractor.context(torch.from_numpy(sample.features())).detach()
     torch.testing.assert_close(shown, online.features(), atol=1e-5, rtol=1e-4)
-
-
-def test_the_sample_is_uniform_over_the_trial() -> None:
-    """Of 6 transitions each is kept with probability 1/2 in a sample of 3."""
-    num = 4000
-    sample = SupportSample(num, 3, 1 + 1 + 1 + 1 + 1, seed=0)
-    column = np.ones((num, 1), np.float32)
-    for t in range(6):
-        no = np.zeros(num, bool)
-        sample.add(Transitions(t * column, column, column[:, 0], column, no, no))
-    kept = sample.features()[:, :-1].reshape(num, 3, 5)[..., 0]
-    shares = [(kept == t).any(1).mean() for t in range(6)]
-    assert shares == pytest.approx([0.5] * 6, abs=0.04)
-    assert (sample.features()[:, -1] == 6).all()
-    sample.begin(np.arange(num) == 1)
-    assert not sample.features()[1].any()
-    assert sample.features()[0].any()
 
 
 def test_a_policy_that_came_out_is_a_start(tmp_path: Path) -> None:

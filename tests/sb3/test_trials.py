@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
+from metarl.embedding import LastTransition, NoContext, TrialRecorder
 from metarl.sb3 import TaskVecEnv, TrialVecEnv
-from metarl.sb3.contexts import LastTransition, NoContext, Transitions
-from metarl.sb3.recorder import TrialRecorder
 
 GOALS = [{"goal": np.array(goal)} for goal in ([0.1, 0.0], [0.5, 0.5], [-0.5, 0.0])]
 STEPS = 9
@@ -87,7 +86,7 @@ def test_the_record_is_what_happened() -> None:
     batch = task_env(draw_every=0)
     batch.set_tasks(GOALS)
     recorder = TrialRecorder(3, 2, horizon=4, num_features=8, task_vectors=batch.task_vectors)
-    env = TrialVecEnv(batch, NoContext(3), watch=recorder)
+    env = TrialVecEnv(batch, NoContext(3), observer=recorder)
     env.reset()
     right = np.array([[1.0, 0.0]] * 3)
     for _ in range(5):
@@ -108,7 +107,7 @@ def test_the_record_is_what_happened() -> None:
 def test_finished_trials_are_taken_once_with_their_own_tasks() -> None:
     batch = task_env(draw_every=2, seed=3)
     recorder = TrialRecorder(3, 2, horizon=4, task_vectors=batch.task_vectors)
-    env = TrialVecEnv(batch, NoContext(3), watch=recorder)
+    env = TrialVecEnv(batch, NoContext(3), observer=recorder)
     env.reset()
     tasks = batch.task_vectors()
     for action in np.zeros((8, 3, 2)):
@@ -124,24 +123,6 @@ def test_finished_trials_are_taken_once_with_their_own_tasks() -> None:
     for action in np.zeros((8, 3, 2)):
         env.step(action)
     np.testing.assert_array_equal(recorder.take().tasks, later)
-
-
-def test_of_trials_that_end_early_the_first_of_every_environment_is_taken() -> None:
-    """Else most would be of tasks that are soon solved: here the first ends at every step."""
-    batch = task_env(draw_every=1, seed=3)
-    batch.set_tasks(GOALS)
-    recorder = TrialRecorder(3, 1, horizon=4, task_vectors=batch.task_vectors)
-    step = Transitions(
-        *(np.zeros((3, 2), np.float32),) * 2,
-        np.ones(3, np.float32),
-        np.zeros((3, 2), np.float32),
-        *(np.array([True, False, False]),) * 2,
-    )
-    recorder.begin()
-    for _ in range(3):
-        recorder(step, step.ended)
-    recorder(step, np.ones(3, bool))
-    np.testing.assert_array_equal(recorder.take().returns[:, 0], [1.0, 4.0, 4.0])
 
 
 def test_vectors_follow_the_tasks_of_some_environments() -> None:
@@ -162,9 +143,3 @@ def test_only_vectors_can_be_seen() -> None:
     env.observation_space = gym.spaces.Discrete(3)
     with pytest.raises(ValueError, match="need a Box observation space of one axis"):
         TrialVecEnv(env, NoContext(3))
-
-
-def test_features_of_a_transition() -> None:
-    one = np.ones((1, 1), np.float32)
-    step = Transitions(one, 2 * one, np.array([3.0]), 4 * one, np.array([True]), np.array([False]))
-    assert step.features.tolist() == [[1.0, 2.0, 3.0, 4.0, 1.0]]

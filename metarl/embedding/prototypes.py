@@ -1,20 +1,18 @@
-"""Embeddings of tasks from transitions: a ProtoNet whose classes are the tasks of a meta-batch.
+"""Prototypes of tasks: means by precision of the embeddings of a task's transitions.
 
-An encoder maps transitions (s, a, r, s', end) to embeddings and precisions; the mean by precision
-over the support transitions of a task is its prototype, which grows by one transition in O(1).
-Queries are classified by the nearest prototype (Snell et al. 2017), which trains the encoder. At
-test the prototype is all that adapts.
+One grows by a transition in O(1). At test it is all that adapts.
 """
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from metarl.core.prototypes import prototype_loss
-from metarl.rl.task_encoders import Encoded, TaskEncoder
+from metarl.core.prototypes import prototype_logits
+from metarl.embedding.encoders import Encoded, TaskEncoder
 
 
 class OnlinePrototypes:
@@ -136,71 +134,23 @@ class Trajectories(NamedTuple):
 def whole_prototypes(encoder: TaskEncoder, trajectories: Trajectories) -> Tensor:
     """The prototypes ``[M, D]`` that single trajectories make."""
     encoded = encoder.encode(trajectories.transitions)
-    return _prototypes(encoded, trajectories.lengths[:, None]).means[:, 0]
+    return prefix_prototypes(encoded, trajectories.lengths[:, None]).means[:, 0]
 
 
-def ordered_times(lengths: Tensor, num: int, generator: torch.Generator) -> Tensor:
-    """``num`` times of each of M trajectories in their order, drawn with replacement, ``[M, num]``.
-
-    Args:
-        lengths: of the trajectories, ``[M]``.
-        num: how many.
-        generator: draws them.
-    """
-    drawn = torch.rand(len(lengths), num, generator=generator).sort(1).values
-    return (drawn.to(lengths.device) * lengths[:, None]).long()
-
-
-def embedding_logits(
-    encoder: TaskEncoder,
-    pair: Sequence[Trajectories],
-    *,
-    num_queries: int,
-    generator: torch.Generator,
-) -> Tensor:
-    """Scores of every query among the tasks, from its distance to their prototypes.
-
-    A query is what is known of a task after the first n transitions of its trajectory, n uniform:
-    the situations that a policy meets. With the sums P of its n precisions
-
-        logits = -Σ_d (q_d - c_d)² P_d / (1 + P_d)
-
-    which is, but for what all c share, the log density of prototype c under a Gaussian of mean q
-    and variance (1 + 1 / P) / 2: the squared distance where the query is sure, less where it is
-    not. Without this, early queries would keep the embedding too coarse for late ones.
+def nearest_accuracy(prototypes: NDArray[np.float32]) -> float:
+    """How often the prototype of another trial is nearest to that of its task's first.
 
     Args:
-        encoder: of the transitions.
-        pair: two trajectories of every task; each is the support of the other's queries.
-        num_queries: Q, of each trajectory.
-        generator: draws the n.
-
-    Returns:
-        Logits ``[M, 2 Q, M]``: those of queries ``[m]`` belong to task m.
+        prototypes: of M tasks, from E trials each, ``[M, E, D]``.
     """
-    encoded = [encoder.encode(one.transitions) for one in pair]
-    logits = []
-    for support, query in ((0, 1), (1, 0)):
-        whole, lengths = pair[support].lengths[:, None], pair[query].lengths[:, None]
-        uniform = torch.rand(len(lengths), num_queries, generator=generator).to(lengths.device)
-        counts = (uniform * lengths).long() + 1
-        centres = _prototypes(encoded[support], whole).means[:, 0]
-        queries = _prototypes(encoded[query], torch.minimum(counts, lengths))
-        sureness = queries.precisions / (1.0 + queries.precisions)
-        logits.append(-_weighted_distances(queries.means, centres, sureness))
-    return torch.cat(logits, 1)
+    centres, others = torch.from_numpy(prototypes[:, 0]), torch.from_numpy(prototypes[:, 1:])
+    logits = prototype_logits(others.flatten(0, 1)[None], centres[None])[0]
+    labels = torch.arange(len(centres)).repeat_interleave(others.shape[1])
+    return float((logits.argmax(1) == labels).float().mean())
 
 
-def embedding_loss(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross entropy and accuracy of :func:`embedding_logits`."""
-    num_tasks, num_queries, _ = logits.shape
-    labels = torch.arange(num_tasks, device=logits.device)[:, None].expand(-1, num_queries)
-    accuracy = (logits.argmax(-1) == labels).float().mean()
-    return prototype_loss(logits, labels).mean(), accuracy
-
-
-class _Products(NamedTuple):
-    """Products of Gaussian factors."""
+class GaussianProducts(NamedTuple):
+    """Products of the Gaussian factors of transitions; their means are prototypes."""
 
     means: Tensor
     """``[M, Q, D]``."""
@@ -208,18 +158,11 @@ class _Products(NamedTuple):
     """``[M, Q, D]``."""
 
 
-def _prototypes(encoded: Encoded, counts: Tensor) -> _Products:
-    """Of the first n transitions of ``[M, T]``; counts ``[M, Q]``."""
+def prefix_prototypes(encoded: Encoded, counts: Tensor) -> GaussianProducts:
+    """Of the first n transitions of ``[M, T]``, for every n of counts ``[M, Q]``."""
     embeddings, precisions = encoded
     time = torch.arange(embeddings.shape[1], device=counts.device)
     # a product with the members of each sum is faster than cumulative sums and their gradient
     member = (time < counts[..., None]).to(embeddings.dtype)
     total = member @ precisions
-    return _Products(member @ (precisions * embeddings) / total, total)
-
-
-def _weighted_distances(queries: Tensor, centres: Tensor, weights: Tensor) -> Tensor:
-    """Σ_d w_qd (q_d - c_d)²; ``[M, Q, D]``, ``[N, D]`` and ``[M, Q, D]`` to ``[M, Q, N]``."""
-    own = (weights * queries.square()).sum(-1, keepdim=True)
-    mixed = 2.0 * (weights * queries) @ centres.T
-    return own - mixed + weights @ centres.square().T
+    return GaussianProducts(member @ (precisions * embeddings) / total, total)

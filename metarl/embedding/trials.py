@@ -1,12 +1,31 @@
 """What happened in trials: returns by trajectory and, if wanted, the transitions themselves."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.sb3.contexts import Transitions
+from metarl.embedding.contexts import Transitions
+
+ReturnSpan = Literal["trial", "trajectory"]
+"""What returns reach over."""
+
+
+class TrialObserver(Protocol):
+    """What :class:`~metarl.sb3.TrialVecEnv` tells of its N environments while they are stepped.
+
+    :meth:`begin` after every reset, then one call a step, before the observation is handed out.
+    Where a trial is over, its environment has the task of the next one by then.
+    """
+
+    def begin(self) -> None:
+        """Every environment has started a trial."""
+        ...
+
+    def __call__(self, step: Transitions, over: NDArray[np.bool_]) -> None:
+        """Every environment took a step, which ended a trial where ``over``, ``[N]``."""
+        ...
 
 
 class Trials(NamedTuple):
@@ -27,7 +46,7 @@ class Trials(NamedTuple):
 
 
 class TrialRecorder:
-    """Follows the trials of N environments; a ``watch`` of :class:`~metarl.sb3.TrialVecEnv`.
+    """Follows the trials of N environments; a :class:`TrialObserver`.
 
     Of the trials that an environment ends the first is kept: where trials that go well are short,
     most of all those that fit into a number of steps would be such.

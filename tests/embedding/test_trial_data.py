@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from metarl.sb3.recorder import Trials
-from metarl.sb3.trial_data import Similar, TrialData
+from metarl.embedding import HardNegatives, TrialData, Trials
+from metarl.embedding.trial_data import ordered_times
 
 NUM_TRIALS, NUM_TRAJECTORIES, HORIZON = 12, 3, 5
 
@@ -47,20 +47,26 @@ def test_first_trajectories_come_in_the_order_of_the_trials() -> None:
     assert (firsts.transitions[..., 1] == 0).all()
 
 
-def test_similar_trials_are_an_anchor_and_its_nearest() -> None:
+def test_hard_negatives_are_an_anchor_and_its_nearest() -> None:
     """Prototypes on a line in two heaps: each group stays in the heap of its anchor."""
     prototypes = torch.tensor([0.0, 1.0, 2.5, 100.0, 101.0, 102.5])[:, None]
-    similar = Similar(prototypes, group=3)
-    assert similar.of(torch.tensor([4, 0, 1, 2, 3, 5]), 3).sort().values.tolist() == [3, 4, 5]
-    both = similar.of(torch.tensor([4, 0, 1, 2, 3, 5]), 6)
+    negatives = HardNegatives(prototypes, group=3)
+    assert negatives.drawn(torch.tensor([4, 0, 1, 2, 3, 5]), 3).sort().values.tolist() == [3, 4, 5]
+    both = negatives.drawn(torch.tensor([4, 0, 1, 2, 3, 5]), 6)
     assert both.sort().values.tolist() == [0, 1, 2, 3, 4, 5]
     # groups that overlap count once, and rows that are not offered stay out
-    assert similar.of(torch.tensor([4, 3, 0]), 6).sort().values.tolist() == [0, 3, 4]
+    assert negatives.drawn(torch.tensor([4, 3, 0]), 6).sort().values.tolist() == [0, 3, 4]
 
 
 def test_groups_of_one_are_drawn_by_themselves() -> None:
     rows = torch.tensor([5, 2, 0, 3])
-    assert Similar(torch.randn(6, 2, generator=seeded()), 1).of(rows, 2).tolist() in (
-        [5, 2],
-        [2, 5],
-    )
+    negatives = HardNegatives(torch.randn(6, 2, generator=seeded()), group=1)
+    assert negatives.drawn(rows, 2).tolist() in ([5, 2], [2, 5])
+
+
+def test_ordered_times_are_those_of_the_trajectory() -> None:
+    times = ordered_times(torch.tensor([3, 6]), 50, seeded())
+    assert times.shape == (2, 50)
+    assert (times.diff(dim=1) >= 0).all()
+    assert times[0].unique().tolist() == [0, 1, 2]
+    assert times[1].unique().tolist() == [0, 1, 2, 3, 4, 5]

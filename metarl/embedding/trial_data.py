@@ -6,19 +6,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarl.rl.task_embedding import Trajectories, ordered_times
-from metarl.sb3.recorder import Trials
+from metarl.embedding.encoders import TaskEncoder
+from metarl.embedding.prototypes import Trajectories, whole_prototypes
+from metarl.embedding.trials import Trials
 
 
-class Similar(NamedTuple):
-    """Trials with prototypes near to each other, which are the hardest to tell apart."""
+class HardNegatives(NamedTuple):
+    """Groups of trials with prototypes near to each other, the hardest to tell apart."""
 
     prototypes: Tensor
     """Of all trials, ``[n, D]``."""
     group: int
     """Size of a group: a trial and its nearest."""
 
-    def of(self, rows: Tensor, num: int) -> Tensor:
+    def drawn(self, rows: Tensor, num: int) -> Tensor:
         """At most ``num`` of ``rows``: groups around the first of them, each row once."""
         anchors = rows[: max(num // self.group, 1)]
         distances = torch.cdist(self.prototypes[anchors], self.prototypes[rows])
@@ -54,7 +55,7 @@ class TrialData:
         num_tasks: int,
         generator: torch.Generator,
         num_transitions: int | None = None,
-        similar: Similar | None = None,
+        negatives: HardNegatives | None = None,
     ) -> list[Trajectories]:
         """Two trajectories of each of at most ``num_tasks`` trials, whose tasks all differ.
 
@@ -62,13 +63,13 @@ class TrialData:
             num_tasks: M.
             generator: draws trials, trajectories and transitions.
             num_transitions: only so many of each trajectory, in their order and with replacement.
-            similar: draw the trials in groups of similar ones.
+            negatives: draw the trials in groups that are hard to tell apart.
         """
         order = torch.randperm(len(self._tasks), generator=generator)
         _, first = np.unique(self._tasks[order.numpy()], axis=0, return_index=True)
         among = torch.from_numpy(first)[torch.randperm(len(first), generator=generator)]
         rows = order[among].to(self._lengths.device)
-        rows = rows[:num_tasks] if similar is None else similar.of(rows, num_tasks)
+        rows = rows[:num_tasks] if negatives is None else negatives.drawn(rows, num_tasks)
         ranks = torch.rand(len(rows), self._lengths.shape[1], generator=generator).argsort(1)
         both = ranks.T[:2].to(self._lengths.device)
         return [self._some(rows, k, num_transitions, generator) for k in both]
@@ -83,3 +84,23 @@ class TrialData:
         times = ordered_times(lengths, num_transitions, generator)
         some = self._transitions[rows[:, None], k[:, None], times]
         return Trajectories(some, torch.full_like(lengths, num_transitions))
+
+
+def ordered_times(lengths: Tensor, num: int, generator: torch.Generator) -> Tensor:
+    """``num`` times of each of M trajectories in their order, drawn with replacement, ``[M, num]``.
+
+    Args:
+        lengths: of the trajectories, ``[M]``.
+        num: how many.
+        generator: draws them.
+    """
+    drawn = torch.rand(len(lengths), num, generator=generator).sort(1).values
+    return (drawn.to(lengths.device) * lengths[:, None]).long()
+
+
+def first_prototypes(encoder: TaskEncoder, trials: Trials) -> Tensor:
+    """Those of the first trajectory of every trial, ``[n, D]``."""
+    device = next(encoder.parameters()).device
+    firsts = TrialData(trials, device).firsts(None, torch.Generator())
+    with torch.no_grad():
+        return whole_prototypes(encoder, firsts)

@@ -1,0 +1,125 @@
+"""The encoder's training: on the finished trials of every iteration, by the nearest prototype."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from metarl.embedding.encoders import TaskEncoder
+from metarl.embedding.loss import embedding_logits, embedding_loss
+from metarl.embedding.prototypes import Trajectories, whole_prototypes
+from metarl.embedding.trial_data import HardNegatives, TrialData
+from metarl.embedding.trials import Trials
+from metarl.types import Metrics
+
+REFRESH = 50  # steps of the encoder after which hard negatives are looked for anew
+
+
+class EncoderTrainingConfig(NamedTuple):
+    """Numbers of the encoder's training, which ``ProtoEmbeddingConfig`` explains."""
+
+    lr: float
+    half_life: int
+    average: float | None  # None: what is trained makes the prototypes itself
+    warmup: int
+    steps: int
+    num_ways: int
+    num_similar: int
+    num_support: int  # a recurrent encoder needs all that came before, so it looks at all
+    num_queries: int
+
+
+class EncoderTrainer:
+    """Trains an encoder and keeps the average of its weights that makes the prototypes.
+
+    Args:
+        trained: the encoder at its start.
+        training: numbers of the training.
+    """
+
+    encoder: TaskEncoder
+    """What makes the prototypes."""
+
+    def __init__(self, trained: TaskEncoder, training: EncoderTrainingConfig) -> None:
+        self.trained = trained
+        self.training = training
+        # fused: of layers as small as these the calls cost more than the work
+        self.optimiser = torch.optim.Adam(trained.parameters(), training.lr, fused=True)
+        self.encoder = trained
+        if training.average is not None:
+            self._average = get_ema_multi_avg_fn(training.average)  # type: ignore[no-untyped-call]
+            self.encoder = copy.deepcopy(trained)
+            self.encoder.inputs = trained.inputs  # one set of statistics
+
+    def train(self, trials: Trials, iteration: int, generator: torch.Generator) -> Metrics:
+        """Steps on the trials of an iteration.
+
+        Args:
+            trials: finished ones, with transitions.
+            iteration: of meta-training, from 1.
+            generator: draws what each step looks at.
+
+        Returns:
+            ``adapt/embedding_loss`` and ``adapt/embedding_accuracy``, means over the steps; nothing
+            where all trials have the same task.
+        """
+        if len(np.unique(trials.tasks, axis=0)) < 2:
+            return {}  # nothing to tell apart
+        data = TrialData(trials, next(self.trained.parameters()).device)
+        self.trained.observe(data.real_transitions())
+        self.optimiser.param_groups[0]["lr"] = self.lr_at(iteration)
+        num_steps = self.training.warmup if iteration == 1 else self.training.steps
+        figures = [self._step(p, generator) for p in self._pairs(data, num_steps, generator)]
+        losses, accuracies = zip(*figures, strict=True)
+        return {
+            "adapt/embedding_loss": float(np.mean(losses)),
+            "adapt/embedding_accuracy": float(np.mean(accuracies)),
+        }
+
+    def lr_at(self, iteration: int) -> float:
+        """Step size in an iteration, of which the first is 1."""
+        return self.training.lr * float(0.5 ** ((iteration - 1) / self.training.half_life))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides what happens next."""
+        return {
+            "encoder": self.trained.state_dict(),
+            "averaged": self.encoder.state_dict(),
+            "adam": self.optimiser.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        self.trained.load_state_dict(state["encoder"])
+        self.encoder.load_state_dict(state["averaged"])
+        self.optimiser.load_state_dict(state["adam"])
+
+    def _pairs(
+        self, data: TrialData, num_steps: int, generator: torch.Generator
+    ) -> Iterator[list[Trajectories]]:
+        """What each step looks at; hard negatives are those of the encoder as it is by then."""
+        training = self.training
+        support = None if self.trained.state_size else training.num_support
+        for step in range(num_steps):
+            if step % REFRESH == 0:
+                with torch.no_grad():
+                    found = whole_prototypes(self.trained, data.firsts(support, generator))
+                negatives = HardNegatives(found, training.num_similar)
+            yield data.draw(training.num_ways, generator, support, negatives)
+
+    def _step(self, pair: list[Trajectories], generator: torch.Generator) -> tuple[float, float]:
+        """One optimiser step; loss and accuracy before it."""
+        loss, accuracy = embedding_loss(
+            embedding_logits(
+                self.trained, pair, num_queries=self.training.num_queries, generator=generator
+            )
+        )
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        if self.encoder is not self.trained:
+            self._average(list(self.encoder.parameters()), list(self.trained.parameters()), None)
+        return loss.item(), accuracy.item()
