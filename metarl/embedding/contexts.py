@@ -1,5 +1,6 @@
 """What a policy sees beside the observation while it adapts within a trial."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -122,16 +123,22 @@ class PrototypeContext:
 
     Args:
         prototypes: of N tasks, forgotten at the start of a trial.
-        shuffle: show every environment the prototype of another, N/2 further on; a control.
+        shuffle: gives the numbers of the tasks as they are now, ``[N, P]``; show every environment
+            the prototype of one that has another task. A control.
     """
 
-    def __init__(self, prototypes: OnlinePrototypes, *, shuffle: bool = False) -> None:
+    def __init__(
+        self, prototypes: OnlinePrototypes, *, shuffle: Callable[[], Array] | None = None
+    ) -> None:
         self._shuffle = shuffle
+        self._shown: NDArray[np.intp] | slice = slice(None)
         self.size = prototypes.num_features
         self._prototypes = prototypes
 
     def begin(self, rows: Rows) -> None:
         """Forget what was seen of the task before."""
+        if self._shuffle is not None:
+            self._shown = with_other_tasks(self._shuffle())
         self._prototypes.forget(torch.from_numpy(rows).to(self._prototypes.device))
 
     def add(self, step: Transitions) -> None:
@@ -142,7 +149,21 @@ class PrototypeContext:
     def features(self) -> Array:
         """``[N, C]``."""
         features: Array = self._prototypes.features().cpu().numpy()
-        return np.roll(features, len(features) // 2, axis=0) if self._shuffle else features
+        return features[self._shown]
+
+
+def with_other_tasks(tasks: Array) -> NDArray[np.intp]:
+    """For each of N rows one with another task: the one N/2 before it, or the next before that.
+
+    Args:
+        tasks: ``[N, P]``; where all are the same, it is the one N/2 before.
+    """
+    distinct, numbers = np.unique(tasks, axis=0, return_inverse=True)
+    numbers = numbers.reshape(-1)  # NumPy 2.0 gives it another axis
+    chosen = np.roll(np.arange(len(tasks)), len(tasks) // 2)
+    while len(distinct) > 1 and (same := numbers[chosen] == numbers).any():
+        chosen[same] -= 1  # -1 is the last row
+    return chosen
 
 
 class SupportSample:

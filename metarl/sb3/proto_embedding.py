@@ -113,7 +113,8 @@ class ProtoEmbedding(SB3Learner):
             noise=self.config.prototype_noise if training else 0.0,
             **self._shown(),
         )
-        return PrototypeContext(prototypes, shuffle=self.config.shuffle)
+        shuffle = env.task_vectors if self.config.shuffle else None
+        return PrototypeContext(prototypes, shuffle=shuffle)
 
     def _shown(self) -> dict[str, Any]:
         """How prototypes are shown to the policy."""

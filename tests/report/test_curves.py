@@ -16,12 +16,12 @@ def normal(num_tasks: int) -> Any:
 def test_mean_and_interquartile_mean() -> None:
     """Golden, 8 tasks: the IQM drops 2 at either end.
 
-    1 2 3 4 5 6 7 100 has mean 16 and IQM (3 + 4 + 5 + 6) / 4 = 4.5; of ten times as much, ten times
-    as much. Order does not matter.
+    1 2 3 4 5 6 19 100 has mean 17.5 and IQM (3 + 4 + 5 + 6) / 4 = 4.5, where six of them would have
+    6.5; of ten times as much, ten times as much. Order does not matter.
     """
-    row = np.array([100.0, 4, 1, 3, 2, 7, 6, 5])
+    row = np.array([100.0, 4, 1, 3, 2, 19, 6, 5])
     curve = adaptation_curve(np.stack([row, 10 * row[::-1]]), seed=0)
-    assert_allclose(curve.mean, [16.0, 160.0])
+    assert_allclose(curve.mean, [17.5, 175.0])
     assert_allclose(curve.iqm, [4.5, 45.0])
     assert_array_equal(curve.values[0], row)
     assert curve.num_steps == 1

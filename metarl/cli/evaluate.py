@@ -1,0 +1,63 @@
+"""``metarl evaluate``."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from pydantic.dataclasses import dataclass
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from metarl.cli.options import OpenRun
+from metarl.configs import STRICT
+from metarl.runs.evaluate import Evaluation, EvaluationOptions, write_json
+from metarl.runs.run import load
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Evaluate(EvaluationOptions, OpenRun):
+    """Measure adaptation on held-out tasks: table, evaluation.json and adaptation.png."""
+
+    json: Path | None = None
+    """Write the figures to this file too."""
+
+
+def evaluate(options: Evaluate) -> int:
+    """Run ``metarl evaluate``."""
+    asked = {entry.name: getattr(options, entry.name) for entry in fields(EvaluationOptions)}
+    run, _ = load(options.run, options.device, options.own, print_nothing)
+    evaluation = run.measure(EvaluationOptions(**asked))
+    if options.json is not None:
+        write_json(options.json, evaluation.record)
+    print_evaluation(evaluation)
+    return 0
+
+
+def print_nothing(line: str) -> None:
+    """What is said of older checkpoints does not matter here."""
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """The adaptation table, and where pictures are."""
+    console = Console(width=None if Console().is_terminal else 100)
+    table = Table(title=Text(evaluation.title))
+    percent = evaluation.measure == "accuracy"
+    figure = "accuracy, %" if percent else evaluation.measure
+    for column in (evaluation.unit, figure, "95 % interval", "IQM", "95 % interval of IQM"):
+        table.add_column(column, justify="right")
+    curve, factor = evaluation.curve, 100.0 if percent else 1.0
+    rows = zip(curve.mean, curve.ci95, curve.iqm, curve.iqm_ci95, strict=True)
+    for step, (mean, interval, iqm, iqm_interval) in enumerate(rows):
+        figures = (mean * factor, interval * factor, iqm * factor, iqm_interval * factor)
+        table.add_row(str(step), *map(_shown, figures))
+    console.print(table)
+    for picture in evaluation.pictures:
+        console.print(f"picture: {picture}", soft_wrap=True, markup=False)
+
+
+def _shown(figure: Any) -> str:
+    """A number, or an interval."""
+    if figure.ndim:
+        return f"[{figure[0]:.2f}, {figure[1]:.2f}]"
+    return f"{figure:.2f}"

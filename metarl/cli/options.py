@@ -1,0 +1,32 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+
+import tyro
+from pydantic.dataclasses import dataclass
+
+from metarl.configs import STRICT
+from metarl.runs.build import Own
+from metarl.training import DeviceName
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class OpenRun:
+    """How a run folder is opened."""
+
+    run: tyro.conf.Positional[Path]
+    """The run folder."""
+    device: DeviceName | None = None
+    """Another device than the run's."""
+    env: str | None = None
+    """The run's environment given again, where it is ``module:Id`` of your own."""
+    backbone: str | None = None
+    """The run's backbone given again, where it is ``module:Class`` of your own."""
+    allow_code: bool = False
+    """Import modules that the run's config names from the current folder, too."""
+
+    @property
+    def own(self) -> Own:
+        """What the config cannot hold, and what it may import."""
+        given = self.env is not None or self.backbone is not None
+        return Own(env=self.env, backbone=self.backbone, allow_code=self.allow_code or given)

@@ -1,0 +1,31 @@
+"""``metarl resume``."""
+
+from pydantic.dataclasses import dataclass
+
+from metarl.cli.options import OpenRun
+from metarl.cli.progress import run_session, say
+from metarl.configs import STRICT, Count, Positive
+from metarl.runs.sessions import go_on
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Resume(OpenRun):
+    """Go on from the newest good checkpoint of a run, bit for bit on the CPU."""
+
+    iterations: Count | None = None
+    """Train to this many iterations in this session, instead of the run's own number."""
+    time_limit: Positive | None = None
+    """Seconds of training in this session."""
+
+
+def resume(options: Resume) -> int:
+    """Run ``metarl resume``."""
+    session = go_on(
+        options.run,
+        options.own,
+        iterations=options.iterations,
+        time_limit=options.time_limit,
+        device=options.device,
+        say=say,
+    )
+    return run_session(session, show=True)

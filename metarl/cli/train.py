@@ -1,0 +1,60 @@
+"""``metarl train`` and ``metarl fewshot``."""
+
+from dataclasses import fields
+from pathlib import Path
+
+from pydantic.dataclasses import dataclass
+
+from metarl.cli.progress import quiet, run_session, say
+from metarl.configs import STRICT
+from metarl.runs.build import Own
+from metarl.runs.config import (
+    FEWSHOT_SCHEDULE,
+    DataProblem,
+    EnvProblem,
+    RunConfig,
+    RunOptions,
+)
+from metarl.runs.sessions import start
+from metarl.training import Schedule
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class NewRun(RunOptions):
+    """What the command line adds to the options of a run."""
+
+    output: Path = Path("runs")
+    """Folder in which the run folder is made."""
+    name: str | None = None
+    """What the run folder's name starts with, instead of learner, subject and seed."""
+    quiet: bool = False
+    """Print the run folder alone."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Train(NewRun):
+    """Meta-train a policy; prints the run folder first and last."""
+
+    problem: EnvProblem
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class FewShot(NewRun):
+    """Train a few-shot learner; prints the run folder first and last."""
+
+    problem: DataProblem
+    schedule: Schedule = FEWSHOT_SCHEDULE
+
+
+def train(options: Train | FewShot) -> int:
+    """Run ``metarl train`` or ``metarl fewshot``."""
+    common = {entry.name: getattr(options, entry.name) for entry in fields(RunOptions)}
+    config = RunConfig(problem=options.problem, **common)
+    session = start(
+        config,
+        Own(),
+        output=options.output,
+        name=options.name,
+        say=quiet if options.quiet else say,
+    )
+    return run_session(session, show=not options.quiet)
