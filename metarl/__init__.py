@@ -2,10 +2,7 @@
 
 from importlib.metadata import version
 
-from metarl.core import MAML, AdaptedModel, ProtoNet
-from metarl.fewshot import load_classifier
-from metarl.rl import load_policy
+import lazy_loader
 
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __version__ = version("metarl-toolkit")
-
-__all__ = ["MAML", "AdaptedModel", "ProtoNet", "__version__", "load_classifier", "load_policy"]

@@ -12,6 +12,7 @@ from typing import Any
 
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import TimeLimit
 
 from metarl_envs.registration import FAMILIES
 from metarl_envs.wrappers import ShowTask, ShowTaskVector
@@ -30,6 +31,7 @@ def make_task_env(
     *,
     show_task: bool = False,
     reset_by_caller: bool = False,
+    max_episode_steps: int | None = None,
 ) -> Any:
     """A vector environment of a task family.
 
@@ -39,18 +41,22 @@ def make_task_env(
         options: of the family, where the source is an id.
         show_task: append the task to the observation.
         reset_by_caller: what has ended waits until it is reset, whatever kind of environment it is.
+        max_episode_steps: a time limit instead of the family's own.
 
     Raises:
         ValueError: if the id is unknown, the options do not fit or it has no tasks.
     """
-    mode = {"autoreset_mode": AutoresetMode.DISABLED}
+    mode: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED}
+    limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
     if isinstance(source, str):
+        options = {**options, **limit}
         env = _make_registered(source, num_envs, options, mode, reset_by_caller)
     elif options:
         raise ValueError(f"{name_of(source)} is no id, so env_kwargs cannot be given to it")
     else:
-        makers = [_maker(source)] * num_envs
-        env = SyncVectorEnv(makers, **(mode if reset_by_caller else {}))
+        makers = [_maker(source, max_episode_steps)] * num_envs
+        waiting: dict[str, Any] = mode if reset_by_caller else {}
+        env = SyncVectorEnv(makers, **waiting)
     try:
         env.get_attr("task_distribution")
     except AttributeError as error:
@@ -77,9 +83,13 @@ def _make_registered(
 
 
 def _maker(
-    source: Callable[[], gym.Env[Any, Any]] | gym.Env[Any, Any],
+    source: Callable[[], gym.Env[Any, Any]] | gym.Env[Any, Any], limit: int | None = None
 ) -> Callable[[], gym.Env[Any, Any]]:
-    return (lambda: copy.deepcopy(source)) if isinstance(source, gym.Env) else source
+    def make() -> gym.Env[Any, Any]:
+        env = copy.deepcopy(source) if isinstance(source, gym.Env) else source()
+        return env if limit is None else TimeLimit(env, limit)
+
+    return make
 
 
 def make_single(

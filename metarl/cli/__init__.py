@@ -1,4 +1,4 @@
-"""The ``metarl`` command: options to config objects, one function a command, one line an error.
+"""The ``metarl`` command: options in, one call of :mod:`metarl.runs`, text out.
 
 Exit status: 0 done, 2 the user's input is wrong, 130 interrupted with a checkpoint written,
 1 a defect of ours.
@@ -8,91 +8,78 @@ import contextlib
 import io
 import re
 import sys
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Annotated, Any, Union
 
 import tyro
+from metarl_envs.making import search_current_folder
 from pydantic import ValidationError
-from rich.console import Console
 
 from metarl.cli.adapt import Adapt, adapt
-from metarl.cli.environments import print_families
+from metarl.cli.envs import Envs, envs
 from metarl.cli.evaluate import Evaluate, evaluate
-from metarl.cli.export import Export, export, export_fewshot
-from metarl.cli.fewshot import FewShot, fewshot, resume_fewshot
-from metarl.cli.fewshot_adapt import adapt_fewshot
-from metarl.cli.fewshot_evaluate import evaluate_fewshot
-from metarl.cli.train import Resume, Train, resume, train
+from metarl.cli.export import Export, export
+from metarl.cli.resume import Resume, resume
+from metarl.cli.train import FewShot, Train, train
 from metarl.configs import complaint
 from metarl.fewshot.source import DamagedDataError
-from metarl.runs.config import CLASSIFIER_LEARNERS, POLICY_LEARNERS, DataProblem, read_config
+from metarl.runs.config import CLASSIFIER_LEARNERS, POLICY_LEARNERS
 from metarl.runs.errors import InputError, nearest
 from metarl.training import keep_freed_memory
 
-
-@dataclass(frozen=True, kw_only=True)
-class Envs:
-    """Table of the task families."""
-
-
-Command = (
-    Annotated[Train, tyro.conf.subcommand("train")]
-    | Annotated[FewShot, tyro.conf.subcommand("fewshot")]
-    | Annotated[Resume, tyro.conf.subcommand("resume")]
-    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
-    | Annotated[Adapt, tyro.conf.subcommand("adapt")]
-    | Annotated[Export, tyro.conf.subcommand("export")]
-    | Annotated[Envs, tyro.conf.subcommand("envs")]
-)
-
-COMMANDS = ("train", "fewshot", "resume", "evaluate", "adapt", "export", "envs")
+COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
+    "train": (Train, train),
+    "fewshot": (FewShot, train),
+    "resume": (Resume, resume),
+    "evaluate": (Evaluate, evaluate),
+    "adapt": (Adapt, adapt),
+    "export": (Export, export),
+    "envs": (Envs, envs),
+}
+LEARNERS: dict[str, Collection[str]] = {"train": POLICY_LEARNERS, "fewshot": CLASSIFIER_LEARNERS}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(_parse(given))
-    except (InputError, DamagedDataError) as error:
-        sys.stderr.write(f"metarl: error: {error}\n")
-        return 2
+        options = _parse(given)
+        keep_freed_memory()
+        search_current_folder()
+        return COMMANDS[given[0]][1](options)
+    except InputError as error:
+        return _complain(_as_option(error))
+    except DamagedDataError as error:
+        return _complain(str(error))
     except OSError as error:  # a full disk, a file that may not be read: not ours to mend
-        sys.stderr.write(f"metarl: error: {error.filename or 'file'}: {error.strerror}\n")
-        return 2
+        return _complain(f"{error.filename or 'file'}: {error.strerror}")
     except KeyboardInterrupt:
         sys.stderr.write("metarl: interrupted; the newest checkpoint is what was saved before\n")
         return 130
 
 
-def _run(command: Any) -> int:
-    if isinstance(command, Envs):
-        print_families(Console(width=None if Console().is_terminal else 140))
-        return 0
-    keep_freed_memory()
-    starts: dict[type[Any], Any] = {Train: train, FewShot: fewshot}
-    on_runs: dict[type[Any], tuple[Any, Any]] = {
-        Resume: (resume, resume_fewshot),
-        Evaluate: (evaluate, evaluate_fewshot),
-        Adapt: (adapt, adapt_fewshot),
-        Export: (export, export_fewshot),
-    }
-    if type(command) in starts:
-        action = starts[type(command)]
-    else:
-        action = on_runs[type(command)][isinstance(read_config(command.run).problem, DataProblem)]
-    status: int = action(command)
-    return status
+def _complain(line: str) -> int:
+    sys.stderr.write(f"metarl: error: {line}\n")
+    return 2
+
+
+def _as_option(error: InputError) -> str:
+    """The message, with the name of an option as it is spelt here."""
+    if error.option is None:
+        return str(error)
+    return f"--{error.option.replace('_', '-')} {error.message}"
 
 
 def _parse(given: list[str]) -> Any:
-    """The command; tyro's boxed complaints become one line."""
+    """The options; tyro's boxed complaints become one line."""
     _check_names(given)
     box = io.StringIO()
+    kinds = [Annotated[kind, tyro.conf.subcommand(name)] for name, (kind, _) in COMMANDS.items()]
+    command: Any = Union[tuple(kinds)]  # noqa: UP007  # of as many as there are
     try:
         with contextlib.redirect_stderr(box):
             return tyro.cli(
-                Command,
+                command,
                 prog="metarl",
                 args=given,
                 config=(
@@ -122,11 +109,7 @@ def _check_names(given: list[str]) -> None:
         return
     if given[0] not in COMMANDS:
         raise InputError(f"unknown command {given[0]!r}; {nearest(given[0], COMMANDS)}")
-    learners: dict[str, Collection[str]] = {
-        "train": POLICY_LEARNERS,
-        "fewshot": CLASSIFIER_LEARNERS,
-    }
-    known = learners.get(given[0])
+    known = LEARNERS.get(given[0])
     learner = given[1] if known and len(given) > 1 else "-"
     if known and not learner.startswith("-") and learner not in known:
         raise InputError(f"unknown learner {learner!r}; {nearest(learner, known)}")

@@ -1,7 +1,6 @@
 """What a training session shows: the folder first and last, progress, the closing evaluation."""
 
 import sys
-from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -66,6 +65,7 @@ class Display:
         self._task = self._bar.add_task("", total=total, completed=trainer.iteration)
 
     def __call__(self, iteration: int, metrics: Metrics) -> None:
+        """One iteration more."""
         headline = self._built.headline(metrics)
         self._bar.update(self._task, completed=iteration, description=headline)
         line = self._built.report(metrics) if self._plain else ""

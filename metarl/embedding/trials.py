@@ -74,7 +74,7 @@ class TrialRecorder:
             np.zeros(shape),
             np.zeros(shape, np.int64),
             np.zeros((*shape, horizon, num_features), np.float32),
-            task_vectors(),
+            np.zeros((num_envs, 0), np.float32),
         )
         self.index = np.zeros(num_envs, np.int64)
         """Trajectories that have ended in the current trial, ``[N]``."""
@@ -84,6 +84,7 @@ class TrialRecorder:
 
     def begin(self) -> None:
         """Every environment starts a trial."""
+        self.current = self.current._replace(tasks=self._task_vectors())
         self._forget(np.ones(len(self.index), bool))
         self._missing[:] = True
 

@@ -4,6 +4,7 @@ import importlib
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from metarl.fewshot.configs import (
     AdaptedClassifierConfig,
@@ -43,6 +44,10 @@ CLASSES: dict[type[FewShotConfig], type[FewShotLearner]] = {
 """Configs to the learners that they are of."""
 
 
+OWN_BACKBONE = "own"
+"""Name of a backbone that was given as a module, which no file can hold."""
+
+
 class Problem(NamedTuple):
     """What a learner is built for."""
 
@@ -56,18 +61,27 @@ class Problem(NamedTuple):
 
 
 def make_backbone(
-    config: BackboneConfig, shape: tuple[int, ...], generator: torch.Generator
+    config: BackboneConfig,
+    shape: tuple[int, ...],
+    generator: torch.Generator,
+    own: nn.Module | None = None,
 ) -> Backbone:
     """A backbone with its initial weights.
+
+    Args:
+        config: which one.
+        shape: of an example.
+        generator: source of the weights.
+        own: a module of the user's own, where that is the backbone.
 
     Raises:
         ValueError: there is no such backbone, or it does not fit the examples.
     """
     name = config.backbone
+    if name == OWN_BACKBONE or ":" in name:
+        return _own_backbone(_made(name, shape) if own is None else own, shape)
     if name == "auto":
         name = "conv4" if len(shape) == 3 else "mlp"
-    if ":" in name:
-        return _own_backbone(name, shape)
     if name == "mlp":
         return FeatureMLP(shape, config.hidden_sizes, generator)
     if name not in ("conv4", "resnet12"):
@@ -123,10 +137,17 @@ def make_learner(
     return made
 
 
-def _own_backbone(name: str, shape: tuple[int, ...]) -> Backbone:
+def _own_backbone(module: nn.Module, shape: tuple[int, ...]) -> Backbone:
+    return module if isinstance(module, Backbone) else LiftedBackbone(module, shape)
+
+
+def _made(name: str, shape: tuple[int, ...]) -> nn.Module:
+    """A module of the user's own, by its name."""
+    if name == OWN_BACKBONE:
+        raise ValueError("the backbone is a module of your own: give one as backbone")
     module, _, attribute = name.partition(":")
     try:
-        made = getattr(importlib.import_module(module), attribute)(shape)
+        made: nn.Module = getattr(importlib.import_module(module), attribute)(shape)
     except (ImportError, AttributeError, TypeError) as error:
         raise ValueError(f"backbone {name}: {error}") from error
-    return LiftedBackbone(made, shape)
+    return made

@@ -61,3 +61,25 @@ class EpisodeSampler(Protocol):
     def sample(self, num_episodes: int, generator: torch.Generator) -> list[Episodes]:
         """Draw episodes, in as few batches as their shapes allow."""
         ...
+
+
+class EpisodeStream(NamedTuple):
+    """Episodes to adapt to and be scored on."""
+
+    sampler: EpisodeSampler
+    num_episodes: int
+    generator: torch.Generator
+    """Draws them; of the CPU."""
+    regression: bool = False
+    """Whether targets are numbers."""
+
+
+class Support(NamedTuple):
+    """Labelled examples to adapt to."""
+
+    x: Tensor
+    """``[M, S, *shape]``."""
+    y: Tensor
+    """Classes in ``[0, N)``, ``[M, S]`` int64."""
+    num_ways: int
+    """N."""

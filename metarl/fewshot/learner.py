@@ -5,9 +5,11 @@ and how that gives class scores of queries. Training, evaluation, ``metarl adapt
 classifier all use these two functions.
 """
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +19,9 @@ from torch.nn import functional
 
 from metarl.core import collect_and_update
 from metarl.fewshot.augment import augment
-from metarl.fewshot.configs import FewShotConfig
-from metarl.fewshot.episodes import Episodes, EpisodeSampler
-from metarl.types import Metrics
+from metarl.fewshot.configs import FewShotConfig, NormMode
+from metarl.fewshot.episodes import Episodes, EpisodeSampler, EpisodeStream, Support
+from metarl.types import Adaptation, Metrics
 
 DRAWN_AT_ONCE = 32  # test episodes in memory; the same on every device, so that draws are too
 Fitted = dict[str, Tensor]
@@ -196,6 +198,42 @@ class FewShotLearner(ABC):
             }
         return metrics
 
+    def with_norm(self, norm: NormMode) -> "FewShotLearner":
+        """The same learner, network included, with other batch statistics of query sets."""
+        other = copy.copy(self)
+        other.config = replace(self.config, norm=norm)
+        return other
+
+    def adapt(self, source: EpisodeStream | Support, steps: int) -> Adaptation[Fitted]:
+        """Adapt to every task of a source.
+
+        Args:
+            source: episodes, which are scored, or support sets alone.
+            steps: of adaptation.
+        """
+        if isinstance(source, EpisodeStream):
+            scores = self.evaluate_on(
+                source.sampler, source.num_episodes, num_steps=steps, generator=source.generator
+            )
+            return Adaptation(
+                values=scores.double().numpy(),
+                measure="mse" if source.regression else "accuracy",
+                unit="gradient steps",
+                model=_no_model,
+            )
+        self.network.eval()
+        with torch.no_grad(), self.autocast():
+            x, y = self.inputs(source.x), source.y.to(self.device)
+            path = self.fit(x, y, source.num_ways, steps)
+        return Adaptation(
+            values=np.empty((0, len(source.x))),
+            measure="accuracy",
+            unit="gradient steps",
+            model=lambda task, after: {
+                name: value[task : task + 1] for name, value in path[-1 if after else 0].items()
+            },
+        )
+
     def evaluate_on(
         self,
         sampler: EpisodeSampler,
@@ -262,3 +300,7 @@ def score(outputs: Tensor, episodes: Episodes) -> Tensor:
     if episodes.num_ways == 0:
         return task_losses(outputs, episodes.query_y)
     return (outputs.argmax(-1) == episodes.query_y).float().mean(1)
+
+
+def _no_model(task: int, after: bool) -> Fitted:
+    raise ValueError("classifiers of scored episodes are not kept")

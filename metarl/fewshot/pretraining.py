@@ -95,7 +95,7 @@ class PretrainedLearner(MetricLearner):
         check_counts(train_source, 1, 1, "mini-batches")
         self.train_source = train_source
         device = device_of(network)
-        head = self.initial_head(network, len(train_source.counts), generator_of(seed, 3))
+        head = self.initial_head(network, len(train_source.class_names), generator_of(seed, 3))
         self.head = {name: nn.Parameter(value.to(device)) for name, value in head.items()}
         super().__init__(_module(network), tasks, config, iterations=iterations, seed=seed)
 

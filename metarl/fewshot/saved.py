@@ -27,6 +27,7 @@ class Classifier:
         fitted: the classifier of one task, ``[1, ...]`` by name.
         class_names: one a class.
         shape: of one example.
+        backbone: what the learner's backbone was made from.
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class Classifier:
         fitted: Fitted,
         class_names: Sequence[str],
         shape: tuple[int, ...],
+        backbone: BackboneConfig,
     ) -> None:
         self.learner = learner
         self.fitted = fitted
         self.class_names = tuple(class_names)
         self.shape = shape
+        self.backbone = backbone
 
     @torch.no_grad()
     def probabilities(self, x: Tensor) -> Tensor:
@@ -58,17 +61,12 @@ class Classifier:
         """Names of the most probable classes of examples ``[B, *shape]``."""
         return [self.class_names[index] for index in self.probabilities(x).argmax(-1).tolist()]
 
-    def save(self, path: Path, *, backbone: BackboneConfig) -> None:
-        """Keep it in a file that :func:`load_classifier` reads.
-
-        Args:
-            path: of the file.
-            backbone: what its backbone was made from.
-        """
+    def save(self, path: Path) -> None:
+        """Keep it in a file that :func:`load_classifier` reads."""
         content = {
             "format": FORMAT,
             "algorithm": asdict(self.learner.config),
-            "backbone": asdict(backbone),
+            "backbone": asdict(self.backbone),
             "network": self.learner.network.state_dict(),
             "fitted": {key: value.detach().cpu() for key, value in self.fitted.items()},
             "class_names": list(self.class_names),
@@ -110,7 +108,7 @@ def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
         device=torch.device(device),
     )
     learner.network.load_state_dict(content["network"])
-    return Classifier(learner, content["fitted"], content["class_names"], shape)
+    return Classifier(learner, content["fitted"], content["class_names"], shape, kind)
 
 
 def _training_ways(learner: FewShotLearner) -> int:

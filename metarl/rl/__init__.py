@@ -1,6 +1,7 @@
 """Meta-reinforcement learning: collection, advantages, losses and learners."""
 
-from metarl.rl.actor import Actor, load_policy
+from metarl.rl.actor import Actor, PolicySpec, load_policy
+from metarl.rl.build import gradient_learner
 from metarl.rl.configs import (
     PRESETS,
     ControlConfig,
@@ -20,6 +21,8 @@ from metarl.rl.random_init import RandomInit
 from metarl.rl.reptile import Reptile
 from metarl.rl.rollout import AdvantageBatch, Rollout
 from metarl.rl.sampler import Sampler
+from metarl.rl.simulation import SimulatedTasks
+from metarl.rl.task_envs import DeferredEnvs, TaskEnvs
 
 __all__ = [
     "MAMLPPO",
@@ -29,18 +32,23 @@ __all__ = [
     "Actor",
     "AdvantageBatch",
     "ControlConfig",
+    "DeferredEnvs",
     "Experience",
     "MAMLConfig",
     "MAMLLearner",
     "MAMLPPOConfig",
     "MAMLTRPOConfig",
     "MAMLVPGConfig",
+    "PolicySpec",
     "RandomInit",
     "RandomInitConfig",
     "Reptile",
     "ReptileConfig",
     "Rollout",
     "Sampler",
+    "SimulatedTasks",
+    "TaskEnvs",
     "collect_experience",
+    "gradient_learner",
     "load_policy",
 ]

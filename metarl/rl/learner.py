@@ -4,8 +4,9 @@ A learner (:mod:`metarl.rl.maml_trpo`, :mod:`metarl.rl.maml_vpg`) adds the outer
 differs and nothing else.
 """
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -13,16 +14,18 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from metarl.core import adaptation_path, collect_and_update
-from metarl.nn import ActionDistribution, Policy
-from metarl.rl.adaptation import Adaptation
+from metarl.core import adaptation_path, collect_and_update, select
+from metarl.nn import ActionDistribution, CategoricalPolicy, GaussianPolicy, Policy
+from metarl.rl.actor import Actor, PolicySpec
+from metarl.rl.adaptation import Adaptation as AdaptedParameters
 from metarl.rl.configs import MAMLConfig
 from metarl.rl.estimators import sampling_credit
 from metarl.rl.experience import Experience, collect_experience
 from metarl.rl.losses import inner_loss, surrogate_loss
 from metarl.rl.rollout import AdvantageBatch
 from metarl.rl.sampler import Sampler
-from metarl.types import Metrics, Params, StepSize
+from metarl.rl.simulation import SimulatedTasks, paths_of
+from metarl.types import Adaptation, Metrics, Params, StepSize
 
 LEAST_CHUNK, CHUNK_STEPS = 4, 8000  # tasks, and steps of them, that a CPU's cache takes
 GPU_CHUNK_STEPS = 200_000  # a GPU is slowed by small chunks, and limited only by its memory
@@ -60,7 +63,7 @@ class MAMLLearner(ABC):
         self.policy = policy
         self.sampler = sampler
         self.config = config
-        self.adaptation = Adaptation(policy, config)
+        self.adaptation = AdaptedParameters(policy, config)
         self.env_steps = 0
         self._seed = seed
         self._rng, self._generator = _generators(np.random.SeedSequence(seed))
@@ -116,8 +119,7 @@ class MAMLLearner(ABC):
         """Returns before and after adaptation on held-out tasks, the same ones every time."""
         rng, generator = _generators(np.random.SeedSequence((self._seed, 1)))
         self.sampler.draw_tasks(rng, "held_out")
-        steps = max(self.config.num_inner_steps, 1)
-        returns = self._adapt_and_collect(steps, rng, generator).returns().mean(1)
+        returns = self._adapt_and_collect(self.num_steps, rng, generator).returns().mean(1)
         return {
             "eval/return_pre": float(returns[0]),
             "eval/return_post": float(returns[-1]),
@@ -146,24 +148,58 @@ class MAMLLearner(ABC):
         self._generator.set_state(state["generator"])
         self.env_steps = state["env_steps"]
 
+    @property
+    def num_steps(self) -> int:
+        """Steps after which an evaluation in training looks."""
+        return max(self.config.num_inner_steps, 1)
+
+    def actor(self, params: Params | None = None) -> Actor:
+        """The policy to act with, with other parameters if any are given."""
+        policy = copy.deepcopy(self.policy).cpu()
+        if not isinstance(policy, GaussianPolicy | CategoricalPolicy):
+            raise ValueError(f"a {type(policy).__name__} is no policy that files can hold")
+        if params is not None:
+            policy.load_state_dict(params)
+        return Actor(
+            policy, PolicySpec.of(policy, self.sampler.observation_size), self.sampler.to_env
+        )
+
     def adapt(
+        self, source: SimulatedTasks, steps: int, step_sizes: Sequence[float] = ()
+    ) -> Adaptation[Actor]:
+        """Adapt to tasks on fresh trajectories.
+
+        Args:
+            source: of the trajectories.
+            steps: of adaptation.
+            step_sizes: one a step, instead of the learner's own.
+        """
+        rng = np.random.default_rng(source.seed)
+        sampler = source.sampler(self.sampler, rng)
+        sizes: Sequence[StepSize] = list(step_sizes) or self.adaptation.lr(steps)
+        noise = torch.Generator().manual_seed(source.seed)
+        experience, params = self._adapt_on(sampler, sizes, rng, noise)
+        distribution = sampler.env.get_attr("task_distribution")[0]
+        fixed = not any(isinstance(size, Mapping) for size in sizes)
+        return Adaptation(
+            values=experience.returns().cpu().double().numpy(),
+            measure="returns",
+            unit="gradient steps",
+            model=lambda task, after: self.actor(select(params, task) if after else None),
+            tasks=sampler.env.get_attr("task")[:: source.num_trajectories],
+            held_out=bool(distribution.disjoint),
+            paths=paths_of(experience),
+            figures={"inner_lr": list(sizes) if fixed else None},
+        )
+
+    def _adapt_on(
         self,
         sampler: Sampler,
         step_sizes: Sequence[StepSize],
         rng: np.random.Generator,
         generator: torch.Generator,
     ) -> tuple[Experience, Params]:
-        """Adapt to the tasks of a sampler on fresh trajectories, one step a step size.
-
-        Args:
-            sampler: with its tasks set.
-            step_sizes: inner learning rates, usually ``adaptation.lr(num_steps)``.
-            rng: seeds the environments.
-            generator: source of the action noise.
-
-        Returns:
-            The experience, and the adapted parameters outside autograd.
-        """
+        """Adapt to the tasks of a sampler on fresh trajectories, one step a step size."""
         return collect_experience(
             self.adaptation,
             sampler,
@@ -177,8 +213,8 @@ class MAMLLearner(ABC):
     def _adapt_and_collect(
         self, num_steps: int, rng: np.random.Generator, generator: torch.Generator
     ) -> Experience:
-        experience, _ = self.adapt(self.sampler, self.adaptation.lr(num_steps), rng, generator)
-        return experience
+        sizes = self.adaptation.lr(num_steps)
+        return self._adapt_on(self.sampler, sizes, rng, generator)[0]
 
     def _theta(self) -> Params:
         """The meta-parameters."""

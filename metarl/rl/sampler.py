@@ -5,61 +5,23 @@ collection resets all environments, so each contributes one trajectory; after it
 masked, whatever the environment's autoreset does with them.
 """
 
+import math
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from gymnasium import spaces
-from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metarl.nn import Policy
 from metarl.rl.actions import action_map
 from metarl.rl.rollout import Rollout
+from metarl.rl.task_envs import TaskEnvs
 from metarl.types import Params
 
 SEED_RANGE = 2**31 - 1
-
-
-class TaskEnvs(Protocol):
-    """A gymnasium vector environment whose environments have a ``task``.
-
-    ``TaskVectorEnv``, ``SyncVectorEnv`` and ``AsyncVectorEnv`` all are; the attributes of each
-    environment include ``task`` (settable) and ``task_distribution``.
-    """
-
-    num_envs: int
-    metadata: dict[str, Any]
-    single_observation_space: spaces.Space[Any]
-    single_action_space: spaces.Space[Any]
-    action_space: spaces.Space[Any]
-    spec: EnvSpec | None
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Start all environments, or those of ``options["reset_mask"]``."""
-        ...
-
-    def step(
-        self, actions: NDArray[Any]
-    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """Step all environments."""
-        ...
-
-    def close(self) -> None:
-        """Close all environments."""
-        ...
-
-    def get_attr(self, name: str) -> tuple[Any, ...]:
-        """The attribute of each environment."""
-        ...
-
-    def set_attr(self, name: str, values: Sequence[Any]) -> None:
-        """Set the attribute of each environment."""
-        ...
 
 
 class Sampler:
@@ -102,7 +64,24 @@ class Sampler:
         self.num_trajectories = env.num_envs // num_tasks
         self.horizon = horizon
         self.discount = discount
+        self.action_scale = action_scale
         self.to_env = action_map(env.single_action_space, action_scale)
+
+    @property
+    def observation_size(self) -> int | tuple[int, int, int]:
+        """Numbers of an observation; height, width and channels of an image."""
+        shape = self.env.single_observation_space.shape or ()
+        return (shape[0], shape[1], shape[2]) if len(shape) == 3 else math.prod(shape)
+
+    def over(self, env: TaskEnvs, num_tasks: int) -> "Sampler":
+        """A sampler like this one in another environment."""
+        return Sampler(
+            env,
+            num_tasks=num_tasks,
+            horizon=self.horizon,
+            discount=self.discount,
+            action_scale=self.action_scale,
+        )
 
     def set_tasks(self, tasks: Sequence[dict[str, NDArray[Any]]]) -> None:
         """Give each of the M tasks to its E environments; they hold until set again."""

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl.rl.experience import Experience
 from metarl.rl.rollout import Rollout
+from metarl.rl.sampler import Sampler
 from metarl.rl.task_envs import TaskEnvs
 from metarl.types import Task
 
@@ -33,10 +35,26 @@ class SimulatedTasks:
     tasks: Sequence[Task] | None = None
     """M of them; by default held-out ones are drawn."""
 
+    def sampler(self, like: Sampler, rng: np.random.Generator) -> Sampler:
+        """A sampler of them.
 
-def paths_of(first: Rollout, last: Rollout) -> list[tuple[Paths, Paths]]:
+        Args:
+            like: with the same horizon, discount and scale of actions.
+            rng: draws held-out tasks where none are given.
+        """
+        envs = self.make_env(self.num_tasks * self.num_trajectories)
+        sampler = like.over(envs, self.num_tasks)
+        if self.tasks is None:
+            sampler.draw_tasks(rng, "held_out")
+        else:
+            sampler.set_tasks(self.tasks)
+        return sampler
+
+
+def paths_of(experience: Experience) -> list[tuple[Paths, Paths]]:
     """What a few trajectories of the first tasks saw before and after adaptation."""
     num_tasks, num_trajectories = NUM_SHOWN
+    first, last = experience.rollouts[0], experience.rollouts[-1]
 
     def ways(rollout: Rollout, task: int) -> Paths:
         observations, mask = rollout.observations[task].cpu(), rollout.mask[task].cpu()

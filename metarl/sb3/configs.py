@@ -9,7 +9,6 @@ from tyro.conf import Suppress
 from metarl.configs import STRICT, Count, NonNegative, Positive, Preset, UnitInterval, presets
 from metarl.embedding import ReturnSpan
 
-
 Optimiser = Literal["ppo", "sac", "td3"]
 Normalisation = Literal["all", "rewards", "none"]
 EncoderKind = Literal["transitions", "recurrent"]

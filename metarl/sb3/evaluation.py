@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.embedding import TrialRecorder, Trials
+from metarl.rl.simulation import NUM_SHOWN, Paths
 from metarl.sb3.vec_env import Task
 
 
@@ -25,6 +26,21 @@ class AdaptationRun(NamedTuple):
     """Whether training draws none of the tasks."""
     context: NDArray[np.float32]
     """What the policy saw beside the last observation, ``[M, E, C]``."""
+
+    def paths(self) -> list[tuple[Paths, Paths]]:
+        """What the first and the last trajectory of a few trials of the first tasks saw."""
+        num_tasks, num_shown = NUM_SHOWN
+        lengths, transitions = self.trials.lengths, self.trials.transitions
+        if not transitions.shape[-1]:
+            return []
+        each, last = len(lengths) // len(self.tasks), lengths.shape[1] - 1
+
+        def ways(task: int, k: int) -> Paths:
+            rows = range(task * each, task * each + min(each, num_shown))
+            seen = slice(self.observation_size)
+            return [transitions[row, k, : lengths[row, k], seen] for row in rows]
+
+        return [(ways(m, 0), ways(m, last)) for m in range(min(num_tasks, len(self.tasks)))]
 
 
 def first_and_last(returns: NDArray[np.float64]) -> tuple[float, float]:

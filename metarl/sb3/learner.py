@@ -4,6 +4,7 @@ Every iteration starts new trials, so no state of an environment outlives it, an
 stable-baselines3 draws from the global generators is drawn from seeds of the iteration.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from metarl.core import Stopwatch, iteration_times
 from metarl.embedding import Context, NoContext, TrialRecorder, Trials
 from metarl.embedding.contexts import num_features
-from metarl.rl import Actor
+from metarl.rl import Actor, SimulatedTasks
 from metarl.rl.actions import action_map
 from metarl.sb3.evaluation import AdaptationRun, act, first_and_last
 from metarl.sb3.models import CollectionSpec, InitialPolicy, logged, make_model
@@ -31,7 +32,7 @@ from metarl.sb3.state import (
 )
 from metarl.sb3.trials import TrialVecEnv
 from metarl.sb3.vec_env import Task, TaskVecEnv
-from metarl.types import Metrics
+from metarl.types import Adaptation, Metrics
 
 EVALUATION_TASKS, EVALUATION_TRIALS = 20, 5  # held-out tasks, and trials of each
 
@@ -107,6 +108,50 @@ class SB3Learner:
             **{f"eval/{name}": value for name, value in self.figures(run).items()},
         }
 
+    @property
+    def num_steps(self) -> int:
+        """Trajectories before the one that an evaluation in training looks at."""
+        return int(max(self.config.trial_length, 2)) - 1
+
+    def adapt(
+        self, source: SimulatedTasks, steps: int, step_sizes: Sequence[float] = ()
+    ) -> Adaptation[Actor]:
+        """Adapt to tasks by what trials show of them.
+
+        Args:
+            source: of the trials.
+            steps: trajectories after which there is one more, whose return counts.
+            step_sizes: there are none.
+        """
+        if step_sizes:
+            raise ValueError("inner_lr is for learners by gradients; this one adapts without")
+        num_tasks, num_trials = source.num_tasks, source.num_trajectories
+        tasks = None if source.tasks is None else list(source.tasks)
+        run = self.run_trials(
+            num_tasks,
+            num_trials,
+            steps + 1,
+            seed=source.seed,
+            tasks=tasks,
+            keep_transitions=True,
+        )
+        first = self.unadapted_context
+        return Adaptation(
+            values=run.returns,
+            measure="returns",
+            unit="trajectories",
+            model=lambda task, after: self.actor(run.context[task, 0] if after else first()),
+            tasks=run.tasks,
+            held_out=run.disjoint,
+            paths=run.paths(),
+            embeddings=self.embeddings(run),
+            figures=self.figures(run),
+        )
+
+    def embeddings(self, run: AdaptationRun) -> NDArray[np.float32] | None:
+        """Prototypes after one trajectory, of learners with them."""
+        return None
+
     def run_trials(
         self,
         num_tasks: int,
@@ -155,18 +200,19 @@ class SB3Learner:
         first: NDArray[np.float32] = context.features()[0]
         return first
 
-    def actor(self, context: NDArray[np.float32]) -> Actor:
+    def actor(self, context: NDArray[np.float32] | None = None) -> Actor:
         """The policy as ours, with a context that stays.
 
         Args:
-            context: features of a context, ``[C]``; empty where there is none.
+            context: features of a context, ``[C]``; that of the start of a trial by default.
 
         Raises:
             ValueError: if the policy is not PPO's or is recurrent.
         """
         statistics = self.env.obs_rms if self.config.normalise == "all" else None  # type: ignore[attr-defined]
         to_env = action_map(self._task_env.action_space, self.collection.action_scale)
-        return folded(self.model, statistics, context, to_env)
+        held = self.unadapted_context() if context is None else context
+        return folded(self.model, statistics, held, to_env)
 
     def figures(self, run: AdaptationRun) -> Metrics:
         """What else there is to say of :meth:`run_trials`."""

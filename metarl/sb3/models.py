@@ -12,7 +12,7 @@ from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.rl import Actor
-from metarl.rl.sampler import TaskEnvs
+from metarl.rl.task_envs import TaskEnvs
 from metarl.sb3.configs import RL2Config, SB3Config
 from metarl.sb3.policies import ACTIVATIONS, copy_actor
 from metarl.sb3.vec_env import Task

@@ -45,7 +45,7 @@ class ProtoEmbedding(SB3Learner):
         """What makes the prototypes."""
         return self.encoder_trainer.encoder
 
-    def prototypes(self, run: AdaptationRun) -> NDArray[np.float32]:
+    def embeddings(self, run: AdaptationRun) -> NDArray[np.float32]:
         """Those of the first trajectory of every trial, ``[M, E, D]``.
 
         Args:
@@ -56,12 +56,13 @@ class ProtoEmbedding(SB3Learner):
 
     def figures(self, run: AdaptationRun) -> Metrics:
         """Nearest-prototype accuracy after one trajectory, given several trials a task."""
-        prototypes = self.prototypes(run)
+        prototypes = self.embeddings(run)
         several = prototypes.shape[1] > 1
         return {"embedding_accuracy": nearest_accuracy(prototypes)} if several else {}
 
-    def actor(self, context: NDArray[np.float32]) -> Actor:
+    def actor(self, context: NDArray[np.float32] | None = None) -> Actor:
         """See :class:`~metarl.sb3.learner.SB3Learner`."""
+        context = self.unadapted_context() if context is None else context
         if self.config.joint:
             context = self.model.policy.features_extractor.shown(context)
         return super().actor(context)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from metarl.rl.sampler import SEED_RANGE, TaskEnvs
+from metarl.rl.sampler import SEED_RANGE
+from metarl.rl.task_envs import TaskEnvs
 
 Task = dict[str, NDArray[Any]]
 
@@ -60,13 +61,11 @@ class TaskVecEnv(VecEnv):
         self.split = split
         self.among = among
         self._rng = np.random.default_rng(seed)
-        self._distribution = env.get_attr("task_distribution")[0]
         self._actions: NDArray[Any] = np.empty(0)
         self._trajectories = np.zeros(env.num_envs, np.int64)  # ended in the current task
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
-        self._vectors = task_vectors(self.tasks)
-        if draw_every:
-            self.draw_tasks()
+        self._vectors: NDArray[np.float32] | None = None
+        self._drawn = not draw_every  # the first tasks are drawn when something first needs them
 
     @property
     def disjoint(self) -> bool:
@@ -74,18 +73,25 @@ class TaskVecEnv(VecEnv):
         return bool(self._distribution.disjoint)
 
     @property
+    def _distribution(self) -> Any:
+        return self.env.get_attr("task_distribution")[0]
+
+    @property
     def tasks(self) -> list[Task]:
         """The task of every environment."""
+        self._draw_first()
         return list(self.env.get_attr("task"))
 
     def task_vectors(self) -> NDArray[np.float32]:
         """The numbers of every environment's task, ``[num_envs, P]``."""
+        if self._vectors is None:
+            self._vectors = task_vectors(self.tasks)
         return self._vectors.copy()
 
     def set_tasks(self, tasks: Sequence[Task]) -> None:
         """Give every environment its task; they hold until they are drawn or set again."""
         self.env.set_attr("task", list(tasks))
-        self._vectors = task_vectors(tasks)
+        self._vectors, self._drawn = task_vectors(tasks), True
 
     def draw_tasks(self) -> None:
         """Draw a new task for every environment."""
@@ -100,6 +106,7 @@ class TaskVecEnv(VecEnv):
 
     def reset(self) -> NDArray[Any]:
         """Start all environments."""
+        self._draw_first()
         first = self._seeds[0]
         seed = int(self._rng.integers(SEED_RANGE)) if first is None else first
         observations, _ = self.env.reset(seed=seed)
@@ -144,7 +151,7 @@ class TaskVecEnv(VecEnv):
         for index in self._get_indices(indices):
             values[index] = value
         self.env.set_attr(attr_name, values)
-        self._vectors = task_vectors(self.tasks)
+        self._vectors = None
 
     def env_method(
         self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any
@@ -156,6 +163,10 @@ class TaskVecEnv(VecEnv):
         """No environment of a batch is wrapped."""
         return [False for _ in self._get_indices(indices)]
 
+    def _draw_first(self) -> None:
+        if not self._drawn:
+            self.draw_tasks()
+
     def _draw_for(self, ended: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Draw new tasks for environments that have had theirs long enough; which they were."""
         self._trajectories += ended
@@ -165,6 +176,7 @@ class TaskVecEnv(VecEnv):
             for index, task in zip(np.flatnonzero(due), drawn, strict=True):
                 tasks[index] = task
             self.env.set_attr("task", tasks)
+            self._vectors = self.task_vectors()
             self._vectors[due] = task_vectors(drawn)
             self._trajectories[due] = 0
         return due

@@ -6,10 +6,9 @@ from .checkpoint import (
     save_checkpoint,
 )
 from .runtime import DeviceName, keep_freed_memory, resolve_device
-from .tensorboard import TensorBoardWriter, write_embedding
+from .tensorboard import Films, TensorBoardWriter, write_embedding
 from .trainer import (
     Ending,
-    Films,
     FolderInUseError,
     Learner,
     Progress,

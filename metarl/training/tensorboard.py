@@ -2,8 +2,9 @@
 
 import io
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +19,37 @@ VIDEO_KEY = "eval/adaptation"
 EMBEDDING_TAG = "tasks"
 
 
+class Films(NamedTuple):
+    """Videos on the way."""
+
+    every: int
+    """One after every n-th iteration."""
+    make: Callable[[], Video]
+    """Films what the learner can do at the moment, without changing any state."""
+
+
 class TensorBoardWriter(Writer):
-    """Writes TensorBoard events into the run folder."""
+    """Writes TensorBoard events into the run folder.
+
+    Args:
+        films: to show on the way, if any.
+    """
+
+    def __init__(self, films: Films | None = None) -> None:
+        self._films = films
 
     def open(self, folder: Path, iteration: int) -> None:
         """Make TensorBoard forget what lies beyond ``iteration``."""
         self._events = SummaryWriter(str(folder), purge_step=iteration + 1 if iteration else None)
 
     def write(self, iteration: int, metrics: Metrics) -> None:
-        """A scalar for every metric."""
+        """A scalar for every metric, and a film where one is due."""
         for key, value in metrics.items():
             self._events.add_scalar(key, value, iteration)
+        if self._films is not None and iteration % self._films.every == 0:
+            self._write_video(iteration, self._films.make())
 
-    def write_video(self, iteration: int, video: Video) -> None:
+    def _write_video(self, iteration: int, video: Video) -> None:
         """An animated GIF, which TensorBoard shows among its images.
 
         ``SummaryWriter.add_video`` does the same by a release of moviepy that is long gone.

@@ -12,7 +12,7 @@ from contextlib import suppress
 from enum import Enum
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 from pydantic.dataclasses import dataclass
@@ -21,7 +21,7 @@ from metarl.configs import STRICT, Count, Positive
 from metarl.training.checkpoint import save_checkpoint
 from metarl.training.runtime import Interruption, stop_on_signals
 from metarl.training.writers import Writer
-from metarl.types import Metrics, Video
+from metarl.types import Metrics
 
 MAX_SKIPPED = 10  # updates skipped in a row for non-finite gradients before training stops
 
@@ -71,15 +71,6 @@ class Schedule:
 DEFAULT_SCHEDULE = Schedule()
 
 
-class Films(NamedTuple):
-    """Videos for TensorBoard."""
-
-    every: int
-    """One after every n-th iteration."""
-    make: Callable[[], Video]
-    """Films what the learner can do at the moment, without changing any state."""
-
-
 class Ending(Enum):
     """How a training session ended."""
 
@@ -114,7 +105,6 @@ class Trainer:
             folder, kept in every checkpoint.
         writers: where metrics go; opened when there is something to write.
         warn: called with one line when something is worth saying.
-        films: made on the way, if any.
 
     Raises:
         OSError: if the folder cannot be made.
@@ -131,14 +121,12 @@ class Trainer:
         config: str = "{}",
         writers: Sequence[Writer] = (),
         warn: Callable[[str], None] = warnings.warn,
-        films: Films | None = None,
     ) -> None:
         self.learner = learner
         self.schedule = schedule
         self.config = config
         self.writers = writers
         self.warn = warn
-        self.films = films
         self.iteration = 0
         self.seconds = 0.0
         self._skipped = 0
@@ -204,10 +192,6 @@ class Trainer:
             self._opened = True
         for writer in self.writers:
             writer.write(self.iteration, metrics)
-        if self.films is not None and self.iteration % self.films.every == 0:
-            film = self.films.make()
-            for writer in self.writers:
-                writer.write_video(self.iteration, film)
         if progress is not None:
             progress(self.iteration, metrics)
 

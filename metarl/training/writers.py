@@ -1,18 +1,20 @@
-"""Where metrics go. On resume writers drop what lies beyond the checkpoint, so that a run which was
-killed and resumed leaves the same rows as one that never was.
+"""Where metrics go.
+
+On resume writers drop what lies beyond the checkpoint, so that a run which was killed and resumed
+leaves the same rows as one that never was.
 """
 
 import csv
 from pathlib import Path
 from typing import Protocol
 
-from metarl.types import Metrics, Video
+from metarl.types import Metrics
 
 CSV_NAME = "metrics.csv"
 
 
 class Writer(Protocol):
-    """Takes the metrics of a run; subclasses may leave out :meth:`write_video`."""
+    """Takes the metrics of a run."""
 
     def open(self, folder: Path, iteration: int) -> None:
         """Begin to write.
@@ -26,9 +28,6 @@ class Writer(Protocol):
     def write(self, iteration: int, metrics: Metrics) -> None:
         """Take the metrics of one iteration."""
         ...
-
-    def write_video(self, iteration: int, video: Video) -> None:
-        """Take a film; nothing happens by default."""
 
     def close(self) -> None:
         """End; the run may go on later."""

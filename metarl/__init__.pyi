@@ -1,0 +1,24 @@
+from .core import MAML, AdaptedModel, ProtoNet
+from .fewshot import Classifier, load_classifier
+from .rl import Actor, load_policy
+from .runs import AdaptedClassifier, AdaptedPolicy, InputError, Run, load_run, train, train_fewshot
+
+__version__: str
+
+__all__ = [
+    "MAML",
+    "Actor",
+    "AdaptedClassifier",
+    "AdaptedModel",
+    "AdaptedPolicy",
+    "Classifier",
+    "InputError",
+    "ProtoNet",
+    "Run",
+    "__version__",
+    "load_classifier",
+    "load_policy",
+    "load_run",
+    "train",
+    "train_fewshot",
+]
