@@ -7,7 +7,7 @@ import lazy_loader
 import numpy as np
 from numpy.typing import NDArray
 
-stats = lazy_loader.load("scipy.stats")
+stats = lazy_loader.load("scipy.stats", suppress_warning=True)
 RESAMPLES = 2000
 BATCH = 100  # resamples at a time, which bounds the memory of many tasks
 Array = NDArray[np.float64]
