@@ -126,12 +126,6 @@ def check_id(env_id: str) -> None:
         raise ValueError(f"{env_id} is not a registered environment; {hint}") from error
 
 
-def search_current_folder() -> None:
-    """Let modules be imported from the current folder too, as ``python -m`` does."""
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-
-
 def is_installed(module: str) -> bool:
     """Whether a module is there without looking into the current folder."""
     top = module.partition(".")[0]

@@ -5,8 +5,8 @@ from pathlib import Path
 import tyro
 from pydantic.dataclasses import dataclass
 
+from metarl import runs
 from metarl.configs import STRICT
-from metarl.runs.build import Own
 from metarl.training import DeviceName
 
 
@@ -26,7 +26,7 @@ class OpenRun:
     """Import modules that the run's config names from the current folder, too."""
 
     @property
-    def own(self) -> Own:
+    def objects(self) -> "runs.UserObjects":
         """What the config cannot hold, and what it may import."""
         given = self.env is not None or self.backbone is not None
-        return Own(env=self.env, allow_code=self.allow_code or given)
+        return runs.UserObjects(env=self.env, allow_code=self.allow_code or given)

@@ -5,8 +5,8 @@ import sys
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from metarl import runs
 from metarl.cli.evaluate import print_evaluation
-from metarl.runs.sessions import Session
 from metarl.training import Ending
 from metarl.types import Metrics
 
@@ -20,7 +20,7 @@ def quiet(line: str) -> None:
     """No line."""
 
 
-def run_session(session: Session, *, show: bool) -> int:
+def run_session(session: "runs.Session", *, show: bool) -> int:
     """Train, then evaluate what there is; the exit status.
 
     Args:
@@ -48,7 +48,7 @@ class Display:
         show: anything at all.
     """
 
-    def __init__(self, session: Session, *, show: bool) -> None:
+    def __init__(self, session: "runs.Session", *, show: bool) -> None:
         console = Console(stderr=True)
         self._built = session.built
         self._plain = show and not console.is_terminal
