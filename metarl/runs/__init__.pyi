@@ -1,0 +1,28 @@
+from .config import RunConfig
+from .dataset import AdaptedClassifier
+from .errors import InputError
+from .evaluate import Evaluation, EvaluationOptions
+from .families import families
+from .run import Run, load, load_run
+from .sessions import Session, go_on, start, train, train_fewshot
+from .simulated import AdaptedPolicy
+from .user_objects import UserObjects
+
+__all__ = [
+    "AdaptedClassifier",
+    "AdaptedPolicy",
+    "Evaluation",
+    "EvaluationOptions",
+    "InputError",
+    "Run",
+    "RunConfig",
+    "Session",
+    "UserObjects",
+    "families",
+    "go_on",
+    "load",
+    "load_run",
+    "start",
+    "train",
+    "train_fewshot",
+]
