@@ -32,6 +32,10 @@ def run_session(session: "runs.Session", *, show: bool) -> int:
     sys.stdout.flush()
     with Display(session, show=show) as display:
         ending = session.train(display)
+    trainer = session.trainer
+    if show:
+        seconds = f"{trainer.seconds:.0f} s of training"
+        say(f"{ending.value} after {trainer.iteration} iterations, {seconds}")
     if ending is not Ending.INTERRUPTED and session.closing is not None:
         evaluation = session.run.measure(session.closing)
         if show:

@@ -20,7 +20,15 @@ from metarl.fewshot.data.registry import load_data
 from metarl.fewshot.deferred import DeferredSampler, DeferredSource
 from metarl.fewshot.learner import Tasks, generator_of
 from metarl.nn import CategoricalPolicy, GaussianPolicy, Policy, policy_network
-from metarl.rl import Actor, DeferredEnvs, PolicySpec, Sampler, TaskEnvs, gradient_learner, load_policy
+from metarl.rl import (
+    Actor,
+    DeferredEnvs,
+    PolicySpec,
+    Sampler,
+    TaskEnvs,
+    gradient_learner,
+    load_policy,
+)
 from metarl.runs.config import DataProblem, EnvProblem, RunConfig, json_object
 from metarl.runs.dataset import DataSets, make_sampler
 from metarl.runs.errors import InputError
@@ -95,7 +103,9 @@ def _simulated(
         )
         policy = _policy(config, problem, facts, given.network)
         if start is not None:
-            _start_from(policy, start, Actor(policy, PolicySpec.of(policy, _size(facts)), sampler.to_env))
+            _start_from(
+                policy, start, Actor(policy, PolicySpec.of(policy, _size(facts)), sampler.to_env)
+            )
         learner = gradient_learner(problem.algorithm, policy.to(device), sampler, seed=config.seed)
     except InputError:
         raise
@@ -255,9 +265,7 @@ def _start_from(policy: Policy, start: Actor, ours: Actor) -> None:
         )
     pairs: Any = zip(start.to_env, ours.to_env, strict=True)
     if not all(np.array_equal(theirs, own) for theirs, own in pairs):
-        raise InputError(
-            f"--init-from has other actions: {start.to_env} there, {ours.to_env} here"
-        )
+        raise InputError(f"--init-from has other actions: {start.to_env} there, {ours.to_env} here")
     policy.load_state_dict(start.policy.state_dict())
     if isinstance(policy, GaussianPolicy):  # below its floor log σ would have no gradient
         with torch.no_grad():

@@ -210,7 +210,12 @@ def load_run(
     Raises:
         InputError: it is no run folder, or has no usable checkpoint.
     """
-    run, _ = load(Path(folder), device, UserObjects(env=env, network=policy, backbone=backbone, allow_code=allow_code), say)
+    run, _ = load(
+        Path(folder),
+        device,
+        UserObjects(env=env, network=policy, backbone=backbone, allow_code=allow_code),
+        say,
+    )
     return run
 
 

@@ -26,13 +26,11 @@ class Session:
     Args:
         built: the problem with its learner.
         trainer: of the learner.
-        say: called with one line when something is worth saying.
     """
 
-    def __init__(self, built: Built, trainer: Trainer, say: Callable[[str], None]) -> None:
+    def __init__(self, built: Built, trainer: Trainer) -> None:
         self.built = built
         self.trainer = trainer
-        self._say = say
 
     def train(self, progress: Progress | None = None) -> Ending:
         """Train until the schedule, the clock or a signal ends it.
@@ -45,10 +43,6 @@ class Session:
             ending = trainer.run(progress)
         except training.FolderInUseError as error:
             raise InputError(str(error)) from error
-        self._say(
-            f"{ending.value} after {trainer.iteration} iterations, {trainer.seconds:.0f} s of "
-            "training"
-        )
         if ending is Ending.DIVERGED:
             raise InputError(
                 "ten updates in a row had non-finite meta-gradients, so training stopped; the last "
@@ -105,7 +99,7 @@ def start(
         )
     except OSError as error:
         raise InputError(f"{output} cannot be written: {error.strerror}", "output") from error
-    return Session(built, trainer, say)
+    return Session(built, trainer)
 
 
 def go_on(
@@ -144,7 +138,7 @@ def go_on(
         warn=say,
     )
     trainer.load(checkpoint)
-    return Session(run.built, trainer, say)
+    return Session(run.built, trainer)
 
 
 def standard_writers(built: Built) -> list[Writer]:
@@ -186,7 +180,9 @@ def train(
     """
     config = config_of(EnvProblem, learner, env=name_of(env), **options)
     given = UserObjects(env=None if isinstance(env, str) else env, network=policy)
-    return _run(start(config, given, output=Path(output), name=name, writers=writers, say=say), progress)
+    return _run(
+        start(config, given, output=Path(output), name=name, writers=writers, say=say), progress
+    )
 
 
 def train_fewshot(
@@ -223,7 +219,9 @@ def train_fewshot(
     named = backbone if isinstance(backbone, str) else OWN_BACKBONE
     config = config_of(DataProblem, learner, data=data, backbone=named, **options)
     given = UserObjects(backbone=None if isinstance(backbone, str) else backbone)
-    return _run(start(config, given, output=Path(output), name=name, writers=writers, say=say), progress)
+    return _run(
+        start(config, given, output=Path(output), name=name, writers=writers, say=say), progress
+    )
 
 
 def _run(session: Session, progress: Progress | None) -> Run:
