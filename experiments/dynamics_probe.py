@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import tyro
+from metarl.cli.runs import load_run
 from numpy.typing import NDArray
 from results import commit, write_table
 from runner import trained
 
-from metarl.cli.runs import load_run
 from metarl.sb3 import ProtoEmbedding
 
 COMMAND = ["train", "proto-embedding", "--env", "metarl/HalfCheetahRandParams-v0"]

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import tyro
 from dynamics_probe import r_squared
+from metarl.cli.runs import load_run
 from results import commit, write_table
 
-from metarl.cli.runs import load_run
 from metarl.embedding import nearest_accuracy
 from metarl.sb3 import ProtoEmbedding
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import harness
 import torch
+from metarl.cli.configs import LEARNERS, RunConfig, SamplingConfig
+from metarl.cli.runs import make_learner
 from torch import Tensor
 from torch.distributions import Independent, Normal, kl_divergence
 from torch.func import functional_call
 from torch.nn.utils import parameters_to_vector
 
-from metarl.cli.configs import LEARNERS, RunConfig, SamplingConfig
-from metarl.cli.runs import make_learner
 from metarl.core import parameters_of
 from metarl.nn import GaussianPolicy
 from metarl.rl import MAMLPPO, Experience, MAMLLearner

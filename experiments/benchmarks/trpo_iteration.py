@@ -13,12 +13,12 @@ from unittest.mock import patch
 
 import harness
 import torch
+from metarl.cli.configs import RunConfig, SamplingConfig
+from metarl.cli.runs import make_learner
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 import metarl.rl.experience
-from metarl.cli.configs import RunConfig, SamplingConfig
-from metarl.cli.runs import make_learner
 from metarl.core import parameters_of
 from metarl.rl import MAMLTRPO, Experience, MAMLTRPOConfig
 from metarl.rl.losses import mean_kl

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import harness
 import numpy as np
 import torch
-from policy_update import THREADS
-
 from metarl.cli.configs import RunConfig, SamplingConfig
 from metarl.cli.runs import make_learner
+from policy_update import THREADS
+
 from metarl.report import draw_lines
 from metarl.rl import MAMLTRPO, Experience, MAMLTRPOConfig
 from metarl.rl.rollout import AdvantageBatch

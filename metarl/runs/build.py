@@ -1,4 +1,4 @@
-"""From a config to a learner: the one place that knows which kinds of problem and learner there are."""
+"""From a config to a learner: the one place that knows the kinds of problem and learner."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -33,8 +33,8 @@ from metarl.runs.config import DataProblem, EnvProblem, RunConfig, json_object
 from metarl.runs.dataset import DataSets, make_sampler
 from metarl.runs.errors import InputError
 from metarl.runs.facts import DataFacts, EnvFacts, data_facts, facts_of
-from metarl.runs.user_objects import UserObjects
 from metarl.runs.simulated import Simulated, checked_task
+from metarl.runs.user_objects import UserObjects
 from metarl.training import resolve_device
 from metarl.types import Task
 from metarl_envs import making
@@ -342,7 +342,8 @@ def _data_sets(
     train = DeferredSampler(lambda: make_sampler(read(), "train", training))
     validation = DeferredSampler(lambda: make_sampler(read(), "validation", problem.episodes))
     if fresh:
-        train.sampler, validation.sampler  # fail early
+        for sampler in (train, validation):
+            sampler.make()  # fail early
     tasks = Tasks(train, validation, problem.episodes.num_validation)
     module = problem.backbone.backbone.partition(":")[0]
     if module != problem.backbone.backbone and not given.allow_code:

@@ -77,6 +77,6 @@ class Camera:
             return action()
         except (AttributeError, ImportError, RuntimeError, TypeError, gym.error.Error) as error:
             raise InputError(
-                f"--{self._option}: the environment cannot be drawn here: {error} (without a screen "
-                "MuJoCo needs libEGL, or MUJOCO_GL=osmesa and libOSMesa)"
+                f"--{self._option}: the environment cannot be drawn here: {error} (without a "
+                "screen MuJoCo needs libEGL, or MUJOCO_GL=osmesa and libOSMesa)"
             ) from error

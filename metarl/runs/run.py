@@ -13,20 +13,20 @@ from metarl import sb3
 from metarl.report.curves import AdaptationCurve
 from metarl.rl import Actor
 from metarl.runs.build import Built, build, read_policy
-from metarl.runs.user_objects import UserObjects
 from metarl.runs.config import CODEC, RunConfig, read_config, validated
 from metarl.runs.dataset import AdaptedClassifier, DataSets
 from metarl.runs.errors import InputError
 from metarl.runs.evaluate import (
+    MEASURES,
     Evaluation,
     EvaluationOptions,
-    MEASURES,
     draw,
     figures_of,
     summarise,
     write_json,
 )
 from metarl.runs.simulated import AdaptedPolicy, Simulated
+from metarl.runs.user_objects import UserObjects
 from metarl.training import CheckpointError, DeviceName, load_newest
 from metarl_envs.making import EnvSource
 

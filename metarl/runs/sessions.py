@@ -11,11 +11,11 @@ from torch import nn
 from metarl import training
 from metarl.fewshot.build import OWN_BACKBONE
 from metarl.runs.build import Built, build
-from metarl.runs.user_objects import UserObjects
 from metarl.runs.config import DataProblem, EnvProblem, RunConfig, config_of, read_config
 from metarl.runs.errors import InputError
 from metarl.runs.evaluate import EvaluationOptions
 from metarl.runs.run import Run, load
+from metarl.runs.user_objects import UserObjects
 from metarl.training import DeviceName, Ending, Progress, Trainer, Writer
 from metarl_envs.making import EnvSource, name_of
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
+from metarl.cli.configs import LEARNERS
 
 import metarl
 from metarl.cli import main
-from metarl.cli.configs import LEARNERS
 
 ENV = "metarl/PointGoal-v0"
 SMALL = ["--meta-batch-size", "3", "--num-trajectories", "4", "--horizon", "10"]

@@ -5,9 +5,9 @@ import json
 import gymnasium as gym
 import numpy as np
 import pytest
+from metarl.cli.runs import load_run
 
 from metarl.cli import main
-from metarl.cli.runs import load_run
 from metarl.rl import load_policy
 
 SMALL = ["--meta-batch-size", "2", "--num-trajectories", "4", "--iterations", "1"]

@@ -5,10 +5,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from metarl.cli.runs import load_run, make_actor
 from stable_baselines3 import PPO
 
 from metarl.cli import main
-from metarl.cli.runs import load_run, make_actor
 from metarl.core import parameters_of
 from metarl.rl import load_policy
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from metarl.fewshot.maml_configs import MAMLClassifierConfig
 
 from metarl.cli import fewshot_evaluate, main
 from metarl.fewshot.build import FEWSHOT_LEARNERS
-from metarl.fewshot.maml_configs import MAMLClassifierConfig
 from metarl.report import curves
 from metarl.training import load_newest
 

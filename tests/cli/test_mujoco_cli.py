@@ -5,9 +5,9 @@ import json
 
 import numpy as np
 import pytest
+from metarl.cli.runs import load_run
 
 from metarl.cli import main
-from metarl.cli.runs import load_run
 
 SMALL = ["--meta-batch-size", "2", "--num-trajectories", "2", "--horizon", "10"]
 

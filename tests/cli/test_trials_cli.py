@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from metarl.cli.runs import load_run
 from stable_baselines3 import PPO
 
 from metarl.cli import main
-from metarl.cli.runs import load_run
 from metarl.rl import load_policy
 
 ENV = ["--env", "metarl/PointGoal-v0", "--env-kwargs", '{"max_episode_steps": 5}']

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
-from metarl.cli import main
 from metarl.cli.runs import load_run
 from metarl.rl.task_embedding import OnlinePrototypes
 from metarl.rl.task_encoders import TransitionEncoder
 from metarl.sb3.contexts import PrototypeContext, Transitions
+
+from metarl.cli import main
 
 FIXED = "--lr 1e-30 --encoder-lr 1e-30 --prototype-noise 0 --normalise none"
 SMALL = (

@@ -7,23 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import metarl_envs  # noqa: F401  # registers the ids
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from metarl.rl.task_embedding import OnlinePrototypes
+from metarl.rl.task_encoders import RecurrentEncoder, TransitionEncoder
 from stable_baselines3 import PPO
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+import metarl_envs  # noqa: F401  # registers the ids
 from metarl.cli import main
 from metarl.core import expand, parameters_of
 from metarl.nn import GaussianPolicy
 from metarl.rl import Sampler
 from metarl.rl.actions import action_map
-from metarl.rl.task_embedding import OnlinePrototypes
-from metarl.rl.task_encoders import RecurrentEncoder, TransitionEncoder
 from metarl.sb3 import TaskVecEnv
 from metarl.sb3.policies import folded
 

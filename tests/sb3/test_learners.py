@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import metarl_envs
 import numpy as np
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.evaluation import evaluate_policy
 
+import metarl_envs
 from metarl.core import Stopwatch
 from metarl.embedding import EncoderTrainer, OnlinePrototypes, SupportSample, Transitions, Trials
 from metarl.rl import Actor
