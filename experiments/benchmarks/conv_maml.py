@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 import harness
 import torch
-from metarl.fewshot.maml_configs import MAMLClassifierConfig
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
 from metarl.core import MAML
 from metarl.fewshot import ArraySource, Episodes
+from metarl.fewshot.configs import MAMLClassifierConfig
 from metarl.fewshot.learner import Tasks
 from metarl.fewshot.maml import HEAD, MAMLClassifier
 from metarl.fewshot.network import HeadedNetwork

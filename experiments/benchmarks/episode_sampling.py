@@ -21,11 +21,11 @@ import harness
 import protonet_episode
 import sinusoid_maml
 import torch
-from metarl.fewshot.maml_configs import MAMLClassifierConfig
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from metarl.fewshot import ArraySource, Episodes
+from metarl.fewshot.configs import MAMLClassifierConfig
 from metarl.fewshot.learner import FewShotLearner, Tasks
 from metarl.fewshot.maml import MAMLClassifier
 from metarl.fewshot.network import HeadedNetwork
