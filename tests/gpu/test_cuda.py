@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import metarl_envs  # noqa: F401  # registers the ids
 from metarl.core import expand, meta_loss, parameters_of
 from metarl.nn import MLP, GaussianPolicy, policy_network
-from metarl.rl import MAMLTRPO, MAMLTRPOConfig, Sampler
+from metarl.rl import MAMLLearner, MAMLTRPOConfig, Sampler, gradient_learner
 from metarl.sb3 import CollectionSpec, InitialPolicy, ProtoEmbedding, ProtoEmbeddingConfig
 from metarl.training import load_checkpoint, save_checkpoint
 from metarl.types import Params
@@ -51,13 +51,13 @@ def test_meta_loss_agrees_with_the_cpu() -> None:
         torch.testing.assert_close(ours, reference, rtol=1e-5, atol=1e-5)
 
 
-def make_learner(device: torch.device) -> MAMLTRPO:
+def make_learner(device: torch.device) -> MAMLLearner:
     env: Any = gym.make_vec("metarl/PointGoal-v0", num_envs=6)
     sampler = Sampler(env, num_tasks=3, horizon=10, discount=0.99, action_scale=10.0)
     policy = GaussianPolicy(
         policy_network(2, 2, hidden_sizes=(8,), generator=torch.Generator().manual_seed(0)), 2
     )
-    return MAMLTRPO(policy.to(device), sampler, MAMLTRPOConfig(), seed=0)
+    return gradient_learner(MAMLTRPOConfig(), policy.to(device), sampler, seed=0)
 
 
 def devices(module: nn.Module) -> set[str]:
