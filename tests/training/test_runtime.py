@@ -42,7 +42,8 @@ def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(2**24)  # 64 MiB, freed at once
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print(kept, min(faults() for _ in range(8)))  # the heap may take some to settle
+settled = [faults() for _ in range(32)][-8:]  # the heap takes some to settle
+print(kept, min(settled), max(settled))
 """
 
 
@@ -56,4 +57,4 @@ def test_freed_memory_is_not_mapped_again() -> None:
         for how in ("kept", "default")
     }
     assert outputs["kept"][0] == "True"
-    assert int(outputs["kept"][1]) < 10 < int(outputs["default"][1])
+    assert int(outputs["kept"][2]) < 10 < int(outputs["default"][1])
