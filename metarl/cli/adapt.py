@@ -125,7 +125,7 @@ def _by_gradients(
     _make_folders(options)
     experience, params = learner.adapt(
         sampler,
-        learner.adaptation.lr(options.steps or NUM_STEPS),
+        options.steps or NUM_STEPS,
         np.random.default_rng(options.seed),
         torch.Generator().manual_seed(options.seed),
     )

@@ -152,7 +152,7 @@ def _by_gradients(
     sampler = make_sampler(config, num_tasks=num_tasks, num_trajectories=num_trajectories)
     rng = np.random.default_rng(options.seed)
     sampler.draw_tasks(rng, "held_out")
-    sizes = list(options.inner_lr) or learner.adaptation.lr(num_steps)
+    sizes = list(options.inner_lr) or learner.step_sizes(num_steps)
     noise = torch.Generator().manual_seed(options.seed)
     experience, _ = learner.adapt(sampler, sizes, rng, noise)
     return _Measured(

@@ -120,7 +120,7 @@ class TrainingFilms:
         seed = self._seed
         rng = np.random.default_rng((seed, 3))
         self._sampler.draw_tasks(rng, "held_out")
-        sizes = self._learner.adaptation.lr(max(self._learner.config.num_inner_steps, 1))
+        sizes = max(self._learner.num_inner_steps, 1)
         noise = torch.Generator().manual_seed(seed)
         _, adapted = self._learner.adapt(self._sampler, sizes, rng, noise)
         parameters = parameters_of(self._learner.policy), select(adapted, 0)

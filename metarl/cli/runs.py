@@ -13,23 +13,7 @@ import torch
 from metarl.cli.environments import horizon_of, make_task_env
 from metarl.cli.trials import make_sb3_learner
 from metarl.nn import GaussianPolicy, Policy
-from metarl.rl import (
-    MAMLPPO,
-    MAMLTRPO,
-    MAMLVPG,
-    Actor,
-    ControlConfig,
-    MAMLLearner,
-    MAMLPPOConfig,
-    MAMLTRPOConfig,
-    MAMLVPGConfig,
-    RandomInit,
-    RandomInitConfig,
-    Reptile,
-    ReptileConfig,
-    Sampler,
-    load_policy,
-)
+from metarl.rl import Actor, MAMLLearner, Sampler, load_policy, make_maml
 from metarl.rl.actor import PolicySpec
 from metarl.runs.config import CODEC, EnvProblem, RunConfig, read_config
 from metarl.runs.errors import InputError
@@ -38,14 +22,6 @@ from metarl.train import CheckpointError, DeviceName, load_newest, resolve_devic
 from metarl.types import Params
 
 MAX_SEED = 2**63 - 1  # what a torch generator takes
-GRADIENT_LEARNERS: dict[type[Any], type[MAMLLearner]] = {
-    MAMLTRPOConfig: MAMLTRPO,
-    MAMLVPGConfig: MAMLVPG,
-    MAMLPPOConfig: MAMLPPO,
-    ReptileConfig: Reptile,
-    ControlConfig: MAMLTRPO,
-    RandomInitConfig: RandomInit,
-}
 
 
 class Run(NamedTuple):
@@ -184,8 +160,10 @@ def make_learner(config: RunConfig) -> MAMLLearner | SB3Learner:
     policy = make_policy(problem, sampler, config.seed)
     if start is not None:
         _start_from(policy, sampler, start, config)
-    kind = GRADIENT_LEARNERS[type(problem.algorithm)]
-    return kind(policy.to(device), sampler, problem.algorithm, seed=config.seed)
+    try:
+        return make_maml(problem.algorithm, policy.to(device), sampler, seed=config.seed)
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def read_policy(option: str, path: Path, action_scale: float) -> Actor:

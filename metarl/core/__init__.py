@@ -1,6 +1,17 @@
 """The shared core: tensors in, tensors out; no environment, data set, optimiser or logger."""
 
-from metarl.core.maml import adapt, adaptation_path, inner_step, meta_loss
+from metarl.core.gradients import task_gradients
+from metarl.core.inner import (
+    SGD,
+    GradientRule,
+    InnerRule,
+    LearnedStepSizes,
+    MetaParameters,
+    Momentum,
+    adapt,
+    adaptation_path,
+)
+from metarl.core.maml import meta_loss, reptile_loss
 from metarl.core.modules import MAML, AdaptedModel, ProtoNet
 from metarl.core.params import expand, lift, num_tasks_of, parameters_of, select
 from metarl.core.prototypes import (
@@ -13,12 +24,17 @@ from metarl.core.prototypes import (
 
 __all__ = [
     "MAML",
+    "SGD",
     "AdaptedModel",
+    "GradientRule",
+    "InnerRule",
+    "LearnedStepSizes",
+    "MetaParameters",
+    "Momentum",
     "ProtoNet",
     "adapt",
     "adaptation_path",
     "expand",
-    "inner_step",
     "lift",
     "meta_loss",
     "num_tasks_of",
@@ -27,6 +43,8 @@ __all__ = [
     "prototype_logits",
     "prototype_loss",
     "prototypes",
+    "reptile_loss",
     "select",
     "squared_distances",
+    "task_gradients",
 ]

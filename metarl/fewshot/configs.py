@@ -127,10 +127,6 @@ class AdaptedClassifierConfig(FewShotConfig):
     compile: bool = False
     """Compile the meta-gradient (mlp backbone; needs a C++ compiler; half a minute a shape)."""
 
-    def __post_init__(self) -> None:
-        if self.compile and self.precision == "bf16":
-            raise ValueError("compile is in float32; leave out compile or precision bf16")
-
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class MAMLClassifierConfig(AdaptedClassifierConfig):
