@@ -31,7 +31,7 @@ from metarl.rl.meta_problem import MetaProblem, Objective, OuterStep, State
 from metarl.rl.objectives import ClippedSurrogate, ReptileDirection, Surrogate
 from metarl.rl.outer_steps import Adam, ClippedEpochs, NoStep
 from metarl.rl.rollout import AdvantageBatch
-from metarl.rl.sampler import Sampler
+from metarl.rl.sampler import Sampler, generators
 from metarl.rl.trust_region import TrustRegion
 from metarl.types import Metrics, Params, StepSize
 
@@ -65,13 +65,7 @@ class MAMLLearner:
         task_chunk: int | None = None,
         seed: int = 0,
     ) -> None:
-        _check_parts(policy, rule, objective, outer_step)
-        learned = rule.meta_parameters(parameters_of(policy))
-        if num_inner_steps < bool(learned):
-            raise ValueError(
-                "num_inner_steps must be at least 0, and 1 where the inner rule learns step sizes "
-                f"from them, got {num_inner_steps}"
-            )
+        _check_parts(policy, rule, objective, outer_step, num_inner_steps)
         self.policy = policy
         self.sampler = sampler
         self.rule = rule
@@ -79,12 +73,13 @@ class MAMLLearner:
         self.outer_step = outer_step
         self.num_inner_steps = num_inner_steps
         self.task_chunk = task_chunk
+        learned = rule.meta_parameters(parameters_of(policy))
         self.learned = {name: nn.Parameter(value) for name, value in learned.items()}
         """What the rule wants meta-learned, such as step sizes."""
         self.env_steps = 0
         self._optimiser: State | None = None
         self._seed = seed
-        self._rng, self._generator = _generators(np.random.SeedSequence(seed))
+        self._rng, self._generator = generators(np.random.SeedSequence(seed))
 
     def meta_parameters(self) -> MetaParameters:
         """The meta-parameters themselves; the policy's without its context."""
@@ -121,14 +116,14 @@ class MAMLLearner:
 
     def evaluate(self) -> Metrics:
         """Returns before and after adaptation on held-out tasks, the same ones every time."""
-        rng, generator = _generators(np.random.SeedSequence((self._seed, 1)))
+        rng, generator = generators(np.random.SeedSequence((self._seed, 1)))
         self.sampler.draw_tasks(rng, "held_out")
         experience, _ = self.adapt(self.sampler, max(self.num_inner_steps, 1), rng, generator)
-        returns = experience.returns().mean(1)
+        metrics = experience.metrics()
         return {
-            "eval/return_pre": float(returns[0]),
-            "eval/return_post": float(returns[-1]),
-            "eval/adaptation_gain": float(returns[-1] - returns[0]),
+            "eval/return_pre": metrics["rollout/return_pre"],
+            "eval/return_post": metrics["rollout/return_post"],
+            "eval/adaptation_gain": metrics["adapt/gain"],
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -143,11 +138,7 @@ class MAMLLearner:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave.
-
-        Raises:
-            ValueError: if it is of a learner with another outer step.
-        """
+        """Take back what :meth:`state_dict` gave; :class:`ValueError` if another learner did."""
         given, expected = (sorted(s) for s in (state["optimiser"], self._optimiser_state()))
         if given != expected:
             raise ValueError(f"the outer step's state has {expected}, but {given} was given")
@@ -246,11 +237,11 @@ def maml_parts(
     numbers: dict[str, Any] = {"estimator": config.estimator, "gae_lambda": config.gae_lambda}
     if isinstance(config, configs.ReptileConfig):
         direction = ReptileDirection(lr=config.inner_lr, **numbers)
-        return (rule, direction, Adam(config.outer_lr))
+        return rule, direction, Adam(config.outer_lr)
     numbers["credit_weight"] = config.credit_weight if config.sampling_credit else 0.0
     if isinstance(config, configs.MAMLPPOConfig):
         clipped = ClippedSurrogate(clip=config.clip, inner_kl=config.inner_kl, **numbers)
-        return (rule, clipped, ClippedEpochs(Adam(config.outer_lr), config.epochs))
+        return rule, clipped, ClippedEpochs(Adam(config.outer_lr), config.epochs)
     outer_step: OuterStep = NoStep()
     if isinstance(config, configs.AdamConfig):
         outer_step = Adam(config.outer_lr)
@@ -261,7 +252,7 @@ def maml_parts(
             cg_damping=config.cg_damping,
             fisher_stride=config.fisher_stride,
         )
-    return (rule, Surrogate(**numbers), outer_step)
+    return rule, Surrogate(**numbers), outer_step
 
 
 def _inner_rule(config: configs.MAMLConfig, policy: Policy) -> SGD:
@@ -275,14 +266,20 @@ def _inner_rule(config: configs.MAMLConfig, policy: Policy) -> SGD:
 
 
 def _check_parts(
-    policy: Policy, rule: InnerRule[Any], objective: Objective, outer_step: OuterStep
+    policy: Policy, rule: InnerRule[Any], objective: Objective, outer_step: OuterStep, steps: int
 ) -> None:
     """Raise :class:`ValueError` unless the parts go together."""
     mask = rule.mask if isinstance(rule, GradientRule) else None
-    if (mask is not None and set(mask) == {"context"}) != (policy.context_size > 0):
+    context_alone = mask is not None and set(mask) == {"context"}
+    if isinstance(rule, GradientRule) and context_alone != (policy.context_size > 0):
         raise ValueError(
             "context_size must be above 0 where the context alone adapts, and 0 elsewhere, got "
             f"{policy.context_size}"
+        )
+    learned = rule.meta_parameters(parameters_of(policy))
+    if steps < 0 or (learned and not steps):
+        raise ValueError(
+            f"num_inner_steps must be at least {1 if learned else 0} for this rule, got {steps}"
         )
     if rule.first_order != (objective.estimator == "first-order"):
         raise ValueError(
@@ -292,13 +289,7 @@ def _check_parts(
     if not isinstance(objective, outer_step.judged_by):
         wanted, given = outer_step.judged_by.__name__, type(objective).__name__
         raise ValueError(f"{type(outer_step).__name__} needs a {wanted}, got {given}")
-    learned = rule.meta_parameters(parameters_of(policy))
-    if isinstance(objective, ReptileDirection) and (learned or mask is not None):
-        raise ValueError("Reptile's direction is for inner rules that move all and learn nothing")
-
-
-def _generators(seeds: np.random.SeedSequence) -> tuple[np.random.Generator, torch.Generator]:
-    """Independent generators for tasks and environments, and for action noise."""
-    for_numpy, for_torch = seeds.spawn(2)
-    torch_seed = int(for_torch.generate_state(1, np.uint64)[0] >> np.uint64(1))
-    return np.random.default_rng(for_numpy), torch.Generator().manual_seed(torch_seed)
+    if isinstance(objective, ReptileDirection) and (
+        learned or mask is not None or not rule.first_order
+    ):
+        raise ValueError("Reptile needs a first-order inner rule that moves all and learns nothing")

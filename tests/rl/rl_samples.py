@@ -1,5 +1,6 @@
 """Rollouts of random facts, and small learners on PointGoal."""
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -7,28 +8,7 @@ import metarl_envs  # noqa: F401  # registers the ids
 import torch
 
 from metarl.nn import GaussianPolicy
-from metarl.rl import (
-    MAMLPPO,
-    MAMLTRPO,
-    MAMLVPG,
-    Experience,
-    MAMLConfig,
-    MAMLTRPOConfig,
-    MAMLVPGConfig,
-    ProMPConfig,
-    Reptile,
-    ReptileConfig,
-    Rollout,
-    Sampler,
-)
-from metarl.rl.learner import MAMLLearner
-
-CONFIGS: dict[type[MAMLLearner], Any] = {
-    MAMLTRPO: MAMLTRPOConfig,
-    MAMLVPG: MAMLVPGConfig,
-    MAMLPPO: ProMPConfig,
-    Reptile: ReptileConfig,
-}
+from metarl.rl import PRESETS, Experience, MAMLLearner, Rollout, Sampler, make_maml
 
 
 def pad(value: torch.Tensor, mask: torch.Tensor, filler: float) -> torch.Tensor:
@@ -61,25 +41,23 @@ def make_rollout(lengths: list[list[int]], *, filler: float = 0.0, seed: int = 0
     )
 
 
-def make_learner(
-    kind: type[MAMLLearner] = MAMLTRPO,
-    *,
-    seed: int = 0,
-    config: type[MAMLConfig] | None = None,
-    **numbers: Any,
-) -> MAMLLearner:
-    """3 tasks of 2 trajectories of 10 steps, a policy with 8 hidden units."""
+def make_sampler() -> Sampler:
+    """3 tasks of 2 trajectories of 10 steps on PointGoal."""
     env: Any = gym.make_vec("metarl/PointGoal-v0", num_envs=6)
-    sampler = Sampler(env, num_tasks=3, horizon=10, discount=0.99, action_scale=10.0)
-    chosen = (config or CONFIGS[kind])(**numbers)
-    policy = GaussianPolicy(
-        2,
-        2,
-        hidden_sizes=(8,),
-        context_size=chosen.context_size,
-        generator=torch.Generator().manual_seed(seed),
-    )
-    return kind(policy, sampler, chosen, seed=seed)
+    return Sampler(env, num_tasks=3, horizon=10, discount=0.99, action_scale=10.0)
+
+
+def make_policy(seed: int = 0, context_size: int = 0) -> GaussianPolicy:
+    """8 hidden units."""
+    generator = torch.Generator().manual_seed(seed)
+    return GaussianPolicy(2, 2, hidden_sizes=(8,), context_size=context_size, generator=generator)
+
+
+def make_learner(name: str = "maml-trpo", *, seed: int = 0, **numbers: Any) -> MAMLLearner:
+    """The learner of that name with other numbers, on a small problem."""
+    config = replace(PRESETS[name].config, **numbers)
+    policy = make_policy(seed, config.context_size)
+    return make_maml(config, policy, make_sampler(), seed=seed)
 
 
 def in_double(learner: MAMLLearner) -> Experience:
@@ -87,6 +65,6 @@ def in_double(learner: MAMLLearner) -> Experience:
     experience = learner.collect()
     batches = [batch.map(torch.Tensor.double) for batch in experience.batches]
     learner.policy.double()
-    for value in learner.adaptation.step_sizes.values():
+    for value in learner.learned.values():
         value.data = value.data.double()
     return Experience([], batches, experience.scores.double())
