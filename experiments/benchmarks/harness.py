@@ -24,7 +24,7 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 RESULTS = Path(__file__).with_name("results.json")
-PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "metarl")
+PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "metarl-toolkit")
 
 Measure = Callable[[], float]
 """One run of a workload; returns its measurement in the unit of the row."""

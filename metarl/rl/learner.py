@@ -77,7 +77,7 @@ class MAMLLearner:
         self.learned = {name: nn.Parameter(value) for name, value in learned.items()}
         """What the rule wants meta-learned, such as step sizes."""
         self.env_steps = 0
-        self._optimiser: State | None = None
+        self._optimiser: State = {}  # made at the first update
         self._seed = seed
         self._rng, self._generator = generators(np.random.SeedSequence(seed))
 
@@ -102,7 +102,8 @@ class MAMLLearner:
         if skipped:
             step = dict.fromkeys([*meta.metrics, *self.outer_step.step_metrics], 0.0)
         else:
-            step, self._optimiser = self.outer_step.step(problem, meta, self._optimiser_state())
+            state = self._optimiser or self.outer_step.init(problem.theta)
+            step, self._optimiser = self.outer_step.step(problem, meta, state)
             step = meta.metrics | step
         return {
             **experience.metrics(),
@@ -131,7 +132,7 @@ class MAMLLearner:
         return {
             "policy": self.policy.state_dict(),
             "step_sizes": {k: v.detach() for k, v in self.learned.items()},
-            "optimiser": self._optimiser_state(),
+            "optimiser": self._optimiser,
             "rng": self._rng.bit_generator.state,
             "generator": self._generator.get_state(),
             "env_steps": self.env_steps,
@@ -139,9 +140,11 @@ class MAMLLearner:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`state_dict` gave; :class:`ValueError` if another learner did."""
-        given, expected = (sorted(s) for s in (state["optimiser"], self._optimiser_state()))
-        if given != expected:
-            raise ValueError(f"the outer step's state has {expected}, but {given} was given")
+        given, expected = state["optimiser"], self.outer_step.init(self.meta_parameters())
+        if given and given.keys() != expected.keys():
+            raise ValueError(
+                f"the outer step's state has {sorted(expected)}, but {sorted(given)} was given"
+            )
         self.policy.load_state_dict(state["policy"])
         with torch.no_grad():
             for name, value in self.learned.items():
@@ -208,11 +211,6 @@ class MAMLLearner:
         if not isinstance(rule, GradientRule):
             raise ValueError(f"step sizes are for SGD and Momentum, not for {type(rule).__name__}")
         return rule
-
-    def _optimiser_state(self) -> State:
-        if self._optimiser is None:
-            self._optimiser = self.outer_step.init(self.meta_parameters())
-        return self._optimiser
 
 
 def make_maml(

@@ -95,8 +95,9 @@ def test_what_it_remembers_is_in_the_state() -> None:
 
 def test_a_skipped_update_is_remembered_by_nobody() -> None:
     learner = make_learner(SlowingDescent())
+    learner.update(learner.collect())
     experience = learner.collect()
     query = experience.query._replace(advantages=experience.query.advantages * float("nan"))
     metrics = learner.update(experience._replace(batches=[*experience.supports, query]))
     assert (metrics["meta/skipped"], metrics["meta/outer_lr"]) == (1.0, 0.0)
-    assert learner.state_dict()["optimiser"] == {"steps": 0}
+    assert learner.state_dict()["optimiser"] == {"steps": 1}

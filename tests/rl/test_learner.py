@@ -303,7 +303,9 @@ def test_training_depends_on_the_seed_alone(kind: str) -> None:
 
 
 def test_another_outer_steps_state_is_refused() -> None:
-    state = snapshot(make_learner("maml-vpg"))
+    learner = make_learner("maml-vpg")
+    train(learner, 1)
+    state = snapshot(learner)
     with pytest.raises(
         ValueError, match=r"state has \[\], but \['param_groups', 'state'\] was given"
     ):
