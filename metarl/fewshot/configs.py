@@ -7,16 +7,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from tyro.conf import Suppress
 
-from metarl.configs import (
-    STRICT,
-    Count,
-    Natural,
-    NonNegative,
-    Positive,
-    Preset,
-    Widths,
-    presets,
-)
+from metarl.configs import STRICT, Count, Natural, NonNegative, Positive, Preset, Widths, presets
 from metarl.fewshot.augment import Augmentation
 from metarl.nn.conv4 import Downsample
 
