@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from metarl.core import adapt
+from metarl.core import adapt, reptile_loss
 from metarl.fewshot.configs import ReptileConfig
 from metarl.fewshot.episodes import Episodes
 from metarl.fewshot.learner import Tasks, task_losses
@@ -45,22 +45,14 @@ class ReptileClassifier(MAMLClassifier):
 
     def losses(self, episodes: Episodes) -> tuple[Tensor, Tensor]:
         """Loss of the queries, which adaptation has seen; its gradient is Reptile's, θ - θ'_m."""
-        start = self._start(
-            self._theta(), (episodes.support_x, episodes.support_y), episodes.num_ways
-        )
+        support = episodes.support_x, episodes.support_y
+        start = self._start(self._theta().network, support, episodes.num_ways)
         with torch.no_grad():
-            adapted = adapt(
-                self._support_losses,
-                start,
-                list(self._mini_batches(episodes)),
-                lr=self.config.inner_lr,
-            )
+            batches = list(self._mini_batches(episodes))
+            adapted = adapt(self.rule, self._support_losses, start, batches)
             outputs = self._query_outputs(adapted, episodes.support_x, episodes.query_x)
             losses = task_losses(outputs, episodes.query_y)
-        for name, value in start.items():
-            products = (value - value.detach()) * (value - adapted[name]).detach()
-            losses = losses + products.flatten(1).sum(1)
-        return losses, outputs
+        return losses + reptile_loss(start, adapted), outputs
 
     def _mini_batches(self, episodes: Episodes) -> Iterator[Examples]:
         """One for every inner step, each without repetition, of support and query together."""

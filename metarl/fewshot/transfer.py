@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from metarl.core import adapt, prototypes, squared_distances
+from metarl.core import SGD, adapt, prototypes, squared_distances
 from metarl.fewshot.configs import BaselinePlusPlusConfig, FittedHeadConfig, KNNConfig
 from metarl.fewshot.episodes import Episodes
 from metarl.fewshot.learner import Fitted, Tasks, task_losses
@@ -43,13 +43,10 @@ class FittedHeadLearner(PretrainedLearner):
         """The fitted head."""
         head = self.first_head(embeddings, labels, num_ways)
         sizes = self.config.inner_lr / self.curvature(embeddings)
+        rule = SGD({name: sizes.view(-1, *[1] * (head[name].ndim - 1)) for name in head})
+        supports = [(embeddings, labels)] * self.config.num_test_steps
         with torch.no_grad():
-            return adapt(
-                self._support_losses,
-                head,
-                [(embeddings, labels)] * self.config.num_test_steps,
-                lr={name: sizes.view(-1, *[1] * (head[name].ndim - 1)) for name in head},
-            )
+            return adapt(rule, self._support_losses, head, supports)
 
     def compare(self, fitted: Fitted, embeddings: Tensor) -> Tensor:
         """Class scores by the fitted head."""

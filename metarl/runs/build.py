@@ -26,8 +26,8 @@ from metarl.rl import (
     PolicySpec,
     Sampler,
     TaskEnvs,
-    gradient_learner,
     load_policy,
+    make_maml,
 )
 from metarl.runs.config import DataProblem, EnvProblem, RunConfig, json_object
 from metarl.runs.dataset import DataSets, make_sampler
@@ -106,7 +106,7 @@ def _simulated(
             _start_from(
                 policy, start, Actor(policy, PolicySpec.of(policy, _size(facts)), sampler.to_env)
             )
-        learner = gradient_learner(problem.algorithm, policy.to(device), sampler, seed=config.seed)
+        learner = make_maml(problem.algorithm, policy.to(device), sampler, seed=config.seed)
     except InputError:
         raise
     except ValueError as error:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from metarl.fewshot import Episodes
-from metarl.fewshot.build import BackboneConfig
+from metarl.fewshot.configs import BackboneConfig
 from metarl.fewshot.learner import FewShotLearner
 
 DOUBLE = torch.float64
