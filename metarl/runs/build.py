@@ -70,6 +70,8 @@ def _simulated(
     sampling, facts = problem.sampling, problem.trained_on
     num_envs = sampling.meta_batch_size * sampling.num_trajectories
     by_sb3 = isinstance(problem.algorithm, sb3.SB3Config)
+    if by_sb3 and given.network is not None:
+        raise InputError(f"is not for {config.learner}: stable-baselines3 makes it", "policy")
     make_env = _env_maker(problem, given, by_sb3)
 
     def make_single(**options: Any) -> gym.Env[Any, Any]:
@@ -171,7 +173,7 @@ def _horizon(env: TaskEnvs, requested: int | None) -> int:
     limit: int | None = getattr(inner, "max_episode_steps", registered)
     if requested is None:
         if limit is None:
-            raise InputError("this environment has no time limit of its own: give --horizon")
+            raise InputError("is missing: the environment has no time limit of its own", "horizon")
         return limit
     if limit is not None and requested > limit:
         raise InputError(
@@ -229,9 +231,12 @@ def _policy(
                 min_log_std=shape.min_log_std,
                 context_size=context_size,
             )
-        policy.check_network(gym.spaces.flatdim(facts.observation_space.space()))
     except ValueError as error:
         raise InputError(f"--initial-log-std and --min-log-std: {error}") from error
+    try:
+        policy.check_network(gym.spaces.flatdim(facts.observation_space.space()))
+    except ValueError as error:
+        raise InputError(f"does not fit: {error}", "policy") from error
     return policy
 
 
