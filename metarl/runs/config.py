@@ -1,0 +1,284 @@
+"""What a run is told: an environment or a data set, a learner, and how long it takes.
+
+A :class:`RunConfig` is the options of ``metarl train`` and ``metarl fewshot``, the keywords of
+:func:`metarl.training` and :func:`metarl.train_fewshot`, and the ``config.json`` of a run folder: all
+of them go through the checks of these dataclasses.
+"""
+
+import json
+from dataclasses import asdict, field, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union
+
+import tyro
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticSerializationError, to_json
+from tyro.conf import Suppress, subcommand
+
+from metarl import rl, sb3
+from metarl.configs import (
+    STRICT,
+    Count,
+    Natural,
+    Positive,
+    Preset,
+    Seed,
+    UnitInterval,
+    Widths,
+    complaint,
+)
+from metarl.fewshot import configs as fewshot
+from metarl.fewshot.data.config import DataConfig
+from metarl.nn.mlp import Activation
+from metarl.runs.errors import InputError, nearest
+from metarl.runs.facts import DataFacts, EnvFacts
+from metarl.training import DeviceName, Schedule
+
+KindT = TypeVar("KindT")
+
+POLICY_LEARNERS: dict[str, Preset] = {**rl.PRESETS, **sb3.PRESETS}
+"""Learners of ``metarl train``."""
+CLASSIFIER_LEARNERS: dict[str, Preset] = fewshot.PRESETS
+"""Learners of ``metarl fewshot``."""
+
+JsonObject = Annotated[
+    dict[str, Any],
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="JSON",
+        instance_from_str=lambda given: json_object(given[0]),
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda value: [json.dumps(value)],
+    ),
+]
+"""On the command line a JSON object."""
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """A JSON object given as text; :class:`ValueError` if it is not one."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{text!r} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f'{text!r} must be a JSON object such as {{"name": 1.0}}')
+    return value
+
+
+def _by_name(learners: dict[str, Preset]) -> Any:
+    """The learners as subcommands of their names."""
+    choices = [
+        Annotated[type(config), subcommand(name, default=config, description=summary)]
+        for name, (config, summary) in learners.items()
+    ]
+    union: Any = Union[tuple(choices)]  # noqa: UP007  # of as many as there are
+    return tyro.conf.arg(constructor=union)
+
+
+PolicyAlgorithm = Annotated[
+    rl.MAMLTRPOConfig
+    | rl.MAMLVPGConfig
+    | rl.MAMLPPOConfig
+    | rl.ReptileConfig
+    | rl.ControlConfig
+    | rl.RandomInitConfig
+    | sb3.SB3PPOConfig
+    | sb3.SB3FinetuneConfig
+    | sb3.RL2Config
+    | sb3.ProtoEmbeddingConfig,
+    Field(discriminator="learner"),
+]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class PolicyConfig:
+    """Shape and start of the policy."""
+
+    hidden_sizes: Widths = (64, 64)
+    """Widths of the hidden layers."""
+    activation: Activation = "tanh"
+    """Between the layers."""
+    initial_log_std: float = 0.0
+    """Starting log standard deviation of the actions."""
+    min_log_std: float = -0.5
+    """Floor of the log standard deviation. Inner steps grow with 1/σ, so it also bounds them."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SamplingConfig:
+    """How much is collected."""
+
+    meta_batch_size: Count = 20
+    """Tasks of a meta-iteration."""
+    num_trajectories: Count = 20
+    """Trajectories a task and inner step."""
+    horizon: Count | None = None
+    """Longest trajectory; the environment's own time limit by default."""
+    discount: UnitInterval = 0.99
+    """γ, in [0, 1]."""
+    action_scale: Positive = 1.0
+    """Policy actions of ±action_scale span the environment's action bounds."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class EnvProblem:
+    """A task family, and a policy that adapts to its tasks."""
+
+    kind: Suppress[Literal["env"]] = "env"
+    algorithm: Annotated[PolicyAlgorithm, _by_name(POLICY_LEARNERS)]
+    env: str
+    """Id of a task family, see ``metarl envs``; ``module:Id`` imports the module first."""
+    env_kwargs: JsonObject = field(default_factory=dict)
+    """Options of the family as a JSON object."""
+    policy: PolicyConfig = PolicyConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    trained_on: Suppress[EnvFacts | None] = None
+    video_every: Natural = 0
+    """Every n-th iteration, a video in TensorBoard of a held-out task before and after adaptation;
+    0 for none."""
+
+    def __post_init__(self) -> None:
+        floor = self.policy.min_log_std
+        if isinstance(self.algorithm, sb3.SB3Config) and floor != PolicyConfig.min_log_std:
+            raise ValueError("min_log_std is for learners by gradients: PPO has no floor")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DataProblem:
+    """A data set, and a classifier that adapts to its classes."""
+
+    kind: Suppress[Literal["data"]] = "data"
+    algorithm: Annotated[fewshot.Algorithm, _by_name(CLASSIFIER_LEARNERS)]
+    data: DataConfig = DataConfig()
+    episodes: fewshot.EpisodeConfig = fewshot.EpisodeConfig()
+    backbone: fewshot.BackboneConfig = fewshot.BackboneConfig()
+    trained_on: Suppress[DataFacts | None] = None
+
+
+FEWSHOT_SCHEDULE = Schedule(iterations=1000, eval_every=100, checkpoint_every=100)
+"""Default of few-shot runs, whose iterations are short."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RunOptions:
+    """What every run is told."""
+
+    seed: Seed = 0
+    """Decides everything random in the run, but for class splits."""
+    device: DeviceName = "auto"
+    """Where the networks, and data sets that fit, live."""
+    threads: Count = 1
+    """Threads torch may use; small networks are fastest with 1, and two runs of one thread are
+    faster than one run of two."""
+    schedule: Schedule = Schedule()
+    eval_tasks: Natural | None = None
+    """Tasks of the evaluation at the end; 40, or 600 few-shot episodes, by default; 0 for none."""
+    init_from: str | None = None
+    """What to start from instead of random weights. Policies: a policy.pt of metarl, or a .zip file
+    of a PPO model of stable-baselines3; classifiers: the folder of a run with the same backbone."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RunConfig(RunOptions):
+    """Everything that decides a run, as kept in its ``config.json``."""
+
+    problem: Annotated[EnvProblem | DataProblem, Field(discriminator="kind")]
+
+    @property
+    def learner(self) -> str:
+        """The learner's name."""
+        return self.problem.algorithm.learner
+
+    @property
+    def subject(self) -> str:
+        """The environment or the data set."""
+        problem = self.problem
+        return problem.env if isinstance(problem, EnvProblem) else problem.data.data
+
+    def to_json(self) -> str:
+        """What a run folder and its checkpoints keep."""
+        return CODEC.dump_json(self, indent=2).decode() + "\n"
+
+
+CODEC = TypeAdapter(RunConfig)
+
+
+def config_of(kind: type[EnvProblem | DataProblem], learner: str, **options: Any) -> RunConfig:
+    """A config from the options of the command line as keywords.
+
+    Args:
+        kind: of the problem.
+        learner: its name.
+        options: of any of the dataclasses above, whose names are all different.
+
+    Raises:
+        InputError: there is no such learner or option, or a value does not fit.
+    """
+    learners = POLICY_LEARNERS if kind is EnvProblem else CLASSIFIER_LEARNERS
+    if learner not in learners:
+        raise InputError(f"unknown learner {learner!r}; {nearest(learner, learners)}")
+    preset = learners[learner].config
+    defaults = asdict(FEWSHOT_SCHEDULE) if kind is DataProblem else {}
+    left = dict(options)
+    values = _nested(RunOptions, left)
+    values["schedule"] = defaults | values["schedule"]
+    own = asdict(preset) | _nested(type(preset), left)
+    values["problem"] = {"kind": kind.kind, "algorithm": own, **_nested(kind, left)}
+    if left:
+        known = [*options.keys() - left.keys(), *_names(RunOptions), *_names(kind), *own]
+        name = next(iter(left))
+        raise InputError(f"is no option of {learner}; {nearest(name, set(known))}", name)
+    return validated(RunConfig, values)
+
+
+def validated(kind: type[KindT], values: dict[str, Any]) -> KindT:
+    """A dataclass from plain data, in which lists stand for tuples."""
+    try:
+        return TypeAdapter(kind).validate_json(to_json(values))
+    except ValidationError as error:
+        raise InputError(complaint(error)) from error
+    except PydanticSerializationError as error:
+        raise InputError(f"the options are not plain data: {error}") from error
+
+
+def _nested(kind: type[Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of a dataclass, and of the dataclasses in it."""
+    return {
+        entry.name: _nested(_type(entry), options)
+        if is_dataclass(entry.type)
+        else options.pop(entry.name)
+        for entry in fields(kind)
+        if is_dataclass(entry.type) or entry.name in options
+    }
+
+
+def _type(entry: Any) -> type[Any]:
+    kind: type[Any] = entry.type
+    return kind
+
+
+def _names(kind: type[Any]) -> list[str]:
+    """All options of a dataclass, those of the dataclasses in it included."""
+    return [
+        name
+        for entry in fields(kind)
+        for name in (_names(_type(entry)) if is_dataclass(entry.type) else [entry.name])
+    ]
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The config of a run folder.
+
+    Raises:
+        InputError: if the folder is not a run folder or its config is damaged.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise InputError(f"{folder} is not a run folder: it holds no config.json")
+    try:
+        return CODEC.validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(
+            f"{path} is not a config of this version of metarl: {complaint(error)}"
+        ) from error

@@ -1,0 +1,316 @@
+"""A data set and a classifier that adapts to its classes: what a run about them does."""
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from metarl.fewshot import Classifier, Dataset, EpisodeSampler, Split
+from metarl.fewshot.configs import EpisodeConfig
+from metarl.fewshot.data.config import SINUSOID
+from metarl.fewshot.data.folder import FolderImages, read_class_folder, read_query_folder
+from metarl.fewshot.episodes import EpisodeStream, Support
+from metarl.fewshot.learner import FewShotLearner, generator_of
+from metarl.fewshot.samplers import FixedSampler, SinusoidSampler
+from metarl.fewshot.variable import MultiSourceSampler, VariableSampler
+from metarl.runs.adapt import AdaptationOptions
+from metarl.runs.config import DataProblem, RunConfig
+from metarl.runs.errors import InputError
+from metarl.runs.evaluate import NUM_EPISODES, EvaluationOptions, Test, make_folders, write_json
+from metarl.types import Metrics
+
+TEST_STREAM = 3
+SHOWN = 20  # predictions printed
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptedClassifier:
+    """A classifier that was fitted to a support set."""
+
+    classifier: Classifier
+    record: dict[str, Any]
+    """The content of ``adaptation.json``."""
+    query: FolderImages | None = None
+    """What it is to classify."""
+
+    def predict(self, images: Tensor) -> list[str]:
+        """Names of the most probable classes of images, uint8 ``[B, C, H, W]``."""
+        return self.classifier.predict(images)
+
+    def save(self, path: str | Path) -> None:
+        """Write the classifier to a file that :func:`metarl.load_classifier` reads."""
+        self.classifier.save(Path(path))
+
+    def keep(self, folder: Path) -> list[str]:
+        """Write classifier, figures and predictions; lines that say what came of it."""
+        path = folder / "classifier.pt"
+        self.save(path)
+        lines: list[str] = []
+        record = self.record
+        if self.query is not None:
+            found, lines = self._classify(self.query, folder / "predictions.csv")
+            record = record | found
+        write_json(folder / "adaptation.json", record)
+        return [*lines, f"batch norm: {record['norm']}", f"adapted classifier: {path}"]
+
+    def _classify(self, query: FolderImages, target: Path) -> tuple[dict[str, Any], list[str]]:
+        """Write the classes of the queries; the accuracy too where they are known."""
+        probability, chosen = self.classifier.probabilities(query.images).max(-1)
+        names = [self.classifier.class_names[index] for index in chosen.tolist()]
+        shares = [round(share, 4) for share in probability.tolist()]
+        rows = list(zip(map(str, query.paths), names, shares, strict=True))
+        with target.open("w", newline="") as file:
+            csv.writer(file).writerows([("image", "class", "probability"), *rows])
+        lines = [f"{image}: {name} ({share:.2f})" for image, name, share in rows[:SHOWN]]
+        if len(rows) > SHOWN:
+            lines.append(f"... {len(rows) - SHOWN} more in {target}")
+        lines.append(f"predictions: {target}")
+        if not query.labels:
+            return {"queries": len(rows)}, lines
+        right = [name == label for name, label in zip(names, query.labels, strict=True)]
+        accuracy = sum(right) / len(right)
+        lines.append(f"accuracy on {len(right)} labelled queries: {100 * accuracy:.1f} %")
+        return {"queries": len(rows), "accuracy": accuracy}, lines
+
+
+class DataSets:
+    """One data set or several, and the learner of a classifier on them.
+
+    Args:
+        config: of the run.
+        learner: adapts to episodes and support sets.
+        shape: of one example.
+        datasets: reads the data; they are not needed before :meth:`test`.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        learner: FewShotLearner,
+        shape: tuple[int, ...],
+        datasets: Callable[[], tuple[Dataset, ...]],
+    ) -> None:
+        assert isinstance(config.problem, DataProblem)
+        self.config = config
+        self.problem = config.problem
+        self.learner = learner
+        self.shape = shape
+        self.datasets = datasets
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether targets are numbers."""
+        return self.problem.data.data == SINUSOID
+
+    @property
+    def stem(self) -> str:
+        """What a run folder's name starts with."""
+        episodes = self.problem.episodes
+        name = Path(self.config.subject.partition(":")[0]).stem
+        ways = "" if self.is_regression else f"{episodes.num_ways}w"
+        return f"{self.config.learner}_{name}-{ways}{episodes.num_shots}s_seed{self.config.seed}"
+
+    def test(self, options: EvaluationOptions) -> Test:
+        """Adapt to test episodes."""
+        for name in ("inner_lr", "trajectories"):
+            if getattr(options, name):
+                raise InputError("is for policies", name)
+        episodes, learner = self._episodes(options), self.learner
+        num_steps = learner.num_steps if options.steps is None else options.steps
+        if num_steps and not learner.num_steps:
+            raise InputError(f"{num_steps}: {self.config.learner} does not adapt by steps", "steps")
+        norm = options.norm or learner.config.norm
+        stream = EpisodeStream(
+            make_sampler(self.datasets(), "test", episodes),
+            options.tasks or NUM_EPISODES,
+            generator_of(options.seed, TEST_STREAM),
+            regression=self.is_regression,
+        )
+        try:
+            adaptation = learner.with_norm(norm).adapt(stream, num_steps)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        return Test(
+            adaptation=adaptation,
+            title=(
+                f"{self.config.learner} on {self.config.subject}, {self._setting(episodes)}: "
+                f"{adaptation.values.shape[1]} test episodes, batch norm {norm}, seeds "
+                f"{self.config.seed} (training) and {options.seed} (test)"
+            ),
+            record={
+                "env_steps": 0,
+                "num_ways": None if self.is_regression else episodes.num_ways,
+                "num_shots": episodes.num_shots,
+                "num_queries": episodes.num_queries,
+                "sampling": episodes.sampling,
+                "norm": norm,
+                "training_seed": self.config.seed,
+            },
+        )
+
+    def adapt_to(
+        self,
+        support: tuple[Tensor, Sequence[str]],
+        *,
+        steps: int | None = None,
+        query: FolderImages | None = None,
+    ) -> AdaptedClassifier:
+        """Fit the classifier to labelled examples.
+
+        Args:
+            support: examples ``[S, *shape]``, images uint8, and the class of each.
+            steps: of adaptation; the run's own by default.
+            query: images to classify.
+
+        Raises:
+            InputError: they do not fit the run.
+        """
+        examples, labels = support
+        names = tuple(dict.fromkeys(labels))
+        if steps and not self.learner.num_steps:
+            raise InputError(f"{steps}: {self.config.learner} does not adapt by steps", "steps")
+        if len(names) < 2:
+            raise InputError(
+                f"has one class, {names[0]!r}, and telling classes apart needs two", "support"
+            )
+        if tuple(examples.shape[1:]) != self.shape or len(labels) != len(examples):
+            raise InputError(
+                f"needs examples [S, {self.shape}] and S labels, got {tuple(examples.shape)} and "
+                f"{len(labels)}",
+                "support",
+            )
+        indices = torch.tensor([names.index(label) for label in labels])
+        num_steps = steps or self.learner.num_steps
+        try:
+            adaptation = self.learner.adapt(
+                Support(examples[None], indices[None], len(names)), num_steps
+            )
+        except ValueError as error:
+            raise InputError(str(error), "support") from error
+        classifier = Classifier(
+            self.learner, adaptation.model(0, True), names, self.shape, self.problem.backbone
+        )
+        return AdaptedClassifier(
+            classifier=classifier,
+            query=query,
+            record={
+                "data": self.config.subject,
+                "learner": self.config.learner,
+                "norm": self.learner.config.norm,
+                "classes": list(names),
+                "support": len(labels),
+                "steps": num_steps,
+            },
+        )
+
+    def adapt_and_keep(
+        self, options: AdaptationOptions, output: Path, say: Callable[[str], None]
+    ) -> list[str]:
+        """Adapt to images, write what comes of it to a folder; lines that say what that was."""
+        for name in ("task", "trajectories", "video"):
+            if getattr(options, name) is not None:
+                raise InputError("is for policies; classifiers take --support", name)
+        if options.support is None:
+            raise InputError("is missing: a folder with a folder of images a class", "support")
+        support = self.read_images(options.support, "support", options.skip_bad)
+        query = None
+        if options.query is not None:
+            query = self.read_images(options.query, "query", options.skip_bad)
+        for name, images in (("support", support), ("query", query)):
+            if images and images.skipped:
+                say(f"--{name}: skipped {len(images.skipped)} images that cannot be read")
+        unknown = sorted(set(query.labels if query else ()) - set(support.class_names))
+        if unknown:
+            raise InputError(
+                f"{options.query}: classes {unknown} are not in {options.support}", "query"
+            )
+        adapted = self.adapt_to((support.images, support.labels), steps=options.steps, query=query)
+        make_folders(output=output)
+        return adapted.keep(output)
+
+    def training_films(self) -> None:
+        """There is nothing to film."""
+
+    def read_images(self, folder: Path, option: str, skip_bad: bool) -> FolderImages:
+        """Images of a folder in the size and with the channels that the run was trained on.
+
+        Args:
+            folder: for the option ``support`` a folder a class; for ``query`` flat or such.
+            option: which of the two.
+            skip_bad: leave out what cannot be read.
+
+        Raises:
+            InputError: they cannot be read, or the run was not trained on images.
+        """
+        if len(self.shape) != 3 or self.is_regression:
+            raise InputError("the run was not trained on images, so it cannot classify a folder")
+        reader = read_query_folder if option == "query" else read_class_folder
+        channels: Literal[1, 3] = 1 if self.shape[0] == 1 else 3
+        height, width = self.shape[1:]
+        if height != width:
+            raise InputError(f"the run's images are {height}x{width}, not square", option)
+        try:
+            return reader(folder, image_size=height, channels=channels, skip_bad=skip_bad)
+        except ValueError as error:
+            raise InputError(str(error), option) from error
+
+    def headline(self, metrics: Metrics) -> str:
+        """What a progress bar says of an iteration."""
+        return f"loss {metrics['meta/loss']:.3f}"
+
+    def report(self, metrics: Metrics) -> str:
+        """What is printed of an iteration with an evaluation, where there is no terminal."""
+        return f"validation score {metrics['eval/score']:.4f}" if "eval/score" in metrics else ""
+
+    def _episodes(self, options: EvaluationOptions) -> EpisodeConfig:
+        """The run's test episodes, as the options change them."""
+        names = ("num_ways", "num_shots", "num_queries")
+        given: dict[str, Any] = {n: v for n in names if (v := getattr(options, n)) is not None}
+        if given and self.problem.episodes.sampling == "variable":
+            raise InputError(
+                "this run draws it anew for every episode (--sampling variable)", next(iter(given))
+            )
+        return replace(self.problem.episodes, **given)
+
+    def _setting(self, episodes: EpisodeConfig) -> str:
+        if self.is_regression:
+            return f"{episodes.num_shots}-shot"
+        if episodes.sampling == "variable":
+            return "variable-way variable-shot"
+        return f"{episodes.num_ways}-way {episodes.num_shots}-shot"
+
+
+def make_sampler(
+    datasets: tuple[Dataset, ...], split: Split, episodes: EpisodeConfig
+) -> EpisodeSampler:
+    """A sampler of a split's episodes; sources without classes in that split are left out.
+
+    Args:
+        datasets: none for the sinusoid.
+        split: part of the classes.
+        episodes: their ways, shots and queries.
+
+    Raises:
+        InputError: if the split cannot give such episodes.
+    """
+    shots, queries = episodes.num_shots, episodes.num_queries
+    if not datasets:
+        return SinusoidSampler(shots, queries)
+    sources = [dataset.split(split) for dataset in datasets]
+    sources = [source for source in sources if len(source.counts)] or sources[:1]
+    try:
+        samplers: list[EpisodeSampler] = [
+            VariableSampler(source)
+            if episodes.sampling == "variable"
+            else FixedSampler(
+                source, num_ways=episodes.num_ways, num_shots=shots, num_queries=queries
+            )
+            for source in sources
+        ]
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    return samplers[0] if len(samplers) == 1 else MultiSourceSampler(samplers)

@@ -1,0 +1,193 @@
+"""The adaptation curve of a run on tasks that it was not trained on, and what is kept of it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from pydantic import Field
+from pydantic.dataclasses import dataclass as config_dataclass
+
+from metarl import report, training
+from metarl.configs import STRICT, Count, Natural, NonNegative, Seed
+from metarl.fewshot.configs import NormMode, Ways
+from metarl.report.curves import AdaptationCurve, adaptation_curve
+from metarl.runs.errors import InputError
+from metarl.types import Adaptation, Task
+
+NUM_TASKS, NUM_TRAJECTORIES, NUM_STEPS = 40, 40, 3  # the MAML authors' protocol
+NUM_EPISODES = 600  # what the field asks for at least
+NUM_EMBEDDED = 5  # trials shown of a task
+
+
+@config_dataclass(frozen=True, kw_only=True, config=STRICT)
+class EvaluationOptions:
+    """How a run is evaluated."""
+
+    tasks: Annotated[int, Field(ge=2)] | None = None
+    """Held-out tasks; 40, and 600 episodes of a few-shot run, by default."""
+    steps: Natural | None = None
+    """Gradient steps, or trajectories where adaptation is without; more than in training are
+    allowed. 3, and a few-shot run's own."""
+    trajectories: Count | None = None
+    """Policies: trajectories a task and step, or trials a task; 40 by default, as the MAML authors
+    have."""
+    num_ways: Annotated[Ways | None, tyro.conf.arg(aliases=["--ways"])] = None
+    """Few-shot: ways of the test episodes, the run's own by default."""
+    num_shots: Annotated[Count | None, tyro.conf.arg(aliases=["--shots"])] = None
+    """Few-shot: shots of the test episodes."""
+    num_queries: Annotated[Count | None, tyro.conf.arg(aliases=["--queries"])] = None
+    """Few-shot: queries a class of the test episodes."""
+    norm: NormMode | None = None
+    """Few-shot: batch statistics of the query set, the run's own mode by default."""
+    inner_lr: tuple[NonNegative, ...] = ()
+    """Policies: one step size a step; by default the run's own, halved beyond the trained steps."""
+    seed: Seed = 0
+    """Draws the tasks, the noise and the bootstrap."""
+
+    def __post_init__(self) -> None:
+        steps = NUM_STEPS if self.steps is None else self.steps
+        if self.inner_lr and len(self.inner_lr) != steps:
+            raise ValueError(
+                f"inner_lr needs one step size a step ({steps}), got {len(self.inner_lr)}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Test:
+    """What a run was tested on, and how it did."""
+
+    adaptation: Adaptation[Any]
+    title: str
+    """Of table and picture."""
+    record: Mapping[str, Any]
+    """What ``evaluation.json`` tells beside the figures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """An adaptation curve with all that is known of it."""
+
+    curve: AdaptationCurve
+    unit: str
+    """What a step is, in the plural."""
+    measure: str
+    """Of the figures, as a person reads it."""
+    title: str
+    record: dict[str, Any]
+    """The content of ``evaluation.json``."""
+    pictures: tuple[Path, ...]
+
+
+MEASURES = {"returns": "mean return", "accuracy": "accuracy", "mse": "squared error"}
+
+
+def summarise(test: Test, seed: int) -> AdaptationCurve:
+    """Mean, IQM and intervals of the figures of a test.
+
+    Raises:
+        InputError: they are not finite.
+    """
+    try:
+        return adaptation_curve(test.adaptation.values, seed=seed)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def figures_of(curve: AdaptationCurve, adaptation: Adaptation[Any], seed: int) -> dict[str, Any]:
+    """The contract's part of ``evaluation.json``."""
+    return {
+        "seed": seed,
+        "num_tasks": curve.values.shape[1],
+        "steps": list(range(curve.num_steps + 1)),
+        adaptation.measure: curve.values.tolist(),
+        "mean": curve.mean.tolist(),
+        "iqm": curve.iqm.tolist(),
+        "ci95": curve.ci95.tolist(),
+        "iqm_ci95": curve.iqm_ci95.tolist(),
+    }
+
+
+def draw(folder: Path, iteration: int, test: Test, curve: AdaptationCurve) -> tuple[Path, ...]:
+    """Draw the curve where there are steps, and prototypes where there are any."""
+    adaptation, pictures = test.adaptation, []
+    if curve.num_steps:
+        pictures.append(folder / "adaptation.png")
+        report.draw_adaptation(
+            pictures[0],
+            curve,
+            title=test.title,
+            paths=planar_paths(adaptation),
+            steps=adaptation.unit,
+            label=MEASURES[adaptation.measure],
+        )
+    if adaptation.embeddings is not None:
+        pictures.append(_keep_embeddings(folder, iteration, adaptation))
+    return tuple(pictures)
+
+
+def planar_paths(adaptation: Adaptation[Any]) -> "list[report.Paths] | None":
+    """Paths before and after adaptation, where observations and goals are points of the plane."""
+    if not adaptation.paths or adaptation.paths[0][0][0].shape[1:] != (2,):
+        return None
+    goals = [np.asarray(task.get("goal", ())) for task in adaptation.tasks]
+    if goals[0].shape != (2,):
+        return None
+    first, last = adaptation.values[0], adaptation.values[-1]
+    return [
+        report.Paths(
+            goal=goals[index],
+            before=list(before),
+            after=list(after),
+            title=f"{first[index]:.1f} → {last[index]:.1f}",
+        )
+        for index, (before, after) in enumerate(adaptation.paths)
+    ]
+
+
+def _keep_embeddings(folder: Path, iteration: int, adaptation: Adaptation[Any]) -> Path:
+    """Show prototypes after one trajectory in TensorBoard's projector and in a picture."""
+    assert adaptation.embeddings is not None
+    prototypes = adaptation.embeddings[:, :NUM_EMBEDDED]
+    names = _parameter_names(adaptation.tasks[0])
+    vectors = [np.concatenate([np.ravel(v) for v in task.values()]) for task in adaptation.tasks]
+    parameters = np.asarray(vectors, np.float32).repeat(prototypes.shape[1], 0)
+    points = prototypes.reshape(len(parameters), -1)
+    rows = [
+        [str(index // prototypes.shape[1]), *(f"{value:.4g}" for value in row)]
+        for index, row in enumerate(parameters)
+    ]
+    training.write_embedding(folder, iteration, points, ["task", *names], rows)
+    picture = folder / "embedding.png"
+    title = "prototypes of held-out tasks, one trajectory"
+    report.draw_embedding(picture, points, parameters, names, title=title)
+    return picture
+
+
+def _parameter_names(task: Task) -> list[str]:
+    return [
+        name if np.ndim(value) == 0 else f"{name}[{i}]"
+        for name, value in task.items()
+        for i in range(np.size(value))
+    ]
+
+
+def write_json(path: Path, figures: Mapping[str, Any]) -> None:
+    """Write figures, or say in one line why not."""
+    try:
+        path.write_text(json.dumps(figures, indent=2) + "\n")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def make_folders(**folders: Path | None) -> None:
+    """Make the folders of what will be written, by the option that names each."""
+    for option, folder in folders.items():
+        try:
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder} cannot be written: {error.strerror}", option) from error

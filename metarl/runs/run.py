@@ -1,0 +1,257 @@
+"""A run: its folder, config, learner and newest checkpoint, and what can be done with it."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, overload
+from warnings import warn
+
+from torch import Tensor, nn
+
+from metarl import sb3
+from metarl.report.curves import AdaptationCurve
+from metarl.rl import Actor
+from metarl.runs.build import Built, Own, build, read_policy
+from metarl.runs.config import CODEC, RunConfig, read_config, validated
+from metarl.runs.dataset import AdaptedClassifier, DataSets
+from metarl.runs.errors import InputError
+from metarl.runs.evaluate import (
+    Evaluation,
+    EvaluationOptions,
+    MEASURES,
+    draw,
+    figures_of,
+    summarise,
+    write_json,
+)
+from metarl.runs.simulated import AdaptedPolicy, Simulated
+from metarl.training import CheckpointError, DeviceName, load_newest
+from metarl_envs.making import EnvSource
+
+MAY_CHANGE = ("data", "video_every")
+"""Parts of a problem that may change between sessions: data may move, their classes may not."""
+
+
+class Run:
+    """A run folder's learner, at one of its checkpoints.
+
+    Args:
+        folder: the run folder.
+        built: the problem with its learner, whose state is that of the checkpoint.
+        iteration: of the checkpoint.
+        seconds: of training until then.
+    """
+
+    def __init__(self, folder: Path, built: Built, iteration: int, seconds: float) -> None:
+        self.folder = folder
+        self.built = built
+        self.iteration = iteration
+        self.seconds = seconds
+
+    @property
+    def config(self) -> RunConfig:
+        """Everything that decides the run."""
+        return self.built.config
+
+    @property
+    def learner(self) -> Any:
+        """What was trained."""
+        return self.built.learner
+
+    def evaluate(self, **options: Any) -> AdaptationCurve:
+        """The adaptation curve on held-out tasks, which is written to ``evaluation.json``, too.
+
+        Args:
+            options: of ``metarl evaluate``: ``tasks``, ``steps``, ``seed`` and so on.
+
+        Raises:
+            InputError: an option does not fit.
+        """
+        return self.measure(validated(EvaluationOptions, options)).curve
+
+    def measure(self, options: EvaluationOptions) -> Evaluation:
+        """:meth:`evaluate`, with all that is known of the curve."""
+        test = self.built.test(options)
+        curve = summarise(test, options.seed)
+        record = {
+            "env": self.config.subject,
+            "learner": self.config.learner,
+            **figures_of(curve, test.adaptation, options.seed),
+            **test.record,
+            "iteration": self.iteration,
+            "hours": self.seconds / 3600,
+        }
+        write_json(self.folder / "evaluation.json", record)
+        return Evaluation(
+            curve=curve,
+            unit=test.adaptation.unit,
+            measure=MEASURES[test.adaptation.measure],
+            title=test.title,
+            record=record,
+            pictures=draw(self.folder, self.iteration, test, curve),
+        )
+
+    @overload
+    def adapt(
+        self,
+        *,
+        task: dict[str, Any],
+        steps: int | None = None,
+        trajectories: int | None = None,
+        seed: int = 0,
+    ) -> AdaptedPolicy: ...
+
+    @overload
+    def adapt(
+        self, *, support: tuple[Tensor, Sequence[str]], steps: int | None = None
+    ) -> AdaptedClassifier: ...
+
+    def adapt(
+        self,
+        *,
+        task: dict[str, Any] | None = None,
+        support: tuple[Tensor, Sequence[str]] | None = None,
+        steps: int | None = None,
+        trajectories: int | None = None,
+        seed: int = 0,
+    ) -> AdaptedPolicy | AdaptedClassifier:
+        """Adapt to one task.
+
+        Args:
+            task: of policies: entries that fit the task space, such as ``{"goal": [0.3, -0.4]}``.
+            support: of classifiers: examples ``[S, *shape]``, images uint8, and the class of each.
+            steps: gradient steps, or trajectories where adaptation is without; 3, and a
+                classifier's own, by default.
+            trajectories: policies: a step, or trials; 40 by default.
+            seed: policies: draws the noise.
+
+        Raises:
+            InputError: what is given does not fit the run.
+        """
+        if support is not None:
+            return self.classifiers.adapt_to(support, steps=steps)
+        if task is None:
+            raise InputError("is missing: the task to adapt to", "task")
+        return self.policies.adapt_to(task, steps=steps, trajectories=trajectories, seed=seed)
+
+    def export(self, path: str | Path, *, policy: str | Path | None = None) -> None:
+        """Write a policy as a PPO model that stable-baselines3 loads and goes on training.
+
+        Args:
+            path: the .zip file.
+            policy: a policy.pt adapted from this run, instead of the meta-learned policy.
+
+        Raises:
+            InputError: the run has no such policy, or the file cannot be written.
+        """
+        env = self.policies.make_single()
+        try:
+            actor = self._actor(None if policy is None else Path(policy))
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            sb3.to_sb3(actor, env).save(path)
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"{self.folder}: {error}") from error
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}", "sb3") from error
+
+    def _actor(self, adapted: Path | None) -> Actor:
+        """The policy to export: the run's own, or an adapted one of its shape."""
+        actor: Actor = self.learner.actor()
+        if adapted is None:
+            return actor
+        other = read_policy("policy", adapted, 1.0)
+        if other.spec != actor.spec:
+            raise InputError(f"{adapted} has not the shape of {self.folder}'s policy", "policy")
+        return other
+
+    @property
+    def policies(self) -> Simulated:
+        """The task family; :class:`InputError` if the run is about a data set."""
+        if not isinstance(self.built, Simulated):
+            raise InputError(f"{self.folder} is a few-shot run, and that is for policies")
+        return self.built
+
+    @property
+    def classifiers(self) -> DataSets:
+        """The data sets; :class:`InputError` if the run is about a task family."""
+        if not isinstance(self.built, DataSets):
+            raise InputError(f"{self.folder} is a policy, and that is for few-shot runs")
+        return self.built
+
+
+def load_run(
+    folder: str | Path,
+    *,
+    device: DeviceName | None = None,
+    env: EnvSource | None = None,
+    policy: nn.Module | None = None,
+    backbone: nn.Module | None = None,
+    allow_code: bool = False,
+    say: Callable[[str], None] = warn,
+) -> Run:
+    """A run with the state of its newest good checkpoint.
+
+    No environment is made and no data set read before they are needed.
+
+    Args:
+        folder: the run folder.
+        device: instead of the run's own.
+        env: where the run's environment was an object; or another one with the same spaces.
+        policy: where the policy's network was the user's own: another of its kind.
+        backbone: the same of a classifier.
+        allow_code: import modules that the run's config names from the current folder, too;
+            without it only what is installed.
+        say: called with one line when something is worth saying.
+
+    Raises:
+        InputError: it is no run folder, or has no usable checkpoint.
+    """
+    run, _ = load(Path(folder), device, Own(env=env, network=policy, backbone=backbone, allow_code=allow_code), say)
+    return run
+
+
+def load(
+    folder: Path,
+    device: DeviceName | None,
+    own: Own,
+    say: Callable[[str], None],
+    iterations: int | None = None,
+) -> tuple[Run, dict[str, Any]]:
+    """:func:`load_run`, perhaps to go on to more iterations, and the content of the checkpoint."""
+    config = read_config(folder)
+    schedule = config.schedule
+    # beyond the run's own number a step size that decays would be 0
+    schedule = replace(schedule, iterations=max(iterations or 0, schedule.iterations))
+    # its weights are in the checkpoint: what it started from may be gone
+    used = replace(config, init_from=None, device=device or config.device, schedule=schedule)
+    built = build(used, own, say)
+    try:
+        checkpoint, problems = load_newest(folder / "checkpoints")
+        built.learner.load_state_dict(checkpoint["learner"])
+        _check_same_run(CODEC.validate_json(checkpoint["config"]), config, folder)
+    except CheckpointError as error:
+        raise InputError(str(error)) from error
+    except InputError:
+        raise
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"the checkpoint of {folder} does not fit its config.json: {str(error).splitlines()[0]}"
+        ) from error
+    for problem in problems:
+        say(f"skipped: {problem}")
+    return Run(folder, built, checkpoint["iteration"], checkpoint["seconds"]), checkpoint
+
+
+def _check_same_run(old: RunConfig, config: RunConfig, folder: Path) -> None:
+    """Raise an :class:`InputError` if ``config.json`` was changed in what decides the run."""
+    plain = (json.loads(CODEC.dump_json(c)) for c in (old, config))
+    kept, now = ({"seed": content["seed"], **content["problem"]} for content in plain)
+    for name in kept.keys() - set(MAY_CHANGE):
+        if kept[name] != now.get(name):
+            raise InputError(
+                f"{folder / 'config.json'} says {name} {json.dumps(now.get(name))}, but its "
+                f"checkpoint was trained with {json.dumps(kept[name])}"
+            )

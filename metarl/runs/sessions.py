@@ -1,0 +1,232 @@
+"""Training sessions: a new run, or one that goes on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from warnings import warn
+
+from torch import nn
+
+from metarl import training
+from metarl.fewshot.build import OWN_BACKBONE
+from metarl.runs.build import Built, Own, build
+from metarl.runs.config import DataProblem, EnvProblem, RunConfig, config_of, read_config
+from metarl.runs.errors import InputError
+from metarl.runs.evaluate import EvaluationOptions
+from metarl.runs.run import Run, load
+from metarl.training import DeviceName, Ending, Progress, Trainer, Writer
+from metarl_envs.making import EnvSource, name_of
+
+
+class Session:
+    """One session of training in a run folder.
+
+    Args:
+        built: the problem with its learner.
+        trainer: of the learner.
+        say: called with one line when something is worth saying.
+    """
+
+    def __init__(self, built: Built, trainer: Trainer, say: Callable[[str], None]) -> None:
+        self.built = built
+        self.trainer = trainer
+        self._say = say
+
+    def train(self, progress: Progress | None = None) -> Ending:
+        """Train until the schedule, the clock or a signal ends it.
+
+        Raises:
+            InputError: the learner diverged, or another process trains in the folder.
+        """
+        trainer = self.trainer
+        try:
+            ending = trainer.run(progress)
+        except training.FolderInUseError as error:
+            raise InputError(str(error)) from error
+        self._say(
+            f"{ending.value} after {trainer.iteration} iterations, {trainer.seconds:.0f} s of "
+            "training"
+        )
+        if ending is Ending.DIVERGED:
+            raise InputError(
+                "ten updates in a row had non-finite meta-gradients, so training stopped; the last "
+                f"good checkpoint is kept in {trainer.folder / 'checkpoints'}; try a smaller step "
+                "size (--lr, or --inner-lr of learners that have one)"
+            )
+        return ending
+
+    @property
+    def run(self) -> Run:
+        """The run as it is now."""
+        trainer = self.trainer
+        return Run(trainer.folder, self.built, trainer.iteration, trainer.seconds)
+
+    @property
+    def closing(self) -> EvaluationOptions | None:
+        """How the run is evaluated when it ends, if it is."""
+        tasks = self.built.config.eval_tasks
+        return None if tasks == 0 else EvaluationOptions(tasks=tasks)
+
+
+def start(
+    config: RunConfig,
+    own: Own,
+    *,
+    output: Path,
+    name: str | None = None,
+    writers: Sequence[Writer] | None = None,
+    say: Callable[[str], None] = warn,
+) -> Session:
+    """A session of a new run.
+
+    Args:
+        config: of the run.
+        own: what the config cannot hold.
+        output: where the run folder is made.
+        name: what its name starts with, instead of learner, subject and seed.
+        writers: where metrics go; ``metrics.csv`` and TensorBoard by default.
+        say: called with one line when something is worth saying.
+
+    Raises:
+        InputError: the parts do not fit together, or the folder cannot be made.
+    """
+    built = build(config, own, say)
+    try:
+        trainer = Trainer(
+            built.learner,
+            config.schedule,
+            output=output,
+            name=name or built.stem,
+            config=built.config.to_json(),
+            writers=standard_writers(built) if writers is None else writers,
+            warn=say,
+        )
+    except OSError as error:
+        raise InputError(f"{output} cannot be written: {error.strerror}", "output") from error
+    return Session(built, trainer, say)
+
+
+def go_on(
+    folder: Path,
+    own: Own,
+    *,
+    iterations: int | None = None,
+    time_limit: float | None = None,
+    device: DeviceName | None = None,
+    say: Callable[[str], None] = warn,
+) -> Session:
+    """A session that goes on from the newest good checkpoint, bit for bit on the CPU.
+
+    Args:
+        folder: the run folder.
+        own: what the config cannot hold.
+        iterations: train to this many, instead of the run's own number.
+        time_limit: seconds of training in this session.
+        device: instead of the run's own.
+        say: called with one line when something is worth saying.
+
+    Raises:
+        InputError: it is no run folder, or has no usable checkpoint.
+    """
+    run, checkpoint = load(folder, device, own, say, iterations)
+    schedule = read_config(folder).schedule
+    schedule = replace(
+        schedule, iterations=iterations or schedule.iterations, time_limit=time_limit
+    )
+    trainer = Trainer(
+        run.learner,
+        schedule,
+        folder=folder,
+        config=replace(run.config, schedule=schedule).to_json(),
+        writers=standard_writers(run.built),
+        warn=say,
+    )
+    trainer.load(checkpoint)
+    return Session(run.built, trainer, say)
+
+
+def standard_writers(built: Built) -> list[Writer]:
+    """``metrics.csv`` and TensorBoard."""
+    return [training.CSVWriter(), training.TensorBoardWriter(built.training_films())]
+
+
+def train(
+    learner: str,
+    *,
+    env: EnvSource,
+    policy: nn.Module | None = None,
+    output: str | Path = "runs",
+    name: str | None = None,
+    writers: Sequence[Writer] | None = None,
+    progress: Progress | None = None,
+    say: Callable[[str], None] = warn,
+    **options: Any,
+) -> Run:
+    """Meta-train a policy, as ``metarl train`` does.
+
+    Args:
+        learner: its name, such as ``maml-trpo``.
+        env: a task family: an id, a function that makes an environment of it, or an environment,
+            of which copies are made.
+        policy: a network of your own from observations to action means or logits.
+        output: where the run folder is made.
+        name: what its name starts with.
+        writers: where metrics go; ``metrics.csv`` and TensorBoard by default.
+        progress: called with the number and the metrics of every iteration.
+        say: called with one line when something is worth saying.
+        options: those of ``metarl train``, such as ``iterations`` and ``inner_lr``.
+
+    Returns:
+        The run, evaluated unless ``eval_tasks`` is 0.
+
+    Raises:
+        InputError: there is no such option, or the parts do not fit together.
+    """
+    config = config_of(EnvProblem, learner, env=name_of(env), **options)
+    own = Own(env=None if isinstance(env, str) else env, network=policy)
+    return _run(start(config, own, output=Path(output), name=name, writers=writers, say=say), progress)
+
+
+def train_fewshot(
+    learner: str,
+    *,
+    data: str = "glyphs",
+    backbone: str | nn.Module = "auto",
+    output: str | Path = "runs",
+    name: str | None = None,
+    writers: Sequence[Writer] | None = None,
+    progress: Progress | None = None,
+    say: Callable[[str], None] = warn,
+    **options: Any,
+) -> Run:
+    """Train a few-shot classifier, as ``metarl fewshot`` does.
+
+    Args:
+        learner: its name, such as ``protonet``.
+        data: name of a data set, or a path.
+        backbone: its name, or a module of your own from examples to features.
+        output: where the run folder is made.
+        name: what its name starts with.
+        writers: where metrics go; ``metrics.csv`` and TensorBoard by default.
+        progress: called with the number and the metrics of every iteration.
+        say: called with one line when something is worth saying.
+        options: those of ``metarl fewshot``, such as ``iterations`` and ``num_shots``.
+
+    Returns:
+        The run, evaluated unless ``eval_tasks`` is 0.
+
+    Raises:
+        InputError: there is no such option, or the parts do not fit together.
+    """
+    named = backbone if isinstance(backbone, str) else OWN_BACKBONE
+    config = config_of(DataProblem, learner, data=data, backbone=named, **options)
+    own = Own(backbone=None if isinstance(backbone, str) else backbone)
+    return _run(start(config, own, output=Path(output), name=name, writers=writers, say=say), progress)
+
+
+def _run(session: Session, progress: Progress | None) -> Run:
+    ending = session.train(progress)
+    if session.closing is not None and ending is not Ending.INTERRUPTED:
+        session.run.measure(session.closing)
+    return session.run

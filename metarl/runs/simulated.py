@@ -1,0 +1,280 @@
+"""A task family and a policy that adapts to its tasks: what a run about them does."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from metarl import report, training
+from metarl.rl import Actor, SimulatedTasks, TaskEnvs
+from metarl.rl.simulation import plain_tasks
+from metarl.runs.adapt import AdaptationOptions
+from metarl.runs.config import EnvProblem, RunConfig
+from metarl.runs.errors import InputError
+from metarl.runs.films import Camera
+from metarl.runs.evaluate import (
+    NUM_STEPS,
+    NUM_TASKS,
+    NUM_TRAJECTORIES,
+    EvaluationOptions,
+    Test,
+    planar_paths,
+    make_folders,
+    write_json,
+)
+from metarl.types import Adaptation, Metrics, Task, Video
+
+NUM_FILM_TRAJECTORIES = 20  # a step of adaptation, of the films that are made in training
+NONE_HELD_OUT = "tasks (this family holds none out)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptedPolicy:
+    """A policy that was adapted to one task."""
+
+    policy: Actor
+    """After adaptation."""
+    unadapted: Callable[[], Actor]
+    """Makes the policy of before."""
+    task: Task
+    adaptation: Adaptation[Actor]
+    record: dict[str, Any]
+    """The content of ``adaptation.json``."""
+
+    @property
+    def returns(self) -> list[float]:
+        """Mean return after 0..K steps."""
+        values: list[float] = self.adaptation.values[:, 0].tolist()
+        return values
+
+    def act(self, observation: Any, *, deterministic: bool = True) -> Any:
+        """The environment's action for one observation; the mean action unless told otherwise."""
+        action, _ = self.policy.predict(observation, deterministic=deterministic)
+        return action
+
+    def save(self, path: str | Path) -> None:
+        """Write the policy to a file that :func:`metarl.load_policy` reads."""
+        self.policy.save(Path(path))
+
+    def film(self, camera: Camera, seed: int = 0) -> Video:
+        """The task before and after adaptation, mean actions."""
+        return camera.both(self.task, (self.unadapted(), self.policy), seed)
+
+    def keep(self, folder: Path) -> list[str]:
+        """Write policy, figures and, in the plane, a picture; lines that say what came of it."""
+        self.save(folder / "policy.pt")
+        write_json(folder / "adaptation.json", self.record)
+        paths = planar_paths(self.adaptation)
+        if paths is not None:
+            report.draw_paths(folder / "adaptation.png", paths[0])
+        steps = len(self.returns) - 1
+        unit = self.adaptation.unit.split()[-1]
+        return [
+            f"return before adaptation: {self.returns[0]:.2f}",
+            f"return after {steps} {unit}: {self.returns[-1]:.2f}",
+            f"adapted policy: {folder / 'policy.pt'}",
+        ]
+
+
+class Simulated:
+    """A task family, and the learner of a policy on it.
+
+    Args:
+        config: of the run.
+        learner: adapts to :class:`~metarl.rl.SimulatedTasks`.
+        make_env: from a number of environments to a vector environment with tasks.
+        make_single: one environment of the family; options go to it.
+        only_tasks: the one task of a run that has no others.
+    """
+
+    measure = "returns"
+
+    def __init__(
+        self,
+        config: RunConfig,
+        learner: Any,
+        make_env: Callable[[int], TaskEnvs],
+        make_single: Callable[..., gym.Env[Any, Any]],
+        only_tasks: Sequence[Task] | None = None,
+    ) -> None:
+        assert isinstance(config.problem, EnvProblem)
+        self.config = config
+        self.problem = config.problem
+        self.learner = learner
+        self.make_env = make_env
+        self.make_single = make_single
+        self.only_tasks = only_tasks
+
+    @property
+    def stem(self) -> str:
+        """What a run folder's name starts with."""
+        name = self.problem.env.split("/")[-1].split(":")[-1].split(".")[-1]
+        return f"{self.config.learner}_{name}_seed{self.config.seed}"
+
+    def test(self, options: EvaluationOptions) -> Test:
+        """Adapt to held-out tasks."""
+        for name in ("num_ways", "num_shots", "num_queries", "norm"):
+            if getattr(options, name) is not None:
+                raise InputError("is for few-shot runs", name)
+        trajectories = options.trajectories or NUM_TRAJECTORIES
+        adaptation: Adaptation[Any] = self.adapt(
+            self.tasks(options.tasks or NUM_TASKS, trajectories, options.seed),
+            NUM_STEPS if options.steps is None else options.steps,
+            options.inner_lr,
+        )
+        kind = "held-out tasks" if adaptation.held_out else NONE_HELD_OUT
+        num = len(adaptation.tasks)
+        about = f"its one task, {num} times" if self.only_tasks else f"{num} {kind}"
+        return Test(
+            adaptation=adaptation,
+            title=f"{self.config.learner} on {self.config.subject}: {about}",
+            record={
+                "env_steps": self.learner.env_steps,
+                "tasks": plain_tasks(adaptation.tasks),
+                "held_out": adaptation.held_out,
+                "trajectories": trajectories,
+                **adaptation.figures,
+            },
+        )
+
+    def adapt_to(
+        self,
+        task: dict[str, Any],
+        *,
+        steps: int | None = None,
+        trajectories: int | None = None,
+        seed: int = 0,
+    ) -> AdaptedPolicy:
+        """Adapt to one given task.
+
+        Raises:
+            InputError: it does not fit the family, or the learner has no policy to keep.
+        """
+        source = self.tasks(1, trajectories or NUM_TRAJECTORIES, seed, [self.checked(task)])
+        return self.adapted(source, steps or NUM_STEPS)
+
+    def adapted(self, source: SimulatedTasks, steps: int) -> AdaptedPolicy:
+        """The policy that is adapted to the one task of a source."""
+        adaptation = self.adapt(source, steps)
+        try:
+            policy = adaptation.model(0, True)
+        except ValueError as error:
+            raise InputError(
+                f"{self.config.learner} adapts, but has no policy to keep: {error}"
+            ) from error
+        return AdaptedPolicy(
+            policy=policy,
+            unadapted=lambda: adaptation.model(0, False),
+            task=adaptation.tasks[0],
+            adaptation=adaptation,
+            record={
+                "env": self.config.subject,
+                "learner": self.config.learner,
+                "seed": source.seed,
+                "task": plain_tasks(adaptation.tasks)[0],
+                "steps": list(range(steps + 1)),
+                "returns": adaptation.values[:, 0].tolist(),
+                "trajectories": source.num_trajectories,
+            },
+        )
+
+    def adapt_and_keep(
+        self, options: AdaptationOptions, output: Path, say: Callable[[str], None]
+    ) -> list[str]:
+        """Adapt to a task, write what comes of it to a folder; lines that say what that was."""
+        if options.support or options.query or options.skip_bad:
+            raise InputError(
+                "--support, --query and --skip-bad are for few-shot runs; this is a policy"
+            )
+        if options.task is None:
+            raise InputError("is missing: the task to adapt to, as JSON", "task")
+        self.checked(options.task)
+        film = None if options.video is None else self.camera("video")
+        make_folders(output=output, video=None if options.video is None else options.video.parent)
+        adapted = self.adapt_to(
+            options.task,
+            steps=options.steps,
+            trajectories=options.trajectories,
+            seed=options.seed,
+        )
+        lines = adapted.keep(output)
+        if film is not None and options.video is not None:
+            report.write_mp4(options.video, adapted.film(film, options.seed))
+            lines.append(f"video: {options.video}")
+        return lines
+
+    def adapt(
+        self, source: SimulatedTasks, steps: int, step_sizes: Sequence[float] = ()
+    ) -> Adaptation[Actor]:
+        """What the learner makes of simulated tasks."""
+        adaptation: Adaptation[Actor] = self.learner.adapt(source, steps, step_sizes)
+        return adaptation
+
+    def tasks(
+        self, num_tasks: int, trajectories: int, seed: int, given: Sequence[Task] | None = None
+    ) -> SimulatedTasks:
+        """Tasks of the family: held-out ones, or those that are given."""
+        if given is None and self.only_tasks is not None:
+            given = [self.only_tasks[0]] * num_tasks
+        return SimulatedTasks(
+            make_env=self.make_env,
+            num_tasks=num_tasks,
+            num_trajectories=trajectories,
+            seed=seed,
+            tasks=given,
+        )
+
+    def checked(self, task: dict[str, Any]) -> Task:
+        """A given task as the environment has it."""
+        return checked_task(self.make_env(1), task)
+
+    def camera(self, option: str) -> Camera:
+        """What films an environment of the family, for an option that asks for it."""
+        return Camera(self.make_single, self.horizon, option)
+
+    def training_films(self) -> "training.Films | None":
+        """Films of one held-out task, always the same, by the policy of the moment; if wanted."""
+        if not self.problem.video_every:
+            return None
+        camera, seed = self.camera("video-every"), self.config.seed
+
+        def film() -> Video:
+            source = self.tasks(1, NUM_FILM_TRAJECTORIES, seed)
+            return self.adapted(source, self.learner.num_steps).film(camera, seed)
+
+        film()  # fails early where a learner has no policy to film
+        return training.Films(self.problem.video_every, film)
+
+    @property
+    def horizon(self) -> int:
+        """Longest trajectory, in steps."""
+        assert self.problem.trained_on is not None
+        return self.problem.trained_on.horizon
+
+    def headline(self, metrics: Metrics) -> str:
+        """What a progress bar says of an iteration."""
+        return f"return {metrics['rollout/return_pre']:.1f} -> {metrics['rollout/return_post']:.1f}"
+
+    def report(self, metrics: Metrics) -> str:
+        """What is printed of an iteration with an evaluation, where there is no terminal."""
+        if "eval/return_post" not in metrics:
+            return ""
+        before, after = metrics["eval/return_pre"], metrics["eval/return_post"]
+        return f"held-out return {before:.2f} -> {after:.2f}"
+
+
+def checked_task(env: TaskEnvs, task: dict[str, Any]) -> Task:
+    """A given task as an environment has it; that is closed afterwards.
+
+    Raises:
+        InputError: the task does not fit.
+    """
+    try:
+        env.set_attr("task", [task])
+    except ValueError as error:
+        raise InputError(str(error), "task") from error
+    checked: Task = env.get_attr("task")[0]
+    env.close()
+    return checked
