@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from metarl_envs import making
 from torch import nn
 
 from metarl import sb3
@@ -20,7 +21,15 @@ from metarl.fewshot.data.registry import load_data
 from metarl.fewshot.deferred import DeferredSampler, DeferredSource
 from metarl.fewshot.learner import Tasks, generator_of
 from metarl.nn import CategoricalPolicy, GaussianPolicy, Policy, policy_network
-from metarl.rl import Actor, DeferredEnvs, PolicySpec, Sampler, TaskEnvs, gradient_learner, load_policy
+from metarl.rl import (
+    Actor,
+    DeferredEnvs,
+    PolicySpec,
+    Sampler,
+    TaskEnvs,
+    gradient_learner,
+    load_policy,
+)
 from metarl.runs.config import DataProblem, EnvProblem, RunConfig, json_object
 from metarl.runs.dataset import DataSets, make_sampler
 from metarl.runs.errors import InputError
@@ -28,7 +37,6 @@ from metarl.runs.facts import DataFacts, EnvFacts, data_facts, facts_of
 from metarl.runs.simulated import Simulated, checked_task
 from metarl.training import resolve_device
 from metarl.types import Task
-from metarl_envs import making
 
 Built = Simulated | DataSets
 
@@ -69,9 +77,7 @@ def build(config: RunConfig, own: Own, say: Callable[[str], None]) -> Built:
     return _data_sets(config, config.problem, own, device, say)
 
 
-def _simulated(
-    config: RunConfig, problem: EnvProblem, own: Own, device: torch.device
-) -> Simulated:
+def _simulated(config: RunConfig, problem: EnvProblem, own: Own, device: torch.device) -> Simulated:
     sampling, facts = problem.sampling, problem.trained_on
     num_envs = sampling.meta_batch_size * sampling.num_trajectories
     by_sb3 = isinstance(problem.algorithm, sb3.SB3Config)
@@ -108,7 +114,9 @@ def _simulated(
         )
         policy = _policy(config, problem, facts, own.network)
         if start is not None:
-            _start_from(policy, start, Actor(policy, PolicySpec.of(policy, _size(facts)), sampler.to_env))
+            _start_from(
+                policy, start, Actor(policy, PolicySpec.of(policy, _size(facts)), sampler.to_env)
+            )
         learner = gradient_learner(problem.algorithm, policy.to(device), sampler, seed=config.seed)
     except InputError:
         raise
@@ -268,9 +276,7 @@ def _start_from(policy: Policy, start: Actor, ours: Actor) -> None:
         )
     pairs: Any = zip(start.to_env, ours.to_env, strict=True)
     if not all(np.array_equal(theirs, own) for theirs, own in pairs):
-        raise InputError(
-            f"--init-from has other actions: {start.to_env} there, {ours.to_env} here"
-        )
+        raise InputError(f"--init-from has other actions: {start.to_env} there, {ours.to_env} here")
     policy.load_state_dict(start.policy.state_dict())
     if isinstance(policy, GaussianPolicy):  # below its floor log σ would have no gradient
         with torch.no_grad():

@@ -29,9 +29,7 @@ class Camera:
         InputError: if the environment does not draw pictures.
     """
 
-    def __init__(
-        self, make: Callable[..., gym.Env[Any, Any]], horizon: int, option: str
-    ) -> None:
+    def __init__(self, make: Callable[..., gym.Env[Any, Any]], horizon: int, option: str) -> None:
         self._option = option
         self._horizon = horizon
         if sys.platform == "linux" and "DISPLAY" not in os.environ:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, overload
 from warnings import warn
 
+from metarl_envs.making import EnvSource
 from torch import Tensor, nn
 
 from metarl import sb3
@@ -17,9 +18,9 @@ from metarl.runs.config import CODEC, RunConfig, read_config, validated
 from metarl.runs.dataset import AdaptedClassifier, DataSets
 from metarl.runs.errors import InputError
 from metarl.runs.evaluate import (
+    MEASURES,
     Evaluation,
     EvaluationOptions,
-    MEASURES,
     draw,
     figures_of,
     summarise,
@@ -27,7 +28,6 @@ from metarl.runs.evaluate import (
 )
 from metarl.runs.simulated import AdaptedPolicy, Simulated
 from metarl.training import CheckpointError, DeviceName, load_newest
-from metarl_envs.making import EnvSource
 
 MAY_CHANGE = ("data", "video_every")
 """Parts of a problem that may change between sessions: data may move, their classes may not."""
@@ -209,7 +209,12 @@ def load_run(
     Raises:
         InputError: it is no run folder, or has no usable checkpoint.
     """
-    run, _ = load(Path(folder), device, Own(env=env, network=policy, backbone=backbone, allow_code=allow_code), say)
+    run, _ = load(
+        Path(folder),
+        device,
+        Own(env=env, network=policy, backbone=backbone, allow_code=allow_code),
+        say,
+    )
     return run
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from warnings import warn
 
+from metarl_envs.making import EnvSource, name_of
 from torch import nn
 
 from metarl import training
@@ -16,7 +17,6 @@ from metarl.runs.errors import InputError
 from metarl.runs.evaluate import EvaluationOptions
 from metarl.runs.run import Run, load
 from metarl.training import DeviceName, Ending, Progress, Trainer, Writer
-from metarl_envs.making import EnvSource, name_of
 
 
 class Session:
@@ -185,7 +185,9 @@ def train(
     """
     config = config_of(EnvProblem, learner, env=name_of(env), **options)
     own = Own(env=None if isinstance(env, str) else env, network=policy)
-    return _run(start(config, own, output=Path(output), name=name, writers=writers, say=say), progress)
+    return _run(
+        start(config, own, output=Path(output), name=name, writers=writers, say=say), progress
+    )
 
 
 def train_fewshot(
@@ -222,7 +224,9 @@ def train_fewshot(
     named = backbone if isinstance(backbone, str) else OWN_BACKBONE
     config = config_of(DataProblem, learner, data=data, backbone=named, **options)
     own = Own(backbone=None if isinstance(backbone, str) else backbone)
-    return _run(start(config, own, output=Path(output), name=name, writers=writers, say=say), progress)
+    return _run(
+        start(config, own, output=Path(output), name=name, writers=writers, say=say), progress
+    )
 
 
 def _run(session: Session, progress: Progress | None) -> Run:

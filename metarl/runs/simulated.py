@@ -13,17 +13,17 @@ from metarl.rl.simulation import plain_tasks
 from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.config import EnvProblem, RunConfig
 from metarl.runs.errors import InputError
-from metarl.runs.films import Camera
 from metarl.runs.evaluate import (
     NUM_STEPS,
     NUM_TASKS,
     NUM_TRAJECTORIES,
     EvaluationOptions,
     Test,
-    planar_paths,
     make_folders,
+    planar_paths,
     write_json,
 )
+from metarl.runs.films import Camera
 from metarl.types import Adaptation, Metrics, Task, Video
 
 NUM_FILM_TRAJECTORIES = 20  # a step of adaptation, of the films that are made in training
