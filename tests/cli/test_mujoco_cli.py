@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from metarl import load_run
 from metarl.cli import main
-from metarl.cli.runs import load_run
 
 SMALL = ["--meta-batch-size", "2", "--num-trajectories", "2", "--horizon", "10"]
 
