@@ -28,5 +28,4 @@ class OpenRun:
     @property
     def own(self) -> Own:
         """What the config cannot hold, and what it may import."""
-        given = self.env is not None or self.backbone is not None
-        return Own(env=self.env, allow_code=self.allow_code or given)
+        return Own(env=self.env, backbone_name=self.backbone, allow_code=self.allow_code)

@@ -228,7 +228,13 @@ class DataSets:
             raise InputError(
                 f"{options.query}: classes {unknown} are not in {options.support}", "query"
             )
-        adapted = self.adapt_to((support.images, support.labels), steps=options.steps, query=query)
+        try:
+            labelled = (support.images, support.labels)
+            adapted = self.adapt_to(labelled, steps=options.steps, query=query)
+        except InputError as error:
+            if error.option != "support":
+                raise
+            raise InputError(f"{options.support}: {error.message}", "support") from error
         make_folders(output=output)
         return adapted.keep(output)
 
