@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from results import commit, write_table
 from runner import trained
 
-from metarl.cli.runs import load_run
+import metarl
 from metarl.sb3 import ProtoEmbedding
 
 COMMAND = ["train", "proto-embedding", "--env", "metarl/HalfCheetahRandParams-v0"]
@@ -61,10 +61,10 @@ def r_squared(prototypes: NDArray[np.float64], targets: NDArray[np.float64]) -> 
 def experiment(options: Options) -> None:
     """The run, then the table."""
     folder = trained(options.output, COMMAND, options.iterations)
-    learner = load_run(folder).learner
+    learner = metarl.load_run(folder).learner
     assert isinstance(learner, ProtoEmbedding)
     run = learner.run_trials(NUM_BODIES, 1, 1, seed=0, keep_transitions=True)
-    prototypes = learner.prototypes(run)[:, 0].astype(np.float64)
+    prototypes = learner.embeddings(run)[:, 0].astype(np.float64)
     others = np.random.default_rng(0).permutation(prototypes)
     lines = [
         "| multipliers of | how many | R², mean | best | control, mean | best |",

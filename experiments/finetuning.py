@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import metarl_envs  # noqa: F401  (registers the ids)
 import numpy as np
 import tyro
 from results import collect, save
 from runner import called, evaluated, trained
+
+import metarl_envs  # noqa: F401  (registers the ids)
 
 ENV = "metarl/PointGoal-v0"
 NUM_GOALS = 10

@@ -15,7 +15,7 @@ import tyro
 from results import fewshot_row, save
 from runner import evaluated, trained
 
-from metarl.fewshot.build import FEWSHOT_LEARNERS
+from metarl.fewshot.configs import PRESETS
 
 SETTINGS = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1)}
 
@@ -63,7 +63,7 @@ class Options:
 
     output: Path = Path("runs/glyphs")
     """Where the run folders go; a finished run there is not repeated."""
-    only: tuple[str, ...] = field(default=tuple(FEWSHOT_LEARNERS))
+    only: tuple[str, ...] = field(default=tuple(PRESETS))
     """Names of the learners."""
     scale: float = 1.0
     """All iterations times this."""

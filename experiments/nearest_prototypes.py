@@ -16,7 +16,7 @@ import tyro
 from dynamics_probe import r_squared
 from results import commit, write_table
 
-from metarl.cli.runs import load_run
+import metarl
 from metarl.embedding import nearest_accuracy
 from metarl.sb3 import ProtoEmbedding
 
@@ -36,10 +36,10 @@ class Options:
 def line(seed: int, folder: Path) -> str:
     """A row of the table."""
     (config,) = folder.glob("*/config.json")
-    learner = load_run(config.parent).learner
+    learner = metarl.load_run(config.parent).learner
     assert isinstance(learner, ProtoEmbedding)
     run = learner.run_trials(NUM_GROUPS * GROUP, NUM_TRIALS, 1, seed=0, keep_transitions=True)
-    prototypes = learner.prototypes(run)
+    prototypes = learner.embeddings(run)
     found = np.array([nearest_accuracy(group) for group in np.split(prototypes, NUM_GROUPS)])
     goals = np.stack([task["goal"] for task in run.tasks])
     linear = " / ".join(f"{r:.2f}" for r in r_squared(prototypes[:, 0].astype(np.float64), goals))

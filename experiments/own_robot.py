@@ -9,6 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+
 from metarl_envs import DynamicsField, LogUniform, RandomDynamics, RandomGoal, Uniform
 
 

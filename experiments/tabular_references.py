@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 import tyro
+from numpy.typing import NDArray
+
 from metarl_envs import FAMILIES, BernoulliBandit, TabularMDP
 from metarl_envs.tasks import Task
-from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Rng = np.random.Generator

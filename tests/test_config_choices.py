@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pytest
+from metarl.cli.configs import LEARNERS
 
 import metarl
-from metarl.cli.configs import LEARNERS
 from metarl.fewshot.build import FEWSHOT_LEARNERS
 
 REQUIRED: dict[Any, Any] = {

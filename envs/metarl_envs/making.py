@@ -128,12 +128,6 @@ def check_id(env_id: str) -> None:
         raise ValueError(f"{env_id} is not a registered environment; {hint}") from error
 
 
-def search_current_folder() -> None:
-    """Let modules be imported from the current folder too, as ``python -m`` does."""
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-
-
 def import_installed(module: str) -> None:
     """Import a module, without looking for it or for what it imports in the current folder.
 

@@ -21,9 +21,9 @@ from torch.nn import functional
 
 from metarl.core import MAML
 from metarl.fewshot import ArraySource, Episodes
+from metarl.fewshot.configs import MAMLClassifierConfig
 from metarl.fewshot.learner import Tasks
 from metarl.fewshot.maml import HEAD, MAMLClassifier
-from metarl.fewshot.maml_configs import MAMLClassifierConfig
 from metarl.fewshot.network import HeadedNetwork
 from metarl.fewshot.samplers import FixedSampler
 from metarl.nn import Conv4

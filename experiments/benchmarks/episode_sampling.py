@@ -25,9 +25,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from metarl.fewshot import ArraySource, Episodes
+from metarl.fewshot.configs import MAMLClassifierConfig
 from metarl.fewshot.learner import FewShotLearner, Tasks
 from metarl.fewshot.maml import MAMLClassifier
-from metarl.fewshot.maml_configs import MAMLClassifierConfig
 from metarl.fewshot.network import HeadedNetwork
 from metarl.fewshot.samplers import FixedSampler, SinusoidSampler
 from metarl.nn import FeatureMLP

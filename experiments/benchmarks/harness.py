@@ -23,8 +23,12 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from metarl.runs import UserObjects
+from metarl.runs.build import build
+from metarl.runs.config import EnvProblem, config_of
+
 RESULTS = Path(__file__).with_name("results.json")
-PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "metarl")
+PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "metarl-toolkit")
 
 Measure = Callable[[], float]
 """One run of a workload; returns its measurement in the unit of the row."""
@@ -70,6 +74,12 @@ class Row:
             },
             **self.extra,
         }
+
+
+def policy_learner(name: str, **options: Any) -> Any:
+    """The learner of ``metarl train NAME`` at its start, on the CPU; options as keywords."""
+    config = config_of(EnvProblem, name, **{"device": "cpu", **options})
+    return build(config, UserObjects(), print).learner
 
 
 def quick_asked(description: str | None) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import harness
 from trpo_iteration import make_trpo
 
-from metarl.training import Schedule, Trainer
+from metarl.training import CSVWriter, Schedule, TensorBoardWriter, Trainer
 from metarl.types import Metrics
 
 
@@ -33,10 +33,9 @@ def main() -> None:
         seen[iteration] = resident_megabytes()
 
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            learner, Path(folder), Schedule(iterations=late), description={}, warn=print
-        )
-        trainer.run(progress)
+        writers = [CSVWriter(), TensorBoardWriter()]
+        schedule = Schedule(iterations=late)
+        Trainer(learner, schedule, output=folder, writers=writers, warn=print).run(progress)
     harness.report(
         [
             harness.Row(

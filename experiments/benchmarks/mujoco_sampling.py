@@ -23,17 +23,17 @@ from typing import Any
 
 import gymnasium as gym
 import harness
-import metarl_envs  # noqa: F401  (registers the ids)
 import numpy as np
 import torch
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from gymnasium.vector.utils import batch_space
-from metarl_envs.tasks import Task
 from mujoco_stepping import NUM_THREADS, check_same, quiet_mujoco
 
+import metarl_envs  # noqa: F401  (registers the ids)
 from metarl.core import expand, parameters_of
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Sampler
+from metarl_envs.tasks import Task
 
 NUM_TASKS, NUM_TRAJECTORIES, NUM_WORKERS = 40, 20, 10
 NUM_SIMULATIONS = NUM_TASKS * NUM_TRAJECTORIES

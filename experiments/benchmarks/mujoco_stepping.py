@@ -28,6 +28,7 @@ import harness
 import mujoco
 import numpy as np
 from gymnasium.vector import VectorEnv
+
 from metarl_envs.mujoco.engine import MujocoVectorEnv
 
 # the declarations that the parity tests hold against gymnasium, instead of a copy of them

@@ -11,10 +11,10 @@ from functools import partial
 
 import gymnasium as gym
 import harness
-import metarl_envs  # noqa: F401  (registers the ids)
 import numpy as np
 import torch
 
+import metarl_envs  # noqa: F401  (registers the ids)
 from metarl.core import expand, parameters_of
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Rollout, Sampler

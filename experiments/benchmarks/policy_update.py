@@ -15,8 +15,6 @@ from torch.distributions import Independent, Normal, kl_divergence
 from torch.func import functional_call
 from torch.nn.utils import parameters_to_vector
 
-from metarl.cli.configs import LEARNERS, RunConfig, SamplingConfig
-from metarl.cli.runs import make_learner
 from metarl.core import parameters_of
 from metarl.nn import GaussianPolicy
 from metarl.rl import MAMLPPO, Experience, MAMLLearner
@@ -29,21 +27,18 @@ THREADS = 2
 
 def make(name: str, num_trajectories: int = 20, device: DeviceName = "cpu") -> MAMLLearner:
     """The learner of ``metarl train NAME --env metarl/HalfCheetahDir-v0``."""
-    config, _ = LEARNERS[name]
-    return make_learner(
-        RunConfig(
-            learner=name,
-            env="metarl/HalfCheetahDir-v0",
-            env_kwargs={},
-            seed=0,
-            device=device,
-            threads=THREADS,
-            algorithm=config(inner_lr=0.1),
-            sampling=SamplingConfig(
-                meta_batch_size=NUM_TASKS, num_trajectories=num_trajectories, action_scale=10.0
-            ),
-        )
+    learner = harness.policy_learner(
+        name,
+        env="metarl/HalfCheetahDir-v0",
+        device=device,
+        threads=THREADS,
+        inner_lr=0.1,
+        meta_batch_size=NUM_TASKS,
+        num_trajectories=num_trajectories,
+        action_scale=10.0,
     )
+    assert isinstance(learner, MAMLLearner)
+    return learner
 
 
 class LoopedProMP:

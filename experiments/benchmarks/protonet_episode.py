@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from metarl.fewshot import ArraySource, Episodes
+from metarl.fewshot.configs import ProtoNetConfig
 from metarl.fewshot.learner import Tasks
-from metarl.fewshot.metric import ProtoNetClassifier, ProtoNetConfig
+from metarl.fewshot.metric import ProtoNetClassifier
 from metarl.fewshot.samplers import FixedSampler
 from metarl.nn import Conv4
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import gymnasium as gym
 import harness
-import metarl_envs  # noqa: F401  (registers the ids)
 import torch
 from gymnasium.vector import AutoresetMode
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
+import metarl_envs  # noqa: F401  (registers the ids)
 from metarl.core import Stopwatch
 from metarl.embedding import EncoderTrainer, OnlinePrototypes
 from metarl.sb3 import (

@@ -17,27 +17,16 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 import metarl.rl.experience
-from metarl.cli.configs import RunConfig, SamplingConfig
-from metarl.cli.runs import make_learner
 from metarl.core import parameters_of
-from metarl.rl import MAMLTRPO, Experience, MAMLTRPOConfig
+from metarl.rl import MAMLTRPO, Experience
 from metarl.rl.losses import mean_kl
 from metarl.rl.trust_region import Product, fisher_product
 
 
 def make_trpo(num_trajectories: int = 20) -> MAMLTRPO:
     """The learner of ``metarl train maml-trpo --env metarl/PointGoal-v0``."""
-    learner = make_learner(
-        RunConfig(
-            learner="maml-trpo",
-            env="metarl/PointGoal-v0",
-            env_kwargs={},
-            seed=0,
-            device="cpu",
-            threads=1,
-            algorithm=MAMLTRPOConfig(),
-            sampling=SamplingConfig(num_trajectories=num_trajectories),
-        )
+    learner = harness.policy_learner(
+        "maml-trpo", env="metarl/PointGoal-v0", num_trajectories=num_trajectories
     )
     assert isinstance(learner, MAMLTRPO)
     return learner

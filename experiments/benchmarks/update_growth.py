@@ -15,10 +15,8 @@ import numpy as np
 import torch
 from policy_update import THREADS
 
-from metarl.cli.configs import RunConfig, SamplingConfig
-from metarl.cli.runs import make_learner
 from metarl.report import draw_lines
-from metarl.rl import MAMLTRPO, Experience, MAMLTRPOConfig
+from metarl.rl import MAMLTRPO, Experience
 from metarl.rl.rollout import AdvantageBatch
 
 PICTURE = Path(__file__).parents[1] / "pictures" / "update_growth.png"
@@ -67,17 +65,14 @@ def random_experience(size: Size) -> Experience:
 
 def make_update(size: Size) -> Any:
     """A whole update without its report, to be called."""
-    learner = make_learner(
-        RunConfig(
-            learner="maml-trpo",
-            env="metarl/HalfCheetahDir-v0",
-            env_kwargs={},
-            seed=0,
-            device="cpu",
-            threads=THREADS,
-            algorithm=MAMLTRPOConfig(inner_lr=0.1, num_inner_steps=size.inner_steps),
-            sampling=SamplingConfig(meta_batch_size=1, num_trajectories=size.trajectories),
-        )
+    learner = harness.policy_learner(
+        "maml-trpo",
+        env="metarl/HalfCheetahDir-v0",
+        threads=THREADS,
+        inner_lr=0.1,
+        num_inner_steps=size.inner_steps,
+        meta_batch_size=1,
+        num_trajectories=size.trajectories,
     )
     assert isinstance(learner, MAMLTRPO)
     data = random_experience(size)

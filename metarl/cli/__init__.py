@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any, Union
 
 import tyro
-from metarl_envs.making import search_current_folder
 from pydantic import ValidationError
 
 from metarl.cli.adapt import Adapt, adapt
@@ -45,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parse(given)
         keep_freed_memory()
-        search_current_folder()
+        if "" not in sys.path:  # like python -m, look for modules in the current folder too
+            sys.path.insert(0, "")
         return COMMANDS[given[0]][1](options)
     except InputError as error:
         return _complain(_as_option(error))

@@ -6,11 +6,11 @@ from pathlib import Path
 from pydantic.dataclasses import dataclass
 from rich.console import Console
 
+from metarl import runs
 from metarl.cli.options import OpenRun
 from metarl.cli.progress import say
 from metarl.configs import STRICT
 from metarl.runs.adapt import AdaptationOptions
-from metarl.runs.run import load
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -23,7 +23,7 @@ class Adapt(AdaptationOptions, OpenRun):
 
 def adapt(options: Adapt) -> int:
     """Run ``metarl adapt``."""
-    run, _ = load(options.run, options.device, options.own, say)
+    run, _ = runs.load(options.run, options.device, options.objects, say)
     asked = {entry.name: getattr(options, entry.name) for entry in fields(AdaptationOptions)}
     lines = run.built.adapt_and_keep(AdaptationOptions(**asked), options.output, say)
     console = Console(soft_wrap=True, markup=False)

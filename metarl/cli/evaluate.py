@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from metarl import runs
 from metarl.cli.options import OpenRun
 from metarl.configs import STRICT
 from metarl.runs.evaluate import Evaluation, EvaluationOptions, write_json
-from metarl.runs.run import load
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -26,7 +26,7 @@ class Evaluate(EvaluationOptions, OpenRun):
 def evaluate(options: Evaluate) -> int:
     """Run ``metarl evaluate``."""
     asked = {entry.name: getattr(options, entry.name) for entry in fields(EvaluationOptions)}
-    run, _ = load(options.run, options.device, options.own, print_nothing)
+    run, _ = runs.load(options.run, options.device, options.objects, print_nothing)
     evaluation = run.measure(EvaluationOptions(**asked))
     if options.json is not None:
         write_json(options.json, evaluation.record)

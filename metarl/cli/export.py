@@ -5,10 +5,10 @@ from pathlib import Path
 from pydantic.dataclasses import dataclass
 from rich.console import Console
 
+from metarl import runs
 from metarl.cli.options import OpenRun
 from metarl.cli.progress import say
 from metarl.configs import STRICT
-from metarl.runs.run import load
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -27,7 +27,7 @@ class Export(OpenRun):
 
 def export(options: Export) -> int:
     """Run ``metarl export``."""
-    run, _ = load(options.run, "cpu", options.own, say)
+    run, _ = runs.load(options.run, "cpu", options.objects, say)
     run.export(options.sb3, policy=options.policy)
     Console(soft_wrap=True, markup=False).print(f"stable-baselines3 model: {options.sb3}")
     return 0

@@ -5,8 +5,8 @@ from pathlib import Path
 import tyro
 from pydantic.dataclasses import dataclass
 
+from metarl import runs
 from metarl.configs import STRICT
-from metarl.runs.build import Own
 from metarl.training import DeviceName
 
 
@@ -26,6 +26,8 @@ class OpenRun:
     """Import modules that the run's config names from the current folder, too."""
 
     @property
-    def own(self) -> Own:
+    def objects(self) -> "runs.UserObjects":
         """What the config cannot hold, and what it may import."""
-        return Own(env=self.env, backbone_name=self.backbone, allow_code=self.allow_code)
+        return runs.UserObjects(
+            env=self.env, backbone_name=self.backbone, allow_code=self.allow_code
+        )

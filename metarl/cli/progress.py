@@ -5,8 +5,8 @@ import sys
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from metarl import runs
 from metarl.cli.evaluate import print_evaluation
-from metarl.runs.sessions import Session
 from metarl.training import Ending
 from metarl.types import Metrics
 
@@ -20,7 +20,7 @@ def quiet(line: str) -> None:
     """No line."""
 
 
-def run_session(session: Session, *, show: bool) -> int:
+def run_session(session: "runs.Session", *, show: bool) -> int:
     """Train, then evaluate what there is; the exit status.
 
     Args:
@@ -32,6 +32,10 @@ def run_session(session: Session, *, show: bool) -> int:
     sys.stdout.flush()
     with Display(session, show=show) as display:
         ending = session.train(display)
+    trainer = session.trainer
+    if show:
+        seconds = f"{trainer.seconds:.0f} s of training"
+        say(f"{ending.value} after {trainer.iteration} iterations, {seconds}")
     if ending is not Ending.INTERRUPTED and session.closing is not None:
         evaluation = session.run.measure(session.closing)
         if show:
@@ -48,7 +52,7 @@ class Display:
         show: anything at all.
     """
 
-    def __init__(self, session: Session, *, show: bool) -> None:
+    def __init__(self, session: "runs.Session", *, show: bool) -> None:
         console = Console(stderr=True)
         self._built = session.built
         self._plain = show and not console.is_terminal

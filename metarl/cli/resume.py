@@ -2,10 +2,10 @@
 
 from pydantic.dataclasses import dataclass
 
+from metarl import runs
 from metarl.cli.options import OpenRun
 from metarl.cli.progress import run_session, say
 from metarl.configs import STRICT, Count, Positive
-from metarl.runs.sessions import go_on
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -20,9 +20,9 @@ class Resume(OpenRun):
 
 def resume(options: Resume) -> int:
     """Run ``metarl resume``."""
-    session = go_on(
+    session = runs.go_on(
         options.run,
-        options.own,
+        options.objects,
         iterations=options.iterations,
         time_limit=options.time_limit,
         device=options.device,

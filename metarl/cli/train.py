@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pydantic.dataclasses import dataclass
 
+from metarl import runs
 from metarl.cli.progress import quiet, run_session, say
 from metarl.configs import STRICT
-from metarl.runs.build import Own
 from metarl.runs.config import (
     FEWSHOT_SCHEDULE,
     DataProblem,
@@ -15,7 +15,6 @@ from metarl.runs.config import (
     RunConfig,
     RunOptions,
 )
-from metarl.runs.sessions import start
 from metarl.training import Schedule
 
 
@@ -50,9 +49,9 @@ def train(options: Train | FewShot) -> int:
     """Run ``metarl train`` or ``metarl fewshot``."""
     common = {entry.name: getattr(options, entry.name) for entry in fields(RunOptions)}
     config = RunConfig(problem=options.problem, **common)
-    session = start(
+    session = runs.start(
         config,
-        Own(),
+        runs.UserObjects(),
         output=options.output,
         name=options.name,
         say=quiet if options.quiet else say,

@@ -1,17 +1,5 @@
 """Supervised few-shot learning: data sets, episodes, learners."""
 
-from metarl.fewshot.episodes import Episodes, EpisodeSampler
-from metarl.fewshot.saved import Classifier, load_classifier
-from metarl.fewshot.source import ArraySource, ClassGroups, Dataset, Source, Split
+import lazy_loader
 
-__all__ = [
-    "ArraySource",
-    "ClassGroups",
-    "Classifier",
-    "Dataset",
-    "EpisodeSampler",
-    "Episodes",
-    "Source",
-    "Split",
-    "load_classifier",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -60,11 +60,14 @@ class DeferredSampler:
     def __init__(self, make: Callable[[], EpisodeSampler]) -> None:
         self._make = make
 
+    def make(self) -> None:
+        """Make it now."""
+        self._sampler  # noqa: B018  # cached
+
     @cached_property
-    def sampler(self) -> EpisodeSampler:
-        """The sampler itself."""
+    def _sampler(self) -> EpisodeSampler:
         return self._make()
 
     def sample(self, num_episodes: int, generator: torch.Generator) -> list[Episodes]:
         """See :meth:`metarl.fewshot.EpisodeSampler.sample`."""
-        return self.sampler.sample(num_episodes, generator)
+        return self._sampler.sample(num_episodes, generator)

@@ -2,9 +2,11 @@ from .config import RunConfig
 from .dataset import AdaptedClassifier
 from .errors import InputError
 from .evaluate import Evaluation, EvaluationOptions
-from .run import Run, load_run
-from .sessions import train, train_fewshot
+from .families import families
+from .run import Run, load, load_run
+from .sessions import Session, go_on, start, train, train_fewshot
 from .simulated import AdaptedPolicy
+from .user_objects import UserObjects
 
 __all__ = [
     "AdaptedClassifier",
@@ -14,7 +16,13 @@ __all__ = [
     "InputError",
     "Run",
     "RunConfig",
+    "Session",
+    "UserObjects",
+    "families",
+    "go_on",
+    "load",
     "load_run",
+    "start",
     "train",
     "train_fewshot",
 ]

@@ -1,7 +1,7 @@
-"""From a config to a learner: the one place that knows which kinds of problem and learner there are."""
+"""From a config to a learner: the one place that knows the kinds of problem and learner."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
-from metarl_envs import making
 from torch import nn
 
 from metarl import sb3
@@ -35,35 +34,21 @@ from metarl.runs.dataset import DataSets, make_sampler
 from metarl.runs.errors import InputError
 from metarl.runs.facts import DataFacts, EnvFacts, data_facts, facts_of
 from metarl.runs.simulated import Simulated, checked_task
+from metarl.runs.user_objects import UserObjects
 from metarl.training import resolve_device
 from metarl.types import Task
+from metarl_envs import making
 
 Built = Simulated | DataSets
 
 
-@dataclass(frozen=True, kw_only=True)
-class Own:
-    """What no file can hold, and so is given anew whenever a run is built."""
-
-    env: making.EnvSource | None = None
-    """A task family, instead of the config's id."""
-    network: nn.Module | None = None
-    """Of a policy, from observations to action outputs."""
-    backbone: nn.Module | None = None
-    """Of a classifier, from examples to features."""
-    backbone_name: str | None = None
-    """The config's ``module:Class``, which may be imported if it is given again."""
-    allow_code: bool = True
-    """Import modules that the config names from the current folder, too."""
-
-
-def build(config: RunConfig, own: Own, say: Callable[[str], None]) -> Built:
+def build(config: RunConfig, given: UserObjects, say: Callable[[str], None]) -> Built:
     """The problem of a run with its learner at its start, on its device.
 
     Args:
         config: of the run; where it says what was trained on, no environment is made and no data
             set read.
-        own: what the config cannot hold.
+        given: what the config cannot hold.
         say: called with what is worth knowing of the data.
 
     Raises:
@@ -75,27 +60,29 @@ def build(config: RunConfig, own: Own, say: Callable[[str], None]) -> Built:
     except ValueError as error:
         raise InputError(f"{config.device}: {error}", "device") from error
     if isinstance(config.problem, EnvProblem):
-        return _simulated(config, config.problem, own, device)
-    return _data_sets(config, config.problem, own, device, say)
+        return _simulated(config, config.problem, given, device)
+    return _data_sets(config, config.problem, given, device, say)
 
 
-def _simulated(config: RunConfig, problem: EnvProblem, own: Own, device: torch.device) -> Simulated:
+def _simulated(
+    config: RunConfig, problem: EnvProblem, given: UserObjects, device: torch.device
+) -> Simulated:
     sampling, facts = problem.sampling, problem.trained_on
     num_envs = sampling.meta_batch_size * sampling.num_trajectories
     by_sb3 = isinstance(problem.algorithm, sb3.SB3Config)
-    make_env = _env_maker(problem, own, by_sb3)
+    make_env = _env_maker(problem, given, by_sb3)
 
     def make_single(**options: Any) -> gym.Env[Any, Any]:
         make_env(1).close()  # says what is wrong
-        source = problem.env if own.env is None else own.env
+        source = problem.env if given.env is None else given.env
         options = {**problem.env_kwargs, **options}
         return making.make_single(source, options, show_task=problem.algorithm.show_task)
 
     envs: TaskEnvs
     if facts is None:
         envs = make_env(1 if by_sb3 else num_envs)
-        facts = _env_facts(problem, envs, own)
-        problem = replace(problem, trained_on=facts, env=making.name_of(own.env or problem.env))
+        facts = _env_facts(problem, envs, given)
+        problem = replace(problem, trained_on=facts, env=making.name_of(given.env or problem.env))
         config = replace(config, problem=problem)
     else:
         envs = _deferred(make_env, facts)(num_envs)
@@ -114,7 +101,7 @@ def _simulated(config: RunConfig, problem: EnvProblem, own: Own, device: torch.d
             discount=sampling.discount,
             action_scale=sampling.action_scale,
         )
-        policy = _policy(config, problem, facts, own.network)
+        policy = _policy(config, problem, facts, given.network)
         if start is not None:
             ours = Actor(policy, PolicySpec.of(policy, _size(facts)), sampler.to_env)
             _start_from(policy, start, ours, config.init_from)
@@ -126,17 +113,17 @@ def _simulated(config: RunConfig, problem: EnvProblem, own: Own, device: torch.d
     return Simulated(config, learner, make_env, make_single)
 
 
-def _env_maker(problem: EnvProblem, own: Own, by_sb3: bool) -> Callable[[int], TaskEnvs]:
-    source = problem.env if own.env is None else own.env
+def _env_maker(problem: EnvProblem, given: UserObjects, by_sb3: bool) -> Callable[[int], TaskEnvs]:
+    source = problem.env if given.env is None else given.env
     trained_on = problem.trained_on
 
     def make(num_envs: int) -> TaskEnvs:
-        if own.env is None and trained_on is not None and trained_on.own:
+        if given.env is None and trained_on is not None and trained_on.own:
             raise InputError(
                 f"{source} was given as an object, which no file can hold: give it again", "env"
             )
         module = source.rpartition(":")[0] if isinstance(source, str) else ""
-        if module and not own.allow_code and own.env is None:
+        if module and not given.allow_code and given.env is None:
             _check_installed(module, f"--env {source}")
         try:
             env: TaskEnvs = making.make_task_env(
@@ -160,15 +147,15 @@ def _deferred(make: Callable[[int], TaskEnvs], facts: EnvFacts) -> Callable[[int
     return lambda num_envs: DeferredEnvs(make, num_envs, seen, acted)
 
 
-def _env_facts(problem: EnvProblem, envs: TaskEnvs, own: Own) -> EnvFacts:
+def _env_facts(problem: EnvProblem, envs: TaskEnvs, given: UserObjects) -> EnvFacts:
     try:
         return EnvFacts(
             observation_space=facts_of(envs.single_observation_space),
             action_space=facts_of(envs.single_action_space),
             task_space={k: facts_of(v) for k, v in envs.get_attr("task_space")[0].items()},
             horizon=_horizon(envs, problem.sampling.horizon),
-            own=own.env is not None and not isinstance(own.env, str),
-            own_network="" if own.network is None else class_name(own.network),
+            own=given.env is not None and not isinstance(given.env, str),
+            own_network="" if given.network is None else class_name(given.network),
         )
     except InputError:
         raise
@@ -272,7 +259,8 @@ def _start_from(policy: Policy, start: Actor, ours: Actor, path: str | None) -> 
     shape, other = (actor.spec._replace(min_log_std=0.0) for actor in (ours, start))
     if shape != other:
         raise InputError(
-            f"{path} has a policy of another shape: {_shape_of(other)} there, {_shape_of(shape)} here",
+            f"{path} has a policy of another shape: {_shape_of(other)} there, "
+            f"{_shape_of(shape)} here",
             "init_from",
         )
     pairs: Any = zip(start.to_env, ours.to_env, strict=True)
@@ -300,7 +288,7 @@ def _sb3_learner(
     start: Actor | None,
     only: list[Task] | None,
     device: torch.device,
-) -> sb3.SB3Learner:
+) -> "sb3.SB3Learner":
     assert isinstance(config.problem, EnvProblem)
     sampling, shape = config.problem.sampling, config.problem.policy
     kinds = {sb3.ProtoEmbeddingConfig: sb3.ProtoEmbedding, sb3.RL2Config: sb3.RL2}
@@ -340,7 +328,7 @@ def _only_task(
 def _data_sets(
     config: RunConfig,
     problem: DataProblem,
-    own: Own,
+    given: UserObjects,
     device: torch.device,
     say: Callable[[str], None],
 ) -> DataSets:
@@ -356,9 +344,10 @@ def _data_sets(
     train = DeferredSampler(lambda: make_sampler(read(), "train", training))
     validation = DeferredSampler(lambda: make_sampler(read(), "validation", problem.episodes))
     if fresh:
-        train.sampler, validation.sampler  # fail early
+        for sampler in (train, validation):
+            sampler.make()  # fail early
     tasks = Tasks(train, validation, problem.episodes.num_validation)
-    _check_backbone(problem.backbone.backbone, own)
+    _check_backbone(problem.backbone.backbone, given)
     target = Problem(
         shape=facts.shape,
         num_outputs=training.num_ways if facts.classes else 1,
@@ -370,7 +359,7 @@ def _data_sets(
             problem.backbone,
             facts.shape,
             generator_of(config.seed, 2),
-            own=own.backbone,
+            own=given.backbone,
         )
         learner = make_learner(
             problem.algorithm,
@@ -467,12 +456,12 @@ def _check(problem: DataProblem) -> None:
         )
 
 
-def _check_backbone(named: str, own: Own) -> None:
+def _check_backbone(named: str, given: UserObjects) -> None:
     """Raise an :class:`InputError` if a backbone is another one, or code that only a file names."""
-    if own.backbone_name not in (None, named):
-        raise InputError(f"{own.backbone_name} is not the run's backbone, {named}", "backbone")
+    if given.backbone_name not in (None, named):
+        raise InputError(f"{given.backbone_name} is not the run's backbone, {named}", "backbone")
     module, colon, _ = named.partition(":")
-    if colon and not own.allow_code and own.backbone_name is None:
+    if colon and not given.allow_code and given.backbone_name is None:
         _check_installed(module, f"--backbone {named}")
 
 
@@ -487,6 +476,6 @@ def _check_installed(module: str, option: str) -> None:
         making.import_installed(module)
     except (ImportError, SyntaxError, TypeError, ValueError) as error:
         raise InputError(
-            f"{option} is code that only the run's config names, and it is not installed ({error}): "
-            f"give {option} again, or --allow-code"
+            f"{option} is code that only the run's config names, and it is not installed "
+            f"({error}): give {option} again, or --allow-code"
         ) from error

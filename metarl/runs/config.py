@@ -1,8 +1,8 @@
 """What a run is told: an environment or a data set, a learner, and how long it takes.
 
 A :class:`RunConfig` is the options of ``metarl train`` and ``metarl fewshot``, the keywords of
-:func:`metarl.training` and :func:`metarl.train_fewshot`, and the ``config.json`` of a run folder: all
-of them go through the checks of these dataclasses.
+:func:`metarl.train` and :func:`metarl.train_fewshot`, and the ``config.json`` of a run folder:
+all of them go through the checks of these dataclasses.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What a run was trained on, as plain data in its config: later nothing has to be made to know it."""
+"""What a run was trained on, as plain data in its config, so that nothing is made to know it."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, get_args

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any, overload
 from warnings import warn
 
-from metarl_envs.making import EnvSource
 from torch import Tensor, nn
 
 from metarl import sb3
 from metarl.report.curves import AdaptationCurve
 from metarl.rl import Actor
-from metarl.runs.build import Built, Own, build, read_policy
+from metarl.runs.build import Built, build, read_policy
 from metarl.runs.config import CODEC, RunConfig, read_config, validated
 from metarl.runs.dataset import AdaptedClassifier, DataSets
 from metarl.runs.errors import InputError
@@ -27,7 +26,9 @@ from metarl.runs.evaluate import (
     write_json,
 )
 from metarl.runs.simulated import AdaptedPolicy, Simulated
+from metarl.runs.user_objects import UserObjects
 from metarl.training import CheckpointError, DeviceName, load_newest
+from metarl_envs.making import EnvSource
 
 MAY_CHANGE = ("data", "video_every")
 """Parts of a problem that may change between sessions: data may move, their classes may not."""
@@ -212,7 +213,7 @@ def load_run(
     run, _ = load(
         Path(folder),
         device,
-        Own(env=env, network=policy, backbone=backbone, allow_code=allow_code),
+        UserObjects(env=env, network=policy, backbone=backbone, allow_code=allow_code),
         say,
     )
     return run
@@ -221,7 +222,7 @@ def load_run(
 def load(
     folder: Path,
     device: DeviceName | None,
-    own: Own,
+    given: UserObjects,
     say: Callable[[str], None],
     iterations: int | None = None,
 ) -> tuple[Run, dict[str, Any]]:
@@ -232,7 +233,7 @@ def load(
     schedule = replace(schedule, iterations=max(iterations or 0, schedule.iterations))
     # its weights are in the checkpoint: what it started from may be gone
     used = replace(config, init_from=None, device=device or config.device, schedule=schedule)
-    built = build(used, own, say)
+    built = build(used, given, say)
     try:
         checkpoint, problems = load_newest(folder / "checkpoints")
         built.learner.load_state_dict(checkpoint["learner"])

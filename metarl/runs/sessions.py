@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import Any
 from warnings import warn
 
-from metarl_envs.making import EnvSource, name_of
 from torch import nn
 
 from metarl import training
 from metarl.fewshot.build import OWN_BACKBONE
-from metarl.runs.build import Built, Own, build
+from metarl.runs.build import Built, build
 from metarl.runs.config import DataProblem, EnvProblem, RunConfig, config_of, read_config
 from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
 from metarl.runs.evaluate import EvaluationOptions
 from metarl.runs.run import Run, load
 from metarl.runs.starts import take_backbone
+from metarl.runs.user_objects import UserObjects
 from metarl.training import DeviceName, Ending, Progress, Trainer, Writer
+from metarl_envs.making import EnvSource, name_of
 
 
 class Session:
@@ -27,13 +28,11 @@ class Session:
     Args:
         built: the problem with its learner.
         trainer: of the learner.
-        say: called with one line when something is worth saying.
     """
 
-    def __init__(self, built: Built, trainer: Trainer, say: Callable[[str], None]) -> None:
+    def __init__(self, built: Built, trainer: Trainer) -> None:
         self.built = built
         self.trainer = trainer
-        self._say = say
 
     def train(self, progress: Progress | None = None) -> Ending:
         """Train until the schedule, the clock or a signal ends it.
@@ -46,10 +45,6 @@ class Session:
             ending = trainer.run(progress)
         except training.FolderInUseError as error:
             raise InputError(str(error)) from error
-        self._say(
-            f"{ending.value} after {trainer.iteration} iterations, {trainer.seconds:.0f} s of "
-            "training"
-        )
         if ending is Ending.DIVERGED:
             raise InputError(
                 "ten updates in a row had non-finite meta-gradients, so training stopped; the last "
@@ -73,7 +68,7 @@ class Session:
 
 def start(
     config: RunConfig,
-    own: Own,
+    given: UserObjects,
     *,
     output: Path,
     name: str | None = None,
@@ -84,7 +79,7 @@ def start(
 
     Args:
         config: of the run.
-        own: what the config cannot hold.
+        given: what the config cannot hold.
         output: where the run folder is made.
         name: what its name starts with, instead of learner, subject and seed.
         writers: where metrics go; ``metrics.csv`` and TensorBoard by default.
@@ -93,9 +88,9 @@ def start(
     Raises:
         InputError: the parts do not fit together, or the folder cannot be made.
     """
-    built = build(config, own, say)
+    built = build(config, given, say)
     if isinstance(built, DataSets) and config.init_from is not None:
-        take_backbone(built, Path(config.init_from), own, say)
+        take_backbone(built, Path(config.init_from), given, say)
     try:
         trainer = Trainer(
             built.learner,
@@ -108,12 +103,12 @@ def start(
         )
     except OSError as error:
         raise InputError(f"{output} cannot be written: {error.strerror}", "output") from error
-    return Session(built, trainer, say)
+    return Session(built, trainer)
 
 
 def go_on(
     folder: Path,
-    own: Own,
+    given: UserObjects,
     *,
     iterations: int | None = None,
     time_limit: float | None = None,
@@ -124,7 +119,7 @@ def go_on(
 
     Args:
         folder: the run folder.
-        own: what the config cannot hold.
+        given: what the config cannot hold.
         iterations: train to this many, instead of the run's own number.
         time_limit: seconds of training in this session.
         device: instead of the run's own.
@@ -133,7 +128,7 @@ def go_on(
     Raises:
         InputError: it is no run folder, or has no usable checkpoint.
     """
-    run, checkpoint = load(folder, device, own, say, iterations)
+    run, checkpoint = load(folder, device, given, say, iterations)
     schedule = read_config(folder).schedule
     schedule = replace(
         schedule, iterations=iterations or schedule.iterations, time_limit=time_limit
@@ -147,7 +142,7 @@ def go_on(
         warn=say,
     )
     trainer.load(checkpoint)
-    return Session(run.built, trainer, say)
+    return Session(run.built, trainer)
 
 
 def standard_writers(built: Built) -> list[Writer]:
@@ -188,9 +183,9 @@ def train(
         InputError: there is no such option, or the parts do not fit together.
     """
     config = config_of(EnvProblem, learner, env=name_of(env), **options)
-    own = Own(env=None if isinstance(env, str) else env, network=policy)
+    given = UserObjects(env=None if isinstance(env, str) else env, network=policy)
     return _run(
-        start(config, own, output=Path(output), name=name, writers=writers, say=say), progress
+        start(config, given, output=Path(output), name=name, writers=writers, say=say), progress
     )
 
 
@@ -227,9 +222,9 @@ def train_fewshot(
     """
     named = backbone if isinstance(backbone, str) else OWN_BACKBONE
     config = config_of(DataProblem, learner, data=data, backbone=named, **options)
-    own = Own(backbone=None if isinstance(backbone, str) else backbone)
+    given = UserObjects(backbone=None if isinstance(backbone, str) else backbone)
     return _run(
-        start(config, own, output=Path(output), name=name, writers=writers, say=say), progress
+        start(config, given, output=Path(output), name=name, writers=writers, say=say), progress
     )
 
 

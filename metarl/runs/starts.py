@@ -9,23 +9,25 @@ from pathlib import Path
 import torch
 
 from metarl.fewshot.network import backbone_of
-from metarl.runs.build import Own
 from metarl.runs.config import DataProblem, RunConfig
 from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
 from metarl.runs.run import load
+from metarl.runs.user_objects import UserObjects
 
 CLASS_SPLITS = ("omniglot_split", "trainval", "split_seed", "split", "split_fractions")
 """Options of the data that decide which classes are trained on."""
 
 
-def take_backbone(built: DataSets, folder: Path, own: Own, say: Callable[[str], None]) -> None:
+def take_backbone(
+    built: DataSets, folder: Path, given: UserObjects, say: Callable[[str], None]
+) -> None:
     """Give the learner of a new run the trained backbone of another run.
 
     Args:
         built: the new run's data and learner.
         folder: the other run's folder.
-        own: what the new run's config cannot hold.
+        given: what the new run's config cannot hold.
         say: called with one line when something is worth saying.
 
     Raises:
@@ -34,9 +36,9 @@ def take_backbone(built: DataSets, folder: Path, own: Own, say: Callable[[str], 
     """
     config = built.config
     # code that only the other run's config names is not the user's
-    theirs_own = replace(own, backbone=copy.deepcopy(own.backbone), allow_code=False)
+    objects = replace(given, backbone=copy.deepcopy(given.backbone), allow_code=False)
     try:
-        run, _ = load(folder, config.device, theirs_own, say)
+        run, _ = load(folder, config.device, objects, say)
         other = run.classifiers
     except InputError as error:
         raise InputError(str(error), "init_from") from error

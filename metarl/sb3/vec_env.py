@@ -142,6 +142,8 @@ class TaskVecEnv(VecEnv):
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         """An attribute of some environments."""
+        if attr_name == "render_mode":  # VecEnv asks at once, and nothing here is drawn
+            return [None for _ in self._get_indices(indices)]
         values = self.env.get_attr(attr_name)
         return [values[index] for index in self._get_indices(indices)]
 

@@ -7,11 +7,11 @@ import gymnasium as gym
 import imageio.v2 as imageio
 import numpy as np
 import pytest
-from metarl_envs import Product, Uniform
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from metarl.cli import main
+from metarl_envs import Product, Uniform
 
 SMALL = ["--meta-batch-size", "2", "--num-trajectories", "2", "--hidden-sizes", "8"]
 HORIZON = 6

@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+
 from metarl_envs import FAMILIES, BernoulliBandit
 
 ID = "metarl/BernoulliBandit-v0"

@@ -7,8 +7,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from metarl_envs.discrete import entries
 from numpy.typing import NDArray
+
+from metarl_envs.discrete import entries
 
 FIVE_ACTIONS = pytest.mark.parametrize(
     "env_id", ["metarl/GridNavi-v0", "metarl/BernoulliBandit-v0", "metarl/TabularMDP-v0"]

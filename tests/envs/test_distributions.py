@@ -5,9 +5,10 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from metarl_envs import Choice, Dirichlet, Disk, Distribution, LogUniform, Normal, Product, Uniform
 from metarl_envs.tasks import CELLS, Split, is_held_out
-from numpy.typing import NDArray
 
 SPLITS: tuple[Split, Split] = ("train", "held_out")
 NUM = 50_000

@@ -8,9 +8,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils import env_checker as gymnasium_checker
+from stable_baselines3.common import env_checker as sb3_checker
+
 from metarl_envs import NUMPY_FAMILIES, FamilyEnv
 from metarl_envs.tasks import unstack
-from stable_baselines3.common import env_checker as sb3_checker
 
 IDS = pytest.mark.parametrize("env_id", list(NUMPY_FAMILIES))
 

@@ -10,8 +10,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils import env_checker as gymnasium_checker
-from metarl_envs import FAMILIES
 from stable_baselines3.common import env_checker as sb3_checker
+
+from metarl_envs import FAMILIES
 
 ID = "metarl/GridNavi-v0"
 STAY, UP, RIGHT, DOWN, LEFT = range(5)

@@ -9,8 +9,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from metarl_envs import FAMILIES, TabularMDP
 from numpy.typing import NDArray
+
+from metarl_envs import FAMILIES, TabularMDP
 
 ID = "metarl/TabularMDP-v0"
 

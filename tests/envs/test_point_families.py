@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+
 from metarl_envs import FAMILIES, PointCorners
 
 Point = tuple[float, float]

@@ -7,9 +7,10 @@ import mujoco
 import numpy as np
 import pytest
 from gymnasium.envs.mujoco import mujoco_env
+from small_envs import Slide
+
 from metarl_envs import Choice, DynamicsField, LogUniform, RandomDynamics, Uniform
 from metarl_envs.tasks import unstack
-from small_envs import Slide
 
 HALF_TO_TWO = LogUniform(-1, 1, base=2)
 DERIVED = ["body_subtreemass", "body_invweight0", "dof_M0", "dof_invweight0", "actuator_acc0"]

@@ -5,8 +5,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from metarl_envs import RandomGoal, Uniform
 from small_envs import Countdown, Slide
+
+from metarl_envs import RandomGoal, Uniform
 
 GOALS = Uniform(-1.0, 1.0)
 

@@ -3,12 +3,13 @@
 from typing import Any
 
 import gymnasium as gym
-import metarl_envs
 import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import SyncVectorEnv
+
+import metarl_envs
 from metarl_envs.wrappers.show_task import task_features
 
 GOALS = [{"goal": np.array([0.5, -0.25])}, {"goal": np.array([0.0, 0.125])}]

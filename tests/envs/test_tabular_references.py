@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from metarl_envs import BernoulliBandit, TabularMDP
-from metarl_envs.tasks import Task
 from tabular_references import (
     HORIZON,
     POLICIES,
@@ -26,6 +24,9 @@ from tabular_references import (
     thompson,
     ucb1,
 )
+
+from metarl_envs import BernoulliBandit, TabularMDP
+from metarl_envs.tasks import Task
 
 NUM_TASKS = 2000
 NUM_PUBLISHED = 1000

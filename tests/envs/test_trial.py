@@ -6,8 +6,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
-from metarl_envs import RandomGoal, Trial, Uniform
 from small_envs import Countdown, Slide
+
+from metarl_envs import RandomGoal, Trial, Uniform
 
 
 @pytest.mark.parametrize("terminates", [True, False])

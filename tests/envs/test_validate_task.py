@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium import spaces
+
 from metarl_envs import validate_task
 from metarl_envs.task_spaces import Finite, Integers, Ruled, Simplex
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from numpy.typing import NDArray
+
 from metarl_envs import NUMPY_FAMILIES, FamilyVectorEnv
 from metarl_envs.tasks import unstack
-from numpy.typing import NDArray
 
 IDS = pytest.mark.parametrize("env_id", list(NUMPY_FAMILIES))
 NEXT, SAME = AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP

@@ -10,6 +10,12 @@ import pytest
 import torch
 from gymnasium.utils import env_checker as gymnasium_checker
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from small_envs import Countdown, Slide
+from stable_baselines3.common import env_checker as sb3_checker
+
+from metarl.core import expand, parameters_of
+from metarl.nn import GaussianPolicy, policy_network
+from metarl.rl import Sampler
 from metarl_envs import (
     Disk,
     DynamicsField,
@@ -21,12 +27,6 @@ from metarl_envs import (
     Uniform,
 )
 from metarl_envs.tasks import unstack
-from small_envs import Countdown, Slide
-from stable_baselines3.common import env_checker as sb3_checker
-
-from metarl.core import expand, parameters_of
-from metarl.nn import GaussianPolicy, policy_network
-from metarl.rl import Sampler
 
 Env = gym.Env[Any, Any]
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from metarl.fewshot.maml_configs import MAMLClassifierConfig
 from torch import Tensor
 
 from metarl.fewshot import ArraySource, Episodes
@@ -14,7 +15,6 @@ from metarl.fewshot.build import (
     make_learner,
 )
 from metarl.fewshot.learner import FewShotLearner, Tasks, generator_of
-from metarl.fewshot.maml_configs import MAMLClassifierConfig
 from metarl.fewshot.samplers import FixedSampler
 
 WAYS, SHOTS, QUERIES = 3, 2, 4

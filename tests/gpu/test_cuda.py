@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import metarl_envs  # noqa: F401  # registers the ids
 import pytest
 import torch
 from torch import Tensor, nn
 
+import metarl_envs  # noqa: F401  # registers the ids
 from metarl.core import expand, meta_loss, parameters_of
 from metarl.nn import MLP, GaussianPolicy, policy_network
 from metarl.rl import MAMLTRPO, MAMLTRPOConfig, Sampler

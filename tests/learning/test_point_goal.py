@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
-import metarl_envs  # noqa: F401  # registers the ids
 import pytest
 import torch
 
+import metarl_envs  # noqa: F401  # registers the ids
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import (
     MAMLPPO,

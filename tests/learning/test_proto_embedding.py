@@ -3,11 +3,11 @@
 from typing import Any
 
 import gymnasium as gym
-import metarl_envs  # noqa: F401  # registers the ids
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 
+import metarl_envs  # noqa: F401  # registers the ids
 from metarl.sb3 import CollectionSpec, InitialPolicy, ProtoEmbedding, ProtoEmbeddingConfig
 from metarl.types import Metrics
 

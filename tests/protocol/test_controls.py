@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+import metarl
 from metarl.cli import main
-from metarl.cli.runs import load_run
-from metarl.rl.task_embedding import OnlinePrototypes
-from metarl.rl.task_encoders import TransitionEncoder
-from metarl.sb3.contexts import PrototypeContext, Transitions
+from metarl.embedding import (
+    OnlinePrototypes,
+    PrototypeContext,
+    TransitionEncoder,
+    Transitions,
+)
 
 FIXED = "--lr 1e-30 --encoder-lr 1e-30 --prototype-noise 0 --normalise none"
 SMALL = (
@@ -86,7 +89,7 @@ def test_an_evaluation_that_goes_round_few_tasks_is_shuffled_too(tmp_path: Path)
     """
     corners = ["--env", "metarl/PointCorners-v0", "--env-kwargs", '{"reward": "dense"}']
     run(tmp_path, *corners)
-    learner: Any = load_run(*tmp_path.iterdir()).learner
+    learner: Any = metarl.load_run(*tmp_path.iterdir()).learner
     contexts = []
     for shuffle in (False, True):
         learner.config = replace(learner.config, shuffle=shuffle)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import metarl_envs  # noqa: F401  # registers the ids
 import numpy as np
 import pytest
 import torch
@@ -17,13 +16,13 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+import metarl_envs  # noqa: F401  # registers the ids
 from metarl.cli import main
 from metarl.core import expand, parameters_of
-from metarl.nn import GaussianPolicy
+from metarl.embedding import OnlinePrototypes, RecurrentEncoder, TransitionEncoder
+from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Sampler
 from metarl.rl.actions import action_map
-from metarl.rl.task_embedding import OnlinePrototypes
-from metarl.rl.task_encoders import RecurrentEncoder, TransitionEncoder
 from metarl.sb3 import TaskVecEnv
 from metarl.sb3.policies import folded
 
@@ -68,7 +67,8 @@ def test_nothing_is_worth_anything_after_a_goal_reached_in_the_last_step(
     env = make(AutoresetMode.NEXT_STEP)
     sampler = Sampler(env, num_tasks=2, horizon=horizon, discount=0.9, action_scale=1.0)
     sampler.set_tasks(GOALS)
-    policy = GaussianPolicy(2, 2, hidden_sizes=(), initial_log_std=-20, min_log_std=-20)
+    network = policy_network(2, 2, hidden_sizes=())
+    policy = GaussianPolicy(network, 2, initial_log_std=-20, min_log_std=-20)
     with torch.no_grad():
         for name, value in policy.named_parameters():
             if name != "log_std":

@@ -9,13 +9,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import metarl_envs
 import numpy as np
 import pytest
-from metarl_envs.tasks import is_held_out
 from numpy.typing import NDArray
 
+import metarl_envs
 from metarl.cli import main
+from metarl_envs.tasks import is_held_out
 
 ITERATIONS, BATCH, TRAJECTORIES, HORIZON = 3, 3, 2, 4
 SHAPES = ["--meta-batch-size", str(BATCH), "--num-trajectories", str(TRAJECTORIES)]

@@ -3,10 +3,10 @@
 from typing import Any
 
 import gymnasium as gym
-import metarl_envs  # noqa: F401  # registers the ids
 import torch
 from torch import nn
 
+import metarl_envs  # noqa: F401  # registers the ids
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import (
     MAMLPPO,

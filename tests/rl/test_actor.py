@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import metarl_envs  # noqa: F401  # registers the ids
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
 
+import metarl_envs  # noqa: F401  # registers the ids
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Actor, load_policy
 from metarl.rl.actions import ActionScaling, action_map

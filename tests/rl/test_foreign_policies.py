@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 
 import gymnasium as gym
-import metarl_envs  # noqa: F401  # registers the ids
 import numpy as np
 import pytest
 import torch
@@ -12,6 +11,7 @@ from gymnasium import spaces
 from rl_samples import make_learner
 from torch import Tensor, nn
 
+import metarl_envs  # noqa: F401  # registers the ids
 from metarl.nn import MLP, CategoricalPolicy, GaussianPolicy, policy_network
 from metarl.rl import Actor, ANILConfig, CAVIAConfig, MAMLConfig, MAMLTRPOConfig, load_policy
 from metarl.rl.actions import ActionScaling, action_map

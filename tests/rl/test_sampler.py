@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
-import metarl_envs  # noqa: F401  # registers the ids
 import numpy as np
 import pytest
 import torch
@@ -12,6 +11,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
+import metarl_envs  # noqa: F401  # registers the ids
 from metarl.core import expand, parameters_of
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Rollout, Sampler

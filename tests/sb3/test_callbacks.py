@@ -3,7 +3,6 @@
 from typing import Any
 
 import gymnasium as gym
-import metarl_envs  # noqa: F401  # registers the ids
 import numpy as np
 import pytest
 import torch
@@ -12,6 +11,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import VecNormalize
 
+import metarl_envs  # noqa: F401  # registers the ids
 from metarl.embedding import LastTransition
 from metarl.sb3 import AdaptationCallback, TaskVecEnv, TrialVecEnv
 

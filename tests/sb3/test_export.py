@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import metarl_envs  # noqa: F401  # registers the ids
 import numpy as np
 import pytest
 import torch
@@ -12,6 +11,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from stable_baselines3 import PPO
 
+import metarl_envs  # noqa: F401  # registers the ids
 from metarl.nn import GaussianPolicy
 from metarl.rl import Actor
 from metarl.rl.actions import action_map

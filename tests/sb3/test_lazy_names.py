@@ -21,9 +21,13 @@ def test_configs_do_without_stable_baselines3() -> None:
     assert said.stdout.split() == ["False", "True"]
 
 
-@pytest.mark.parametrize("name", metarl.sb3.__all__)
+@pytest.mark.parametrize("name", [name for name in metarl.sb3.__all__ if name != "PRESETS"])
 def test_every_name_is_there(name: str) -> None:
     assert getattr(metarl.sb3, name).__module__.startswith("metarl.sb3.")
+
+
+def test_the_presets_are_those_of_the_configs() -> None:
+    assert metarl.sb3.PRESETS is metarl.sb3.configs.PRESETS
 
 
 def test_other_names_are_not() -> None:

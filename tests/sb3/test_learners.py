@@ -2,19 +2,22 @@
 
 import copy
 import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import metarl_envs
 import numpy as np
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
+from pydantic import ValidationError
 from stable_baselines3.common.evaluation import evaluate_policy
 
+import metarl_envs
+from metarl.configs import complaint
 from metarl.core import Stopwatch
 from metarl.embedding import EncoderTrainer, OnlinePrototypes, SupportSample, Transitions, Trials
 from metarl.rl import Actor
@@ -27,7 +30,6 @@ from metarl.sb3 import (
     RL2Config,
     SB3Config,
     SB3Learner,
-    SB3OracleConfig,
     SB3PPOConfig,
     TaskVecEnv,
     load_sb3,
@@ -54,7 +56,7 @@ CONFIGS: dict[str, tuple[type[SB3Learner], SB3Config]] = {
     "proto-td3": (ProtoEmbedding, ProtoEmbeddingConfig(optimiser="td3", **OFF)),
     "rl2": (RL2, RL2Config(hidden_size=8, **SMALL)),
     "ppo": (SB3Learner, SB3PPOConfig(normalise="rewards", **SMALL)),
-    "oracle": (SB3Learner, SB3OracleConfig(normalise="none", **SMALL)),
+    "oracle": (SB3Learner, SB3PPOConfig(show_task=True, normalise="none", **SMALL)),
 }
 
 
@@ -70,7 +72,7 @@ def make_learner(
             max_episode_steps=HORIZON,
             autoreset_mode=AutoresetMode.DISABLED,
         )
-        return metarl_envs.ShowTaskVector(env) if config.shows_task else env
+        return metarl_envs.ShowTaskVector(env) if config.show_task else env
 
     start = collection.pop("start", None)
     scale = collection.pop("action_scale", 1.0)
@@ -248,7 +250,7 @@ def test_prototypes_are_noisy_in_training_alone() -> None:
     assert training.features()[:, :size].std() == pytest.approx(0.1, rel=0.5)
     assert (learner.unadapted_context()[:size] == 0).all()
     run = learner.run_trials(2, 3, 1, seed=0, keep_transitions=True)
-    np.testing.assert_allclose(run.context[..., :size], learner.prototypes(run), atol=1e-5)
+    np.testing.assert_allclose(run.context[..., :size], learner.embeddings(run), atol=1e-5)
 
 
 def test_only_a_joint_encoder_is_trained_by_the_policy() -> None:
@@ -342,9 +344,9 @@ def test_discrete_actions_are_not_for_sac() -> None:
     [
         (lambda: SB3Config(trial_length=0), "trial_length must be at least 1, got 0"),
         (lambda: SB3Config(optimiser="dqn"), "optimiser must be one of"),  # type: ignore[arg-type]
-        (lambda: SB3Config(lr=0.0), "lr must be above 0, got 0.0"),
-        (lambda: SB3Config(gae_lambda=1.5), r"gae_lambda must be within \[0, 1\], got 1.5"),
-        (lambda: RL2Config(optimiser="sac"), "optimiser must be ppo: only it is recurrent"),
+        (lambda: SB3Config(lr=0.0), "lr must be above 0.0, got 0.0"),
+        (lambda: SB3Config(gae_lambda=1.5), "gae_lambda must be at most 1.0, got 1.5"),
+        (lambda: RL2Config(optimiser="sac"), "optimiser must be 'ppo', got 'sac'"),  # type: ignore[arg-type]
         (lambda: ProtoEmbeddingConfig(trial_length=1), "trial_length must be at least 2"),
         (lambda: ProtoEmbeddingConfig(joint=True), "normalise must be .* where joint is set"),
         (lambda: ProtoEmbeddingConfig(num_ways=1), "num_ways must be at least 2, got 1"),
@@ -352,5 +354,6 @@ def test_discrete_actions_are_not_for_sac() -> None:
     ],
 )
 def test_bad_numbers_are_refused(make: Callable[[], Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValidationError) as error:
         make()
+    assert re.match(message, complaint(error.value))

@@ -3,11 +3,11 @@
 from typing import Any
 
 import gymnasium as gym
-import metarl_envs
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
+import metarl_envs
 from metarl.embedding import LastTransition, NoContext, TrialRecorder
 from metarl.sb3 import TaskVecEnv, TrialVecEnv
 

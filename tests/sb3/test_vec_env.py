@@ -3,13 +3,13 @@
 from typing import Any
 
 import gymnasium as gym
-import metarl_envs
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecMonitor
 
+import metarl_envs
 from metarl.sb3 import TaskVecEnv
 
 GOALS = [{"goal": np.array(goal)} for goal in ([0.1, 0.0], [0.5, 0.5], [-0.5, 0.0])]

@@ -1,6 +1,7 @@
 """The training loop with a fake learner: schedule, endings, checkpoints, resume."""
 
 import csv
+import re
 import shutil
 import signal
 import time
@@ -10,9 +11,19 @@ from typing import Any
 
 import pytest
 from fake_learner import FakeLearner
+from pydantic import ValidationError
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from metarl.training import Ending, Schedule, Trainer, list_checkpoints, load_newest
+from metarl.configs import complaint
+from metarl.training import (
+    CSVWriter,
+    Ending,
+    Schedule,
+    TensorBoardWriter,
+    Trainer,
+    list_checkpoints,
+    load_newest,
+)
 from metarl.training.checkpoint import KEEP
 from metarl.training.trainer import MAX_SKIPPED
 from metarl.types import Metrics
@@ -29,9 +40,9 @@ def make_trainer(tmp_path: Path) -> MakeTrainer:
     ) -> Trainer:
         return Trainer(
             learner,
-            folder,
             Schedule(**schedule),
-            description={"config": "{}"},
+            folder=folder,
+            writers=[CSVWriter(), TensorBoardWriter()],
             warn=warn or pytest.fail,
         )
 
@@ -314,5 +325,6 @@ def test_a_checkpoint_is_independent_of_later_training(
     [("iterations", 0), ("eval_every", 0), ("checkpoint_every", -1), ("time_limit", 0.0)],
 )
 def test_wrong_schedules_are_named(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match=rf"^{name} must be .*, got {value}$"):
+    with pytest.raises(ValidationError) as error:
         Schedule(**{name: value})  # type: ignore[arg-type]  # one of several fields
+    assert re.fullmatch(rf"{name} must be .*, got {value}", complaint(error.value))

@@ -8,18 +8,6 @@
 They nest: ``RandomGoal(RandomDynamics(env, ...), ...)`` has the entries of both in its task.
 """
 
-from metarl_envs.wrappers.base import TaskWrapper
-from metarl_envs.wrappers.dynamics import DynamicsField, RandomDynamics
-from metarl_envs.wrappers.goal import RandomGoal
-from metarl_envs.wrappers.show_task import ShowTask, ShowTaskVector
-from metarl_envs.wrappers.trial import Trial
+import lazy_loader
 
-__all__ = [
-    "DynamicsField",
-    "RandomDynamics",
-    "RandomGoal",
-    "ShowTask",
-    "ShowTaskVector",
-    "TaskWrapper",
-    "Trial",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,9 +6,6 @@ from typing import Any
 import mujoco
 import numpy as np
 import pytest
-from metarl_envs import FAMILIES
-from metarl_envs.mujoco.models import load_model
-from metarl_envs.mujoco.rand_params import hopper_rand_params, walker_2d_rand_params
 from transitions import (
     ANT_DT,
     CHEETAH_DT,
@@ -21,6 +18,10 @@ from transitions import (
     transitions,
 )
 from v5_families import WALKER_V5
+
+from metarl_envs import FAMILIES
+from metarl_envs.mujoco.models import load_model
+from metarl_envs.mujoco.rand_params import hopper_rand_params, walker_2d_rand_params
 
 BODIES = [
     ("Walker2DRandParams", "walker2d.xml", WALKER_DT, 17),

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from metarl_envs.mujoco.engine import MujocoVectorEnv
 from mujoco.batch import SimulationError
 from transitions import make_vec, random_actions, single
+
+from metarl_envs.mujoco.engine import MujocoVectorEnv
 
 CHEETAH = "metarl/HalfCheetahDir-v0"
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from gymnasium.utils import env_checker as gymnasium_checker
 from gymnasium.vector import AutoresetMode
+from stable_baselines3.common import env_checker as sb3_checker
+from transitions import batch_of, make_vec, random_actions, single
+
 from metarl_envs import MUJOCO_FAMILIES
 from metarl_envs.mujoco.engine import MujocoVectorEnv
 from metarl_envs.tasks import unstack
-from stable_baselines3.common import env_checker as sb3_checker
-from transitions import batch_of, make_vec, random_actions, single
 
 IDS = pytest.mark.parametrize("env_id", list(MUJOCO_FAMILIES))
 CHEETAH = "metarl/HalfCheetahDir-v0"

@@ -11,10 +11,6 @@ import gymnasium as gym
 import mujoco
 import numpy as np
 import pytest
-from metarl_envs import FAMILIES
-from metarl_envs.mujoco.ant import ant_dir, ant_goal, ant_vel
-from metarl_envs.mujoco.family import MujocoFamily
-from metarl_envs.mujoco.humanoid import humanoid_dir
 from transitions import (
     ANT_DT,
     CHEETAH_DT,
@@ -28,6 +24,11 @@ from transitions import (
     tasks_of,
     transitions,
 )
+
+from metarl_envs import FAMILIES
+from metarl_envs.mujoco.ant import ant_dir, ant_goal, ant_vel
+from metarl_envs.mujoco.family import MujocoFamily
+from metarl_envs.mujoco.humanoid import humanoid_dir
 
 # -- half-cheetah ---------------------------------------------------------------------------------
 

@@ -11,9 +11,10 @@ import mujoco
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
+from v5_families import FIELDS, V5, V5_FAMILIES
+
 from metarl_envs.mujoco.engine import MujocoVectorEnv
 from metarl_envs.tasks import Task
-from v5_families import FIELDS, V5, V5_FAMILIES
 
 NUM_ENVS = 2
 NUM_STEPS = 1000

@@ -4,9 +4,10 @@ import subprocess
 import sys
 
 import gymnasium as gym
-import metarl_envs  # noqa: F401  # registers the ids
 import numpy as np
 import pytest
+
+import metarl_envs  # noqa: F401  # registers the ids
 
 DRAW = """
 import gymnasium, numpy, sys

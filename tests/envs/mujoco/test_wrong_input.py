@@ -7,8 +7,9 @@ import gymnasium as gym
 import mujoco
 import numpy as np
 import pytest
-from metarl_envs.mujoco.version import check_version
 from transitions import make_vec
+
+from metarl_envs.mujoco.version import check_version
 
 CHEETAH = "metarl/HalfCheetahDir-v0"
 

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
 from metarl_envs import SingleTaskEnv
 from metarl_envs.mujoco.engine import MujocoVectorEnv
 from metarl_envs.mujoco.family import MujocoFamily, Physics
-from numpy.typing import NDArray
 
 Array = NDArray[Any]
 NUM_ENVS = 4

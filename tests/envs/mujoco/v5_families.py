@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from gymnasium import spaces
+
 from metarl_envs.mujoco.ant import ANT
 from metarl_envs.mujoco.family import (
     Array,

@@ -1,0 +1,62 @@
+from .bandits import BernoulliBandit
+from .family import Family, FamilyEnv, FamilyVectorEnv
+from .grid import GridNavi
+from .making import make_single, make_task_env
+from .mdp import TabularMDP
+from .point import PointCorners, PointGoal, PointGoalSparse
+from .registration import FAMILIES, MUJOCO_FAMILIES, NUMPY_FAMILIES
+from .single import SingleTaskEnv
+from .task_spaces import validate_task
+from .tasks import (
+    Choice,
+    Dirichlet,
+    Disk,
+    Distribution,
+    LogUniform,
+    Normal,
+    Product,
+    Uniform,
+)
+from .vector import TaskVectorEnv
+from .wrappers import (
+    DynamicsField,
+    RandomDynamics,
+    RandomGoal,
+    ShowTask,
+    ShowTaskVector,
+    Trial,
+)
+
+__all__ = [
+    "FAMILIES",
+    "MUJOCO_FAMILIES",
+    "NUMPY_FAMILIES",
+    "BernoulliBandit",
+    "Choice",
+    "Dirichlet",
+    "Disk",
+    "Distribution",
+    "DynamicsField",
+    "Family",
+    "FamilyEnv",
+    "FamilyVectorEnv",
+    "GridNavi",
+    "LogUniform",
+    "Normal",
+    "PointCorners",
+    "PointGoal",
+    "PointGoalSparse",
+    "Product",
+    "RandomDynamics",
+    "RandomGoal",
+    "ShowTask",
+    "ShowTaskVector",
+    "SingleTaskEnv",
+    "TabularMDP",
+    "TaskVectorEnv",
+    "Trial",
+    "Uniform",
+    "make_single",
+    "make_task_env",
+    "validate_task",
+]

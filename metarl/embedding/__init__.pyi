@@ -1,0 +1,46 @@
+from .contexts import (
+    Context,
+    LastTransition,
+    NoContext,
+    PrototypeContext,
+    SupportSample,
+    Transitions,
+)
+from .encoders import RecurrentEncoder, TaskEncoder, TransitionEncoder
+from .loss import embedding_logits, embedding_loss
+from .prototypes import (
+    OnlinePrototypes,
+    Trajectories,
+    nearest_accuracy,
+    whole_prototypes,
+)
+from .training import EncoderTrainer, EncoderTrainingConfig
+from .trial_data import HardNegatives, TrialData, first_prototypes
+from .trials import ReturnSpan, TrialObserver, TrialRecorder, Trials
+
+__all__ = [
+    "Context",
+    "EncoderTrainer",
+    "EncoderTrainingConfig",
+    "HardNegatives",
+    "LastTransition",
+    "NoContext",
+    "OnlinePrototypes",
+    "PrototypeContext",
+    "RecurrentEncoder",
+    "ReturnSpan",
+    "SupportSample",
+    "TaskEncoder",
+    "Trajectories",
+    "TransitionEncoder",
+    "Transitions",
+    "TrialData",
+    "TrialObserver",
+    "TrialRecorder",
+    "Trials",
+    "embedding_logits",
+    "embedding_loss",
+    "first_prototypes",
+    "nearest_accuracy",
+    "whole_prototypes",
+]
