@@ -105,9 +105,8 @@ def _simulated(
         )
         policy = _policy(config, problem, facts, given.network)
         if start is not None:
-            _start_from(
-                policy, start, Actor(policy, PolicySpec.of(policy, _size(facts)), sampler.to_env)
-            )
+            ours = Actor(policy, PolicySpec.of(policy, _size(facts)), sampler.to_env)
+            _start_from(policy, start, ours, config.init_from)
         learner = make_maml(problem.algorithm, policy.to(device), sampler, seed=config.seed)
     except InputError:
         raise
@@ -260,17 +259,20 @@ def _start(problem: EnvProblem, path: Path) -> Actor:
     return read_policy("init-from", path, problem.sampling.action_scale)
 
 
-def _start_from(policy: Policy, start: Actor, ours: Actor) -> None:
-    """Give the policy the weights of another."""
+def _start_from(policy: Policy, start: Actor, ours: Actor, path: str | None) -> None:
+    """Give the policy the weights of another, which that file holds."""
     shape, other = (actor.spec._replace(min_log_std=0.0) for actor in (ours, start))
     if shape != other:
         raise InputError(
-            f"--init-from has a policy of another shape: {_shape_of(other)} there, "
-            f"{_shape_of(shape)} here"
+            f"{path} has a policy of another shape: {_shape_of(other)} there, "
+            f"{_shape_of(shape)} here",
+            "init_from",
         )
     pairs: Any = zip(start.to_env, ours.to_env, strict=True)
     if not all(np.array_equal(theirs, own) for theirs, own in pairs):
-        raise InputError(f"--init-from has other actions: {start.to_env} there, {ours.to_env} here")
+        raise InputError(
+            f"{path} has other actions: {start.to_env} there, {ours.to_env} here", "init_from"
+        )
     policy.load_state_dict(start.policy.state_dict())
     if isinstance(policy, GaussianPolicy):  # below its floor log σ would have no gradient
         with torch.no_grad():
@@ -350,9 +352,7 @@ def _data_sets(
         for sampler in (train, validation):
             sampler.make()  # fail early
     tasks = Tasks(train, validation, problem.episodes.num_validation)
-    module = problem.backbone.backbone.partition(":")[0]
-    if module != problem.backbone.backbone and not given.allow_code:
-        _check_installed(module, f"--backbone {problem.backbone.backbone}")
+    _check_backbone(problem.backbone.backbone, given)
     target = Problem(
         shape=facts.shape,
         num_outputs=training.num_ways if facts.classes else 1,
@@ -461,6 +461,15 @@ def _check(problem: DataProblem) -> None:
         )
 
 
+def _check_backbone(named: str, given: UserObjects) -> None:
+    """Raise an :class:`InputError` if a backbone is another one, or code that only a file names."""
+    if given.backbone_name not in (None, named):
+        raise InputError(f"{given.backbone_name} is not the run's backbone, {named}", "backbone")
+    module, colon, _ = named.partition(":")
+    if colon and not given.allow_code and given.backbone_name is None:
+        _check_installed(module, f"--backbone {named}")
+
+
 def class_name(module: nn.Module) -> str:
     """The qualified name of a module's class."""
     return f"{type(module).__module__}.{type(module).__qualname__}"
@@ -468,8 +477,10 @@ def class_name(module: nn.Module) -> str:
 
 def _check_installed(module: str, option: str) -> None:
     """Raise an :class:`InputError` for code that a file names and that is not installed."""
-    if not making.is_installed(module):
+    try:
+        making.import_installed(module)
+    except (ImportError, SyntaxError, TypeError, ValueError) as error:
         raise InputError(
-            f"{option} is code that only the run's config names, and it is not installed: give "
-            f"{option} again, or --allow-code"
-        )
+            f"{option} is code that only the run's config names, and it is not installed "
+            f"({error}): give {option} again, or --allow-code"
+        ) from error

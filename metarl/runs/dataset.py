@@ -211,6 +211,21 @@ class DataSets:
         self, options: AdaptationOptions, output: Path, say: Callable[[str], None]
     ) -> list[str]:
         """Adapt to images, write what comes of it to a folder; lines that say what that was."""
+        support, query = self._read_folders(options, say)
+        try:
+            labelled = (support.images, support.labels)
+            adapted = self.adapt_to(labelled, steps=options.steps, query=query)
+        except InputError as error:
+            if error.option != "support":
+                raise
+            raise InputError(f"{options.support}: {error.message}", "support") from error
+        make_folders(output=output)
+        return adapted.keep(output)
+
+    def _read_folders(
+        self, options: AdaptationOptions, say: Callable[[str], None]
+    ) -> tuple[FolderImages, FolderImages | None]:
+        """Images to adapt to, and those to classify, if any."""
         for name in ("task", "trajectories", "video"):
             if getattr(options, name) is not None:
                 raise InputError("is for policies; classifiers take --support", name)
@@ -228,9 +243,7 @@ class DataSets:
             raise InputError(
                 f"{options.query}: classes {unknown} are not in {options.support}", "query"
             )
-        adapted = self.adapt_to((support.images, support.labels), steps=options.steps, query=query)
-        make_folders(output=output)
-        return adapted.keep(output)
+        return support, query
 
     def training_films(self) -> None:
         """There is nothing to film."""

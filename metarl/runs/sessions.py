@@ -12,9 +12,11 @@ from metarl import training
 from metarl.fewshot.build import OWN_BACKBONE
 from metarl.runs.build import Built, build
 from metarl.runs.config import DataProblem, EnvProblem, RunConfig, config_of, read_config
+from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
 from metarl.runs.evaluate import EvaluationOptions
 from metarl.runs.run import Run, load
+from metarl.runs.starts import take_backbone
 from metarl.runs.user_objects import UserObjects
 from metarl.training import DeviceName, Ending, Progress, Trainer, Writer
 from metarl_envs.making import EnvSource, name_of
@@ -87,6 +89,8 @@ def start(
         InputError: the parts do not fit together, or the folder cannot be made.
     """
     built = build(config, given, say)
+    if isinstance(built, DataSets) and config.init_from is not None:
+        take_backbone(built, Path(config.init_from), given, say)
     try:
         trainer = Trainer(
             built.learner,

@@ -208,8 +208,17 @@ class Simulated:
     def adapt(
         self, source: SimulatedTasks, steps: int, step_sizes: Sequence[float] = ()
     ) -> Adaptation[Actor]:
-        """What the learner makes of simulated tasks."""
-        adaptation: Adaptation[Actor] = self.learner.adapt(source, steps, step_sizes)
+        """What the learner makes of simulated tasks.
+
+        Raises:
+            InputError: step sizes are given to a learner that has none.
+        """
+        try:
+            adaptation: Adaptation[Actor] = self.learner.adapt(source, steps, step_sizes)
+        except ValueError as error:
+            if not step_sizes:
+                raise
+            raise InputError(str(error).removeprefix("inner_lr "), "inner_lr") from error
         return adaptation
 
     def tasks(
@@ -232,7 +241,7 @@ class Simulated:
 
     def camera(self, option: str) -> Camera:
         """What films an environment of the family, for an option that asks for it."""
-        return Camera(self.make_single, self.horizon, option)
+        return Camera(self.make_single, self.problem.env, self.horizon, option)
 
     def training_films(self) -> "training.Films | None":
         """Films of one held-out task, always the same, by the policy of the moment; if wanted."""

@@ -17,5 +17,7 @@ class UserObjects:
     """Of a policy, from observations to action outputs."""
     backbone: nn.Module | None = None
     """Of a classifier, from examples to features."""
+    backbone_name: str | None = None
+    """The config's ``module:Class``, which may be imported if it is given again."""
     allow_code: bool = True
     """Import modules that the config names from the current folder, too."""
