@@ -25,7 +25,7 @@ from metarl.cli.fewshot_adapt import adapt_fewshot
 from metarl.cli.fewshot_evaluate import evaluate_fewshot
 from metarl.cli.train import Resume, Train, resume, train
 from metarl.configs import complaint
-from metarl.fewshot.source import DamagedDataError
+from metarl.fewshot.sources import DamagedDataError
 from metarl.runs.config import CLASSIFIER_LEARNERS, POLICY_LEARNERS, DataProblem, read_config
 from metarl.runs.errors import InputError, nearest
 from metarl.train import keep_freed_memory

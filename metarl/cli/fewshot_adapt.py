@@ -12,8 +12,8 @@ from metarl.cli.adapt import Adapt
 from metarl.cli.evaluate import write_json
 from metarl.cli.fewshot_runs import FewShotRun, data_problem, load_fewshot_run
 from metarl.cli.session import say
+from metarl.fewshot.classifier import Classifier
 from metarl.fewshot.data.folder import FolderImages, read_class_folder, read_query_folder
-from metarl.fewshot.saved import Classifier
 from metarl.runs.errors import InputError
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from metarl.cli.evaluate import Evaluate, write_json
 from metarl.cli.fewshot_runs import FewShotRun, data_problem, load_fewshot_run, make_sampler
 from metarl.fewshot.configs import EpisodeConfig
-from metarl.fewshot.learner import generator_of
+from metarl.fewshot.episodic_learner import generator_of
 from metarl.report import AdaptationCurve, adaptation_curve, draw_adaptation
 from metarl.runs.errors import InputError
 

@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 import torch
 
 from metarl.cli.session import say
-from metarl.fewshot.build import Problem, make_backbone, make_learner
 from metarl.fewshot.configs import AdaptedClassifierConfig, EpisodeConfig, NormMode
 from metarl.fewshot.data.config import DataConfig
 from metarl.fewshot.data.registry import load_data
 from metarl.fewshot.episodes import EpisodeSampler
-from metarl.fewshot.learner import FewShotLearner, Tasks, generator_of
-from metarl.fewshot.network import backbone_of
+from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner, generator_of
+from metarl.fewshot.from_config import Problem, make_backbone, make_learner
+from metarl.fewshot.headed_network import backbone_of
 from metarl.fewshot.samplers import FixedSampler, SinusoidSampler
-from metarl.fewshot.source import ArraySource, Dataset, Source, Split
-from metarl.fewshot.variable import MultiSourceSampler, VariableSampler
+from metarl.fewshot.sources import ArraySource, Dataset, Source, Split
+from metarl.fewshot.variable_sampler import MultiSourceSampler, VariableSampler
 from metarl.runs.config import DataProblem, RunConfig, read_config
 from metarl.runs.errors import InputError
 from metarl.train import CheckpointError, DeviceName, load_newest, resolve_device
@@ -114,7 +114,7 @@ def make_run_learner(run: RunConfig, datasets: tuple[Dataset, ...]) -> FewShotLe
     training = train_episodes(config.episodes)
     if datasets:
         _check_ways(config, training)
-    tasks = Tasks(
+    tasks = EpisodeSamplers(
         make_sampler(datasets, "train", training),
         make_sampler(datasets, "validation", config.episodes),
         config.episodes.num_validation,

@@ -1,8 +1,8 @@
 """Supervised few-shot learning: data sets, episodes, learners."""
 
+from metarl.fewshot.classifier import Classifier, load_classifier
 from metarl.fewshot.episodes import Episodes, EpisodeSampler
-from metarl.fewshot.saved import Classifier, load_classifier
-from metarl.fewshot.source import ArraySource, ClassGroups, Dataset, Source, Split
+from metarl.fewshot.sources import ArraySource, ClassGroups, Dataset, Source, Split
 
 __all__ = [
     "ArraySource",
