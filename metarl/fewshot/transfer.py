@@ -14,14 +14,14 @@ from torch.nn import functional
 from metarl.core import SGD, adapt, prototypes, squared_distances
 from metarl.fewshot.configs import BaselinePlusPlusConfig, FittedHeadConfig, KNNConfig
 from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.learner import Fitted, Tasks, task_losses
+from metarl.fewshot.episodic_learner import EpisodeSamplers, Fitted, task_losses
 from metarl.fewshot.pretraining import (
     PretrainedLearner,
     device_of,
     linear_head,
     linear_logits,
 )
-from metarl.fewshot.source import Source
+from metarl.fewshot.sources import Source
 from metarl.nn import Backbone, RawInputs
 from metarl.types import Metrics, Params
 
@@ -109,7 +109,7 @@ class KNNClassifier(PretrainedLearner):
 
     Args:
         network: to features; for pixels it only says on which device.
-        tasks: as in :class:`PretrainedLearner`.
+        samplers: as in :class:`PretrainedLearner`.
         config: numbers of the algorithm.
         train_source: as in :class:`PretrainedLearner`.
         iterations: as in :class:`PretrainedLearner`.
@@ -121,7 +121,7 @@ class KNNClassifier(PretrainedLearner):
     def __init__(
         self,
         network: Backbone,
-        tasks: Tasks,
+        samplers: EpisodeSamplers,
         config: KNNConfig,
         *,
         train_source: Source,
@@ -131,7 +131,7 @@ class KNNClassifier(PretrainedLearner):
         if config.features == "pixels":
             network = RawInputs(train_source.shape, device_of(network))
         super().__init__(
-            network, tasks, config, train_source=train_source, iterations=iterations, seed=seed
+            network, samplers, config, train_source=train_source, iterations=iterations, seed=seed
         )
 
     def initial_head(

@@ -13,12 +13,12 @@ from torch import nn
 
 from metarl import sb3
 from metarl.fewshot import ArraySource, Dataset, Source
-from metarl.fewshot.build import Problem, make_backbone, make_learner
 from metarl.fewshot.configs import AdaptedClassifierConfig, EpisodeConfig
 from metarl.fewshot.data.config import SINUSOID
 from metarl.fewshot.data.registry import load_data
 from metarl.fewshot.deferred import DeferredSampler, DeferredSource
-from metarl.fewshot.learner import Tasks, generator_of
+from metarl.fewshot.episodic_learner import EpisodeSamplers, generator_of
+from metarl.fewshot.from_config import Problem, make_backbone, make_learner
 from metarl.nn import CategoricalPolicy, GaussianPolicy, Policy, policy_network
 from metarl.rl import (
     Actor,
@@ -351,7 +351,7 @@ def _data_sets(
     if fresh:
         for sampler in (train, validation):
             sampler.make()  # fail early
-    tasks = Tasks(train, validation, problem.episodes.num_validation)
+    tasks = EpisodeSamplers(train, validation, problem.episodes.num_validation)
     _check_backbone(problem.backbone.backbone, given)
     target = Problem(
         shape=facts.shape,

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from metarl.fewshot import ArraySource, Episodes
-from metarl.fewshot.build import Problem, make_backbone, make_learner
 from metarl.fewshot.configs import PRESETS, AdaptedClassifierConfig, BackboneConfig
-from metarl.fewshot.learner import FewShotLearner, Tasks, generator_of
+from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner, generator_of
+from metarl.fewshot.from_config import Problem, make_backbone, make_learner
 from metarl.fewshot.samplers import FixedSampler
 
 WAYS, SHOTS, QUERIES = 3, 2, 4
@@ -47,7 +47,7 @@ def make_small(
         replace(PRESETS[name].config, **small_settings(name) | settings),
         make_backbone(backbone, SHAPE, generator_of(seed, 2)),
         Problem(SHAPE, WAYS, regression=False, train_source=source),
-        Tasks(sampler, sampler, 3),
+        EpisodeSamplers(sampler, sampler, 3),
         iterations=10,
         seed=seed,
         device=torch.device("cpu"),

@@ -13,9 +13,9 @@ from small_learners import CONV4, SHAPE, WAYS, make_small
 from torch import Tensor
 
 from metarl.fewshot import Episodes
+from metarl.fewshot.classifier import Classifier, load_classifier
 from metarl.fewshot.configs import PRESETS
-from metarl.fewshot.learner import FewShotLearner
-from metarl.fewshot.saved import Classifier, load_classifier
+from metarl.fewshot.episodic_learner import FewShotLearner
 
 TRAINED = sorted(PRESETS)
 every_learner = pytest.mark.parametrize("name", [*TRAINED, "knn on pixels"])
@@ -119,7 +119,7 @@ def test_a_saved_classifier_predicts_the_same(name: str, norm: str, tmp_path: Pa
     """A learner fitted to one support set, in a file of tensors and plain data."""
     learner = make(name, norm=norm)
     train(learner, 1)
-    (batch,) = learner.tasks.train.sample(1, torch.Generator().manual_seed(0))
+    (batch,) = learner.samplers.train.sample(1, torch.Generator().manual_seed(0))
     learner.network.eval()
     with torch.no_grad():
         support = learner.prepared(batch).support_x

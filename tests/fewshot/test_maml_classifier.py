@@ -11,11 +11,11 @@ from torch.nn.functional import cross_entropy, max_pool2d
 
 from metarl.core import SGD, Momentum, adapt, prototype_logits, prototypes
 from metarl.fewshot import Episodes
-from metarl.fewshot.build import make_backbone
 from metarl.fewshot.configs import MAMLClassifierConfig
-from metarl.fewshot.learner import Tasks, generator_of
-from metarl.fewshot.maml import MAMLClassifier
-from metarl.fewshot.network import HeadedNetwork
+from metarl.fewshot.episodic_learner import EpisodeSamplers, generator_of
+from metarl.fewshot.from_config import make_backbone
+from metarl.fewshot.headed_network import HeadedNetwork
+from metarl.fewshot.maml_classifier import MAMLClassifier
 from metarl.fewshot.samplers import FixedSampler
 
 DOUBLE = torch.float64
@@ -327,7 +327,7 @@ def test_proto_maml_starts_as_protonet() -> None:
 def test_more_steps_than_trained(name: str) -> None:
     """Each step goes on from the one before it."""
     learner = make_small(name, MLP, num_inner_steps=2, num_test_steps=4)
-    sampler = learner.tasks.validation
+    sampler = learner.samplers.validation
 
     def curve(num_steps: int) -> Tensor:
         generator = generator_of(0, 9)
@@ -352,7 +352,7 @@ def test_another_rule_adapts_in_another_way() -> None:
         backbone = make_backbone(MLP, (1, 16, 16), generator_of(0, 2))
         network = HeadedNetwork(backbone, WAYS, "shared", generator_of(0, 4))
         learner = MAMLClassifier(
-            network, Tasks(sampler, sampler, 2), config, iterations=1, seed=0, rule=rule
+            network, EpisodeSamplers(sampler, sampler, 2), config, iterations=1, seed=0, rule=rule
         )
         paths.append(learner.fit(episodes.support_x, episodes.support_y, WAYS, 2)[-1])
     for name, value in paths[0].items():

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from metarl.fewshot import Episodes
 from metarl.fewshot.configs import PRESETS, BackboneConfig
-from metarl.fewshot.learner import FewShotLearner
+from metarl.fewshot.episodic_learner import FewShotLearner
 
 NAMES = sorted(PRESETS)
 pytestmark = pytest.mark.parametrize("name", NAMES)

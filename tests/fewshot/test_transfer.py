@@ -17,7 +17,7 @@ from metarl.fewshot.configs import (
     BaselinePlusPlusConfig,
     KNNConfig,
 )
-from metarl.fewshot.learner import FewShotLearner
+from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.pretraining import PretrainedLearner, draw_examples
 from metarl.fewshot.transfer import FittedHeadLearner, KNNClassifier
 

@@ -19,8 +19,8 @@ from metarl.configs import complaint
 from metarl.fewshot.data.meta_dataset_spec import SplitSpec, read_spec
 from metarl.fewshot.episodes import Episodes
 from metarl.fewshot.samplers import FixedSampler
-from metarl.fewshot.source import ArraySource, ClassGroups
-from metarl.fewshot.variable import (
+from metarl.fewshot.sources import ArraySource, ClassGroups
+from metarl.fewshot.variable_sampler import (
     EpisodePlan,
     MultiSourceSampler,
     VariableConfig,

@@ -8,9 +8,9 @@ from torch import Tensor
 from metarl.core import adapt, reptile_loss
 from metarl.fewshot.configs import ReptileConfig
 from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.learner import Tasks, task_losses
-from metarl.fewshot.maml import MAMLClassifier
-from metarl.fewshot.network import HeadedNetwork
+from metarl.fewshot.episodic_learner import EpisodeSamplers, task_losses
+from metarl.fewshot.headed_network import HeadedNetwork
+from metarl.fewshot.maml_classifier import MAMLClassifier
 from metarl.fewshot.samplers import draw_distinct
 
 Examples = tuple[Tensor, Tensor]
@@ -21,7 +21,7 @@ class ReptileClassifier(MAMLClassifier):
 
     Args:
         network: backbone and start of the head.
-        tasks: samplers of train and validation episodes.
+        samplers: of train and validation episodes.
         config: numbers of the algorithm.
         iterations: over which ε decays.
         seed: of the episodes and the inner mini-batches.
@@ -32,13 +32,13 @@ class ReptileClassifier(MAMLClassifier):
     def __init__(
         self,
         network: HeadedNetwork,
-        tasks: Tasks,
+        samplers: EpisodeSamplers,
         config: ReptileConfig,
         *,
         iterations: int,
         seed: int,
     ) -> None:
-        super().__init__(network, tasks, config, iterations=iterations, seed=seed)
+        super().__init__(network, samplers, config, iterations=iterations, seed=seed)
         self.optimiser = torch.optim.SGD(
             self.parameters(), lr=config.lr, weight_decay=config.weight_decay
         )

@@ -12,11 +12,11 @@ from torch.nn.functional import cross_entropy, linear, mse_loss
 
 from metarl.configs import complaint
 from metarl.fewshot import Episodes
-from metarl.fewshot.build import Problem, make_backbone, make_learner
 from metarl.fewshot.configs import BackboneConfig, ReptileConfig
-from metarl.fewshot.learner import Tasks, generator_of
-from metarl.fewshot.network import HeadedNetwork
-from metarl.fewshot.reptile import ReptileClassifier
+from metarl.fewshot.episodic_learner import EpisodeSamplers, generator_of
+from metarl.fewshot.from_config import Problem, make_backbone, make_learner
+from metarl.fewshot.headed_network import HeadedNetwork
+from metarl.fewshot.reptile_classifier import ReptileClassifier
 from metarl.fewshot.samplers import SinusoidSampler
 
 DOUBLE = torch.float64
@@ -163,7 +163,7 @@ def test_regression() -> None:
         ReptileConfig(meta_batch_size=1, inner_lr=0.01, num_inner_steps=2),
         make_backbone(MLP, (1,), generator_of(0, 2)),
         Problem((1,), 1, regression=True, train_source=None),
-        Tasks(sampler, sampler, 2),
+        EpisodeSamplers(sampler, sampler, 2),
         iterations=10,
         seed=0,
         device=torch.device("cpu"),

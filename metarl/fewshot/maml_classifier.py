@@ -24,8 +24,15 @@ from metarl.core import (
 )
 from metarl.fewshot.configs import AdaptedClassifierConfig
 from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.learner import FewShotLearner, Fitted, Tasks, score, task_losses, widened
-from metarl.fewshot.network import HeadedNetwork
+from metarl.fewshot.episodic_learner import (
+    EpisodeSamplers,
+    FewShotLearner,
+    Fitted,
+    score,
+    task_losses,
+    widened,
+)
+from metarl.fewshot.headed_network import HeadedNetwork
 from metarl.nn import FeatureMLP
 from metarl.types import Params
 
@@ -37,7 +44,7 @@ class MAMLClassifier(FewShotLearner):
 
     Args:
         network: backbone and start of the head.
-        tasks: samplers of train and validation episodes.
+        samplers: of train and validation episodes.
         config: numbers of the algorithm.
         iterations: over which the outer step size decays.
         seed: of the episodes.
@@ -50,7 +57,7 @@ class MAMLClassifier(FewShotLearner):
     def __init__(
         self,
         network: HeadedNetwork,
-        tasks: Tasks,
+        samplers: EpisodeSamplers,
         config: AdaptedClassifierConfig,
         *,
         iterations: int,
@@ -60,7 +67,7 @@ class MAMLClassifier(FewShotLearner):
         self.rule = _inner_rule(config) if rule is None else rule
         learned = self.rule.meta_parameters(parameters_of(network))
         self.step_sizes = {name: nn.Parameter(value) for name, value in learned.items()}
-        super().__init__(network, tasks, config, iterations=iterations, seed=seed)
+        super().__init__(network, samplers, config, iterations=iterations, seed=seed)
         self.num_steps = config.num_test_steps
         self._compiled = None
         if config.compile:
