@@ -29,7 +29,7 @@ from metarl.core.prototypes import (
     prototypes,
     squared_distances,
 )
-from metarl.core.timing import Stopwatch, collect_and_update, iteration_times
+from metarl.core.timing import Stopwatch, iteration_times
 
 __all__ = [
     "MAML",
@@ -44,7 +44,6 @@ __all__ = [
     "Stopwatch",
     "adapt",
     "adaptation_path",
-    "collect_and_update",
     "dry_run",
     "expand",
     "iteration_times",

@@ -60,10 +60,6 @@ class DeferredSampler:
     def __init__(self, make: Callable[[], EpisodeSampler]) -> None:
         self._make = make
 
-    def make(self) -> None:
-        """Make it now."""
-        self._sampler  # noqa: B018  # cached
-
     @cached_property
     def _sampler(self) -> EpisodeSampler:
         return self._make()

@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from metarl.core import collect_and_update
+from metarl.core import iteration_times
 from metarl.fewshot.augment import augment
 from metarl.fewshot.configs import FewShotConfig, NormMode
 from metarl.fewshot.episodes import Episodes, EpisodeSampler, EpisodeStream, Support
@@ -117,7 +118,11 @@ class FewShotLearner(ABC):
 
     def iterate(self) -> Metrics:
         """:meth:`collect`, then :meth:`update`, with the seconds that each took."""
-        return collect_and_update(self.collect, self.update)
+        started = perf_counter()
+        collected = self.collect()
+        between = perf_counter()
+        metrics = self.update(collected)
+        return metrics | iteration_times(between - started, perf_counter() - between)
 
     def collect(self) -> list[Episodes]:
         """Draw the meta-batch."""

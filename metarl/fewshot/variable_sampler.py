@@ -52,9 +52,6 @@ class VariableConfig:
                 )
 
 
-DEFAULTS = VariableConfig()
-
-
 class EpisodePlan(NamedTuple):
     """What an episode consists of, before any image is chosen."""
 
@@ -174,10 +171,11 @@ class VariableSampler:
     Args:
         source: where the examples are; its groups say how classes are drawn. Groups of fewer than
             ``min_ways`` classes are not.
-        config: the constants.
+        config: the constants; Meta-Dataset's by default.
     """
 
-    def __init__(self, source: Source, config: VariableConfig = DEFAULTS) -> None:
+    def __init__(self, source: Source, config: VariableConfig | None = None) -> None:
+        config = config or VariableConfig()
         check_counts(source, config.min_ways, 2, "1 shot + 1 query", ways_name="min_ways")
         self.source = source
         self.groups = _eligible_groups(source, config)

@@ -6,6 +6,7 @@ judged by, an outer step how the meta-parameters move. :func:`make_maml` compose
 
 from collections.abc import Sequence
 from dataclasses import replace
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ from metarl.core import (
     LearnedStepSizes,
     MetaParameters,
     adapt,
-    collect_and_update,
     expand,
+    iteration_times,
     parameters_of,
     select,
 )
@@ -92,7 +93,11 @@ class MAMLLearner:
 
     def iterate(self) -> Metrics:
         """:meth:`collect`, then :meth:`update`, with the seconds that each took."""
-        return collect_and_update(self.collect, self.update)
+        started = perf_counter()
+        collected = self.collect()
+        between = perf_counter()
+        metrics = self.update(collected)
+        return metrics | iteration_times(between - started, perf_counter() - between)
 
     def collect(self) -> Experience:
         """Draw train tasks; roll out before, between and after the inner steps."""
