@@ -176,7 +176,7 @@ def test_files_are_short_and_named_for_what_they_do(path: str) -> None:
         ("metarl/configs.py", "from metarl.types import Params"),
         ("metarl/configs.py", "import metarl.configs"),
         ("metarl/cli/run.py", "from metarl.rl import PRESETS"),
-        ("metarl/cli/run.py", "from metarl.fewshot.source import DamagedDataError"),
+        ("metarl/cli/run.py", "from metarl.fewshot.sources import DamagedDataError"),
         ("metarl/cli/run.py", "import metarl_envs"),
         ("envs/metarl_envs/point.py", "from metarl.configs import STRICT"),
         ("metarl/training/trainer.py", "from metarl.rl.learners import Learner"),

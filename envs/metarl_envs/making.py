@@ -6,7 +6,6 @@ import importlib
 import json
 import sys
 from collections.abc import Callable
-from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,10 @@ def make_task_env(
             f"{name_of(source)} has no tasks: a task family has task_space, task_distribution and "
             "task"
         ) from error
-    return ShowTaskVector(env) if show_task else env
+    try:
+        return ShowTaskVector(env) if show_task else env
+    except ValueError as error:
+        raise ValueError(f"{name_of(source)}: {error}") from error
 
 
 def _make_registered(
@@ -126,9 +128,15 @@ def check_id(env_id: str) -> None:
         raise ValueError(f"{env_id} is not a registered environment; {hint}") from error
 
 
-def is_installed(module: str) -> bool:
-    """Whether a module is there without looking into the current folder."""
-    top = module.partition(".")[0]
-    here = Path.cwd()
-    places = [place for place in sys.path if Path(place or ".").resolve() != here]
-    return top in sys.modules or PathFinder.find_spec(top, places) is not None
+def import_installed(module: str) -> None:
+    """Import a module, without looking for it or for what it imports in the current folder.
+
+    Raises:
+        ImportError: it is not there.
+    """
+    here, places = Path.cwd(), sys.path.copy()
+    sys.path[:] = [place for place in places if Path(place or ".").resolve() != here]
+    try:
+        importlib.import_module(module)
+    finally:
+        sys.path[:] = places

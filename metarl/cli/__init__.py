@@ -115,7 +115,7 @@ def _check_names(given: list[str]) -> None:
 
 
 def _one_line(box: str) -> str:
-    """The text of tyro's error box, without its frame and its pointers to the help.
+    """The text of tyro's error box, without its frame; of its pointers to the help a learner's own.
 
     A config's own complaint loses tyro's prefix, and its field is spelt as the option.
     """
@@ -131,6 +131,8 @@ def _one_line(box: str) -> str:
         and not text.startswith(("For full help", "in metarl ", "metarl "))
     ]
     message = " ".join(kept)
+    if help_of := re.search(r"run (metarl \w+ \S+ --help)", box):
+        message = f"{message.rstrip('.')}; see {help_of[1]}"
     return re.sub(
         r"^Error parsing (?!--)[\w.-]+: ([a-z_0-9]+) ",
         lambda found: f"--{found[1].replace('_', '-')} ",

@@ -28,5 +28,6 @@ class OpenRun:
     @property
     def objects(self) -> "runs.UserObjects":
         """What the config cannot hold, and what it may import."""
-        given = self.env is not None or self.backbone is not None
-        return runs.UserObjects(env=self.env, allow_code=self.allow_code or given)
+        return runs.UserObjects(
+            env=self.env, backbone_name=self.backbone, allow_code=self.allow_code
+        )

@@ -1,13 +1,20 @@
-"""What a training session shows: the folder first and last, progress, the closing evaluation."""
+"""What the command says beside its results: lines, and the progress of training."""
 
 import sys
+from dataclasses import dataclass
+from functools import cached_property
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from metarl import runs
-from metarl.cli.evaluate import print_evaluation
-from metarl.training import Ending
 from metarl.types import Metrics
 
 
@@ -20,65 +27,38 @@ def quiet(line: str) -> None:
     """No line."""
 
 
-def run_session(session: "runs.Session", *, show: bool) -> int:
-    """Train, then evaluate what there is; the exit status.
-
-    Args:
-        session: of the run.
-        show: progress and results.
-    """
-    folder = session.trainer.folder
-    sys.stdout.write(f"{folder}\n")
-    sys.stdout.flush()
-    with Display(session, show=show) as display:
-        ending = session.train(display)
-    trainer = session.trainer
-    if show:
-        seconds = f"{trainer.seconds:.0f} s of training"
-        say(f"{ending.value} after {trainer.iteration} iterations, {seconds}")
-    if ending is not Ending.INTERRUPTED and session.closing is not None:
-        evaluation = session.run.measure(session.closing)
-        if show:
-            print_evaluation(evaluation)
-    sys.stdout.write(f"{folder}\n")
-    return 130 if ending is Ending.INTERRUPTED else 0
-
-
+@dataclass
 class Display:
-    """A progress bar on a terminal, a line now and then elsewhere; on stderr.
+    """A progress bar on a terminal, a line now and then elsewhere; on stderr."""
 
-    Args:
-        session: that is watched.
-        show: anything at all.
-    """
-
-    def __init__(self, session: "runs.Session", *, show: bool) -> None:
-        console = Console(stderr=True)
-        self._built = session.built
-        self._plain = show and not console.is_terminal
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not show or not console.is_terminal,
-        )
-        trainer = session.trainer
-        total = trainer.schedule.iterations
-        self._task = self._bar.add_task("", total=total, completed=trainer.iteration)
+    session: "runs.Session"
+    """That is watched."""
+    show: bool
+    """Anything at all."""
 
     def __call__(self, iteration: int, metrics: Metrics) -> None:
         """One iteration more."""
-        headline = self._built.headline(metrics)
-        self._bar.update(self._task, completed=iteration, description=headline)
-        line = self._built.report(metrics) if self._plain else ""
-        if line:
+        built = self.session.built
+        if self.show and self._console.is_terminal:
+            self._bar.update(TaskID(0), completed=iteration, description=built.headline(metrics))
+        elif self.show and (line := built.report(metrics)):
             say(f"iteration {iteration}: {line} ({metrics['time/seconds']:.0f} s)")
 
-    def __enter__(self) -> "Display":
-        self._bar.start()
-        return self
+    def stop(self) -> None:
+        """Leave the terminal as it was."""
+        if "_bar" in self.__dict__:
+            self._bar.stop()
 
-    def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
+    @cached_property
+    def _console(self) -> Console:
+        return Console(stderr=True)
+
+    @cached_property
+    def _bar(self) -> Progress:
+        """It appears with the first figures."""
+        columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        bar = Progress(TextColumn("{task.description}"), *columns, console=self._console)
+        trainer = self.session.trainer
+        bar.add_task("", total=trainer.schedule.iterations, completed=trainer.iteration)
+        bar.start()
+        return bar

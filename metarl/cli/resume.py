@@ -4,7 +4,8 @@ from pydantic.dataclasses import dataclass
 
 from metarl import runs
 from metarl.cli.options import OpenRun
-from metarl.cli.progress import run_session, say
+from metarl.cli.progress import say
+from metarl.cli.train import run_session
 from metarl.configs import STRICT, Count, Positive
 
 

@@ -1,12 +1,14 @@
 """``metarl train`` and ``metarl fewshot``."""
 
+import sys
 from dataclasses import fields
 from pathlib import Path
 
 from pydantic.dataclasses import dataclass
 
 from metarl import runs
-from metarl.cli.progress import quiet, run_session, say
+from metarl.cli.evaluate import print_evaluation
+from metarl.cli.progress import Display, quiet, say
 from metarl.configs import STRICT
 from metarl.runs.config import (
     FEWSHOT_SCHEDULE,
@@ -15,7 +17,7 @@ from metarl.runs.config import (
     RunConfig,
     RunOptions,
 )
-from metarl.training import Schedule
+from metarl.training import Ending, Schedule
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -57,3 +59,29 @@ def train(options: Train | FewShot) -> int:
         say=quiet if options.quiet else say,
     )
     return run_session(session, show=not options.quiet)
+
+
+def run_session(session: "runs.Session", *, show: bool) -> int:
+    """Train, then evaluate what there is, the folder printed first and last; the exit status.
+
+    Args:
+        session: of the run.
+        show: progress and results.
+    """
+    trainer = session.trainer
+    sys.stdout.write(f"{trainer.folder}\n")
+    sys.stdout.flush()
+    display = Display(session, show)
+    try:
+        ending = session.train(display)
+    finally:
+        display.stop()
+    if show:
+        seconds = f"{trainer.seconds:.0f} s of training"
+        say(f"{ending.value} after {trainer.iteration} iterations, {seconds}")
+    if ending is not Ending.INTERRUPTED and session.closing is not None:
+        evaluation = session.run.measure(session.closing)
+        if show:
+            print_evaluation(evaluation)
+    sys.stdout.write(f"{trainer.folder}\n")
+    return 130 if ending is Ending.INTERRUPTED else 0

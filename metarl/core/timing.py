@@ -1,13 +1,10 @@
 """What every learner reports of an iteration's time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ContextDecorator, contextmanager
 from time import perf_counter
-from typing import TypeVar
 
 from metarl.types import Metrics
-
-ExperienceT = TypeVar("ExperienceT")
 
 
 class Stopwatch(ContextDecorator):
@@ -36,14 +33,3 @@ class Stopwatch(ContextDecorator):
 def iteration_times(collecting: float, updating: float) -> Metrics:
     """The seconds spent in collection and in updates, under the keys that learners report."""
     return {"time/collect_seconds": collecting, "time/update_seconds": updating}
-
-
-def collect_and_update(
-    collect: Callable[[], ExperienceT], update: Callable[[ExperienceT], Metrics]
-) -> Metrics:
-    """What an update reports of the experience that was collected for it, and what both took."""
-    with Stopwatch() as collecting:
-        experience = collect()
-    with Stopwatch() as updating:
-        metrics = update(experience)
-    return metrics | iteration_times(collecting.seconds, updating.seconds)

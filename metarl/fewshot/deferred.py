@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from metarl.fewshot.episodes import Episodes, EpisodeSampler
-from metarl.fewshot.source import ClassGroups, Source
+from metarl.fewshot.sources import ClassGroups, Source
 
 
 class DeferredSource:
@@ -59,10 +59,6 @@ class DeferredSampler:
 
     def __init__(self, make: Callable[[], EpisodeSampler]) -> None:
         self._make = make
-
-    def make(self) -> None:
-        """Make it now."""
-        self._sampler  # noqa: B018  # cached
 
     @cached_property
     def _sampler(self) -> EpisodeSampler:

@@ -138,11 +138,6 @@ class EnvProblem:
     """Every n-th iteration, a video in TensorBoard of a held-out task before and after adaptation;
     0 for none."""
 
-    def __post_init__(self) -> None:
-        floor = self.policy.min_log_std
-        if isinstance(self.algorithm, sb3.SB3Config) and floor != PolicyConfig.min_log_std:
-            raise ValueError("min_log_std is for learners by gradients: PPO has no floor")
-
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class DataProblem:
@@ -195,10 +190,6 @@ class RunConfig(RunOptions):
         """The environment or the data set."""
         problem = self.problem
         return problem.env if isinstance(problem, EnvProblem) else problem.data.data
-
-    def to_json(self) -> str:
-        """What a run folder and its checkpoints keep."""
-        return CODEC.dump_json(self, indent=2).decode() + "\n"
 
 
 CODEC = TypeAdapter(RunConfig)

@@ -9,14 +9,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from metarl.fewshot import Classifier, Dataset, EpisodeSampler, Split
+from metarl.fewshot import Classifier, Dataset
 from metarl.fewshot.configs import EpisodeConfig
 from metarl.fewshot.data.config import SINUSOID
 from metarl.fewshot.data.folder import FolderImages, read_class_folder, read_query_folder
 from metarl.fewshot.episodes import EpisodeStream, Support
-from metarl.fewshot.learner import FewShotLearner, generator_of
-from metarl.fewshot.samplers import FixedSampler, SinusoidSampler
-from metarl.fewshot.variable import MultiSourceSampler, VariableSampler
+from metarl.fewshot.episodic_learner import FewShotLearner, generator_of
+from metarl.fewshot.from_config import make_sampler
 from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.config import DataProblem, RunConfig
 from metarl.runs.errors import InputError
@@ -77,42 +76,33 @@ class AdaptedClassifier:
         return {"queries": len(rows), "accuracy": accuracy}, lines
 
 
+@dataclass(frozen=True, kw_only=True)
 class DataSets:
-    """One data set or several, and the learner of a classifier on them.
+    """One data set or several, and the learner of a classifier on them."""
 
-    Args:
-        config: of the run.
-        learner: adapts to episodes and support sets.
-        shape: of one example.
-        datasets: reads the data; they are not needed before :meth:`test`.
-    """
+    config: RunConfig
+    """Of the run."""
+    learner: FewShotLearner
+    """Adapts to episodes and support sets."""
+    shape: tuple[int, ...]
+    """Of one example."""
+    datasets: Callable[[], tuple[Dataset, ...]]
+    """Reads the data; they are not needed before :meth:`test`."""
+    stem: str
+    """What the name of a run folder starts with."""
+    films: None = None
+    """There is nothing to film."""
 
-    def __init__(
-        self,
-        config: RunConfig,
-        learner: FewShotLearner,
-        shape: tuple[int, ...],
-        datasets: Callable[[], tuple[Dataset, ...]],
-    ) -> None:
-        assert isinstance(config.problem, DataProblem)
-        self.config = config
-        self.problem = config.problem
-        self.learner = learner
-        self.shape = shape
-        self.datasets = datasets
+    @property
+    def problem(self) -> DataProblem:
+        """What the run is about."""
+        assert isinstance(self.config.problem, DataProblem)
+        return self.config.problem
 
     @property
     def is_regression(self) -> bool:
         """Whether targets are numbers."""
         return self.problem.data.data == SINUSOID
-
-    @property
-    def stem(self) -> str:
-        """What a run folder's name starts with."""
-        episodes = self.problem.episodes
-        name = Path(self.config.subject.partition(":")[0]).stem
-        ways = "" if self.is_regression else f"{episodes.num_ways}w"
-        return f"{self.config.learner}_{name}-{ways}{episodes.num_shots}s_seed{self.config.seed}"
 
     def test(self, options: EvaluationOptions) -> Test:
         """Adapt to test episodes."""
@@ -124,13 +114,14 @@ class DataSets:
         if num_steps and not learner.num_steps:
             raise InputError(f"{num_steps}: {self.config.learner} does not adapt by steps", "steps")
         norm = options.norm or learner.config.norm
-        stream = EpisodeStream(
-            make_sampler(self.datasets(), "test", episodes),
-            options.tasks or NUM_EPISODES,
-            generator_of(options.seed, TEST_STREAM),
-            regression=self.is_regression,
-        )
+        datasets = self.datasets()
         try:
+            stream = EpisodeStream(
+                make_sampler(datasets, "test", episodes),
+                options.tasks or NUM_EPISODES,
+                generator_of(options.seed, TEST_STREAM),
+                regression=self.is_regression,
+            )
             adaptation = learner.with_norm(norm).adapt(stream, num_steps)
         except ValueError as error:
             raise InputError(str(error)) from error
@@ -211,6 +202,21 @@ class DataSets:
         self, options: AdaptationOptions, output: Path, say: Callable[[str], None]
     ) -> list[str]:
         """Adapt to images, write what comes of it to a folder; lines that say what that was."""
+        support, query = self._read_folders(options, say)
+        try:
+            labelled = (support.images, support.labels)
+            adapted = self.adapt_to(labelled, steps=options.steps, query=query)
+        except InputError as error:
+            if error.option != "support":
+                raise
+            raise InputError(f"{options.support}: {error.message}", "support") from error
+        make_folders(output=output)
+        return adapted.keep(output)
+
+    def _read_folders(
+        self, options: AdaptationOptions, say: Callable[[str], None]
+    ) -> tuple[FolderImages, FolderImages | None]:
+        """Images to adapt to, and those to classify, if any."""
         for name in ("task", "trajectories", "video"):
             if getattr(options, name) is not None:
                 raise InputError("is for policies; classifiers take --support", name)
@@ -228,12 +234,7 @@ class DataSets:
             raise InputError(
                 f"{options.query}: classes {unknown} are not in {options.support}", "query"
             )
-        adapted = self.adapt_to((support.images, support.labels), steps=options.steps, query=query)
-        make_folders(output=output)
-        return adapted.keep(output)
-
-    def training_films(self) -> None:
-        """There is nothing to film."""
+        return support, query
 
     def read_images(self, folder: Path, option: str, skip_bad: bool) -> FolderImages:
         """Images of a folder in the size and with the channels that the run was trained on.
@@ -282,35 +283,3 @@ class DataSets:
         if episodes.sampling == "variable":
             return "variable-way variable-shot"
         return f"{episodes.num_ways}-way {episodes.num_shots}-shot"
-
-
-def make_sampler(
-    datasets: tuple[Dataset, ...], split: Split, episodes: EpisodeConfig
-) -> EpisodeSampler:
-    """A sampler of a split's episodes; sources without classes in that split are left out.
-
-    Args:
-        datasets: none for the sinusoid.
-        split: part of the classes.
-        episodes: their ways, shots and queries.
-
-    Raises:
-        InputError: if the split cannot give such episodes.
-    """
-    shots, queries = episodes.num_shots, episodes.num_queries
-    if not datasets:
-        return SinusoidSampler(shots, queries)
-    sources = [dataset.split(split) for dataset in datasets]
-    sources = [source for source in sources if len(source.counts)] or sources[:1]
-    try:
-        samplers: list[EpisodeSampler] = [
-            VariableSampler(source)
-            if episodes.sampling == "variable"
-            else FixedSampler(
-                source, num_ways=episodes.num_ways, num_shots=shots, num_queries=queries
-            )
-            for source in sources
-        ]
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    return samplers[0] if len(samplers) == 1 else MultiSourceSampler(samplers)

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-from metarl.fewshot.source import DamagedDataError
+from metarl.fewshot.sources import DamagedDataError
 
 __all__ = ["DamagedDataError", "InputError", "nearest"]
 

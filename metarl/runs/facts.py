@@ -1,76 +1,24 @@
 """What a run was trained on, as plain data in its config, so that nothing is made to know it."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-import numpy as np
-from gymnasium import spaces
-from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
+from torch import nn
 
 from metarl.configs import STRICT, Count
 from metarl.fewshot import Dataset, Source, Split
-
-Bounds = tuple[float | None, ...]
-"""A number for every element of a shape, or one for all; None where there is no bound."""
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class SpaceFacts:
-    """A Box or Discrete space."""
-
-    kind: Literal["box", "discrete"]
-    shape: tuple[int, ...] = ()
-    dtype: str = "float32"
-    low: Bounds = ()
-    high: Bounds = ()
-    n: int = 0
-    start: int = 0
-
-    def space(self) -> spaces.Box | spaces.Discrete[Any]:
-        """The space."""
-        if self.kind == "discrete":
-            return spaces.Discrete(self.n, start=self.start)
-        dtype: Any = np.dtype(self.dtype)
-        low, high = (
-            np.array([missing if b is None else b for b in bounds], dtype)
-            for bounds, missing in ((self.low, -np.inf), (self.high, np.inf))
-        )
-        return spaces.Box(_wide(low, self.shape), _wide(high, self.shape), self.shape, dtype)
-
-
-def _wide(bounds: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    return np.broadcast_to(bounds if len(bounds) == 1 else bounds.reshape(shape), shape)
-
-
-def facts_of(space: spaces.Space[Any]) -> SpaceFacts:
-    """A space as plain data; :class:`ValueError` if it is neither Box nor Discrete."""
-    if isinstance(space, spaces.Discrete):
-        return SpaceFacts(kind="discrete", n=int(space.n), start=int(space.start))
-    if not isinstance(space, spaces.Box):
-        raise ValueError(f"need a Box or Discrete space, got {space}")
-    return SpaceFacts(
-        kind="box",
-        shape=space.shape,
-        dtype=str(space.dtype),
-        low=_plain(space.low),
-        high=_plain(space.high),
-    )
-
-
-def _plain(bounds: NDArray[Any]) -> Bounds:
-    values = np.unique(bounds) if len(np.unique(bounds)) == 1 else bounds.ravel()
-    return tuple(float(value) if np.isfinite(value) else None for value in values)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class EnvFacts:
     """A task family as a run saw it."""
 
-    observation_space: SpaceFacts
-    """Of one environment, with the task where that is shown."""
-    action_space: SpaceFacts
-    task_space: dict[str, SpaceFacts]
+    observation_space: dict[str, Any]
+    """Of one environment, with the task where that is shown; see
+    :func:`metarl_envs.plain_spaces.plain_space`."""
+    action_space: dict[str, Any]
+    task_space: dict[str, dict[str, Any]]
     horizon: Count
     """Longest trajectory."""
     own: bool = False
@@ -112,3 +60,8 @@ def data_facts(datasets: Sequence[Dataset], shape: tuple[int, ...]) -> DataFacts
 
 def _classes(source: Source) -> ClassFacts:
     return ClassFacts(names=tuple(source.class_names), counts=tuple(source.counts.tolist()))
+
+
+def class_name(module: nn.Module) -> str:
+    """The qualified name of a module's class."""
+    return f"{type(module).__module__}.{type(module).__qualname__}"

@@ -22,6 +22,7 @@ class Camera:
 
     Args:
         make: makes the environment; options go to it.
+        name: of the environment.
         horizon: longest trajectory.
         option: that asks for a film; errors name it.
 
@@ -29,7 +30,10 @@ class Camera:
         InputError: if the environment does not draw pictures.
     """
 
-    def __init__(self, make: Callable[..., gym.Env[Any, Any]], horizon: int, option: str) -> None:
+    def __init__(
+        self, make: Callable[..., gym.Env[Any, Any]], name: str, horizon: int, option: str
+    ) -> None:
+        self._name = name
         self._option = option
         self._horizon = horizon
         if sys.platform == "linux" and "DISPLAY" not in os.environ:
@@ -61,7 +65,7 @@ class Camera:
         modes = self._try(lambda: make().metadata)
         if "rgb_array" not in modes.get("render_modes", ()):
             raise InputError(
-                f"--{self._option}: the environment draws no pictures: its render_modes are "
+                f"--{self._option}: --env {self._name} draws no pictures: its render_modes are "
                 f"{list(modes.get('render_modes', ()))} and lack rgb_array"
             )
         env: gym.Env[Any, Any] = self._try(lambda: make(render_mode="rgb_array"))
@@ -77,6 +81,6 @@ class Camera:
             return action()
         except (AttributeError, ImportError, RuntimeError, TypeError, gym.error.Error) as error:
             raise InputError(
-                f"--{self._option}: the environment cannot be drawn here: {error} (without a "
+                f"--{self._option}: --env {self._name} cannot be drawn here: {error} (without a "
                 "screen MuJoCo needs libEGL, or MUJOCO_GL=osmesa and libOSMesa)"
             ) from error

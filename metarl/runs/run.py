@@ -10,10 +10,11 @@ from warnings import warn
 from torch import Tensor, nn
 
 from metarl import sb3
+from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.report.curves import AdaptationCurve
 from metarl.rl import Actor
 from metarl.runs.adapt import AdaptationOptions
-from metarl.runs.build import Built, build, read_policy
+from metarl.runs.build import BUILDERS, Built
 from metarl.runs.config import CODEC, RunConfig, read_config, validated
 from metarl.runs.dataset import AdaptedClassifier, DataSets
 from metarl.runs.errors import InputError
@@ -26,7 +27,8 @@ from metarl.runs.evaluate import (
     summarise,
     write_json,
 )
-from metarl.runs.simulated import AdaptedPolicy, Simulated
+from metarl.runs.policy_files import read_policy
+from metarl.runs.simulated import AdaptedPolicy, PolicyLearner, Simulated
 from metarl.runs.user_objects import UserObjects
 from metarl.training import CheckpointError, DeviceName, load_newest
 from metarl_envs.making import EnvSource
@@ -57,7 +59,7 @@ class Run:
         return self.built.config
 
     @property
-    def learner(self) -> Any:
+    def learner(self) -> PolicyLearner | FewShotLearner:
         """What was trained."""
         return self.built.learner
 
@@ -162,7 +164,7 @@ class Run:
 
     def _actor(self, adapted: Path | None) -> Actor:
         """The policy to export: the run's own, or an adapted one of its shape."""
-        actor: Actor = self.learner.actor()
+        actor = self.policies.learner.actor()
         if adapted is None:
             return actor
         other = read_policy("policy", adapted, 1.0)
@@ -235,7 +237,7 @@ def load(
     schedule = replace(schedule, iterations=max(iterations or 0, schedule.iterations))
     # its weights are in the checkpoint: what it started from may be gone
     used = replace(config, init_from=None, device=device or config.device, schedule=schedule)
-    built = build(used, given, say)
+    built = BUILDERS[type(used.problem)](used, given, say)
     try:
         checkpoint, problems = load_newest(folder / "checkpoints")
         built.learner.load_state_dict(checkpoint["learner"])

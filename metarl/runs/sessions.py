@@ -9,12 +9,14 @@ from warnings import warn
 from torch import nn
 
 from metarl import training
-from metarl.fewshot.build import OWN_BACKBONE
-from metarl.runs.build import Built, build
-from metarl.runs.config import DataProblem, EnvProblem, RunConfig, config_of, read_config
+from metarl.fewshot.from_config import OWN_BACKBONE
+from metarl.runs.build import BUILDERS, Built
+from metarl.runs.config import CODEC, DataProblem, EnvProblem, RunConfig, config_of, read_config
+from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
 from metarl.runs.evaluate import EvaluationOptions
 from metarl.runs.run import Run, load
+from metarl.runs.starts import take_backbone
 from metarl.runs.user_objects import UserObjects
 from metarl.training import DeviceName, Ending, Progress, Trainer, Writer
 from metarl_envs.making import EnvSource, name_of
@@ -86,14 +88,16 @@ def start(
     Raises:
         InputError: the parts do not fit together, or the folder cannot be made.
     """
-    built = build(config, given, say)
+    built = BUILDERS[type(config.problem)](config, given, say)
+    if isinstance(built, DataSets) and config.init_from is not None:
+        take_backbone(built, Path(config.init_from), given, say)
     try:
         trainer = Trainer(
             built.learner,
             config.schedule,
             output=output,
             name=name or built.stem,
-            config=built.config.to_json(),
+            config=CODEC.dump_json(built.config, indent=2).decode(),
             writers=standard_writers(built) if writers is None else writers,
             warn=say,
         )
@@ -133,7 +137,7 @@ def go_on(
         run.learner,
         schedule,
         folder=folder,
-        config=replace(run.config, schedule=schedule).to_json(),
+        config=CODEC.dump_json(replace(run.config, schedule=schedule), indent=2).decode(),
         writers=standard_writers(run.built),
         warn=say,
     )
@@ -143,7 +147,7 @@ def go_on(
 
 def standard_writers(built: Built) -> list[Writer]:
     """``metrics.csv`` and TensorBoard."""
-    return [training.CSVWriter(), training.TensorBoardWriter(built.training_films())]
+    return [training.CSVWriter(), training.TensorBoardWriter(built.films)]
 
 
 def train(

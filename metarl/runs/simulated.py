@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import gymnasium as gym
+from numpy.typing import NDArray
 
 from metarl import report, training
 from metarl.rl import Actor, SimulatedTasks, TaskEnvs
@@ -30,6 +31,30 @@ NUM_FILM_TRAJECTORIES = 20  # a step of adaptation, of the films that are made i
 NONE_HELD_OUT = "tasks (this family holds none out)"
 
 
+class PolicyLearner(training.Learner, Protocol):
+    """What learns a policy."""
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps of training."""
+        ...
+
+    @property
+    def num_steps(self) -> int:
+        """Steps after which an evaluation in training looks."""
+        ...
+
+    def adapt(
+        self, source: SimulatedTasks, steps: int, step_sizes: Sequence[float] = ()
+    ) -> Adaptation[Actor]:
+        """Adapt to tasks; with step sizes, of learners by gradients, to one a step."""
+        ...
+
+    def actor(self) -> Actor:
+        """The unadapted policy."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class AdaptedPolicy:
     """A policy that was adapted to one task."""
@@ -49,7 +74,7 @@ class AdaptedPolicy:
         values: list[float] = self.adaptation.values[:, 0].tolist()
         return values
 
-    def act(self, observation: Any, *, deterministic: bool = True) -> Any:
+    def act(self, observation: NDArray[Any], *, deterministic: bool = True) -> NDArray[Any]:
         """The environment's action for one observation; the mean action unless told otherwise."""
         action, _ = self.policy.predict(observation, deterministic=deterministic)
         return action
@@ -78,40 +103,30 @@ class AdaptedPolicy:
         ]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Simulated:
-    """A task family, and the learner of a policy on it.
+    """A task family, and the learner of a policy on it."""
 
-    Args:
-        config: of the run.
-        learner: adapts to :class:`~metarl.rl.SimulatedTasks`.
-        make_env: from a number of environments to a vector environment with tasks.
-        make_single: one environment of the family; options go to it.
-        only_tasks: the one task of a run that has no others.
-    """
-
-    measure = "returns"
-
-    def __init__(
-        self,
-        config: RunConfig,
-        learner: Any,
-        make_env: Callable[[int], TaskEnvs],
-        make_single: Callable[..., gym.Env[Any, Any]],
-        only_tasks: Sequence[Task] | None = None,
-    ) -> None:
-        assert isinstance(config.problem, EnvProblem)
-        self.config = config
-        self.problem = config.problem
-        self.learner = learner
-        self.make_env = make_env
-        self.make_single = make_single
-        self.only_tasks = only_tasks
+    config: RunConfig
+    """Of the run."""
+    learner: PolicyLearner
+    """Adapts to simulated tasks."""
+    make_env: Callable[[int], TaskEnvs]
+    """From a number of environments to a vector environment with tasks."""
+    make_single: Callable[..., gym.Env[Any, Any]]
+    """One environment of the family; options go to it."""
+    only_tasks: Sequence[Task] | None = None
+    """The one task of a run that has no others."""
+    stem: str
+    """What the name of a run folder starts with."""
+    films: "training.Films | None" = None
+    """To make while training."""
 
     @property
-    def stem(self) -> str:
-        """What a run folder's name starts with."""
-        name = self.problem.env.split("/")[-1].split(":")[-1].split(".")[-1]
-        return f"{self.config.learner}_{name}_seed{self.config.seed}"
+    def problem(self) -> EnvProblem:
+        """What the run is about."""
+        assert isinstance(self.config.problem, EnvProblem)
+        return self.config.problem
 
     def test(self, options: EvaluationOptions) -> Test:
         """Adapt to held-out tasks."""
@@ -208,8 +223,17 @@ class Simulated:
     def adapt(
         self, source: SimulatedTasks, steps: int, step_sizes: Sequence[float] = ()
     ) -> Adaptation[Actor]:
-        """What the learner makes of simulated tasks."""
-        adaptation: Adaptation[Actor] = self.learner.adapt(source, steps, step_sizes)
+        """What the learner makes of simulated tasks.
+
+        Raises:
+            InputError: step sizes are given to a learner that has none.
+        """
+        try:
+            adaptation: Adaptation[Actor] = self.learner.adapt(source, steps, step_sizes)
+        except ValueError as error:
+            if not step_sizes:
+                raise
+            raise InputError(str(error).removeprefix("inner_lr "), "inner_lr") from error
         return adaptation
 
     def tasks(
@@ -232,12 +256,10 @@ class Simulated:
 
     def camera(self, option: str) -> Camera:
         """What films an environment of the family, for an option that asks for it."""
-        return Camera(self.make_single, self.horizon, option)
+        return Camera(self.make_single, self.problem.env, self.horizon, option)
 
-    def training_films(self) -> "training.Films | None":
-        """Films of one held-out task, always the same, by the policy of the moment; if wanted."""
-        if not self.problem.video_every:
-            return None
+    def training_films(self) -> "training.Films":
+        """Films of one held-out task, always the same, by the policy of the moment."""
         camera, seed = self.camera("video-every"), self.config.seed
 
         def film() -> Video:

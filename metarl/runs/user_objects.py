@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from metarl.runs.errors import InputError
+from metarl_envs import making
 from metarl_envs.making import EnvSource
 
 
@@ -17,5 +19,18 @@ class UserObjects:
     """Of a policy, from observations to action outputs."""
     backbone: nn.Module | None = None
     """Of a classifier, from examples to features."""
+    backbone_name: str | None = None
+    """The config's ``module:Class``, which may be imported if it is given again."""
     allow_code: bool = True
     """Import modules that the config names from the current folder, too."""
+
+
+def check_installed(module: str, option: str) -> None:
+    """Raise an :class:`InputError` for code that a file names and that is not installed."""
+    try:
+        making.import_installed(module)
+    except (ImportError, SyntaxError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{option} is code that only the run's config names, and it is not installed "
+            f"({error}): give {option} again, or --allow-code"
+        ) from error

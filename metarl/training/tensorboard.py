@@ -3,6 +3,7 @@
 import io
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,15 +29,12 @@ class Films(NamedTuple):
     """Films what the learner can do at the moment, without changing any state."""
 
 
+@dataclass
 class TensorBoardWriter(Writer):
-    """Writes TensorBoard events into the run folder.
+    """Writes TensorBoard events into the run folder."""
 
-    Args:
-        films: to show on the way, if any.
-    """
-
-    def __init__(self, films: Films | None = None) -> None:
-        self._films = films
+    films: Films | None = None
+    """To show on the way, if any."""
 
     def open(self, folder: Path, iteration: int) -> None:
         """Make TensorBoard forget what lies beyond ``iteration``."""
@@ -46,8 +44,8 @@ class TensorBoardWriter(Writer):
         """A scalar for every metric, and a film where one is due."""
         for key, value in metrics.items():
             self._events.add_scalar(key, value, iteration)
-        if self._films is not None and iteration % self._films.every == 0:
-            self._write_video(iteration, self._films.make())
+        if self.films is not None and iteration % self.films.every == 0:
+            self._write_video(iteration, self.films.make())
 
     def _write_video(self, iteration: int, video: Video) -> None:
         """An animated GIF, which TensorBoard shows among its images.

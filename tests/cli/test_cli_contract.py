@@ -9,10 +9,10 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
-from metarl.cli.configs import LEARNERS
 
 import metarl
 from metarl.cli import main
+from metarl.runs.config import POLICY_LEARNERS
 
 ENV = "metarl/PointGoal-v0"
 SMALL = ["--meta-batch-size", "3", "--num-trajectories", "4", "--horizon", "10"]
@@ -47,7 +47,7 @@ def read_metrics(folder):
     return list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
 
 
-@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("learner", POLICY_LEARNERS)
 def test_train_prints_the_run_folder_first_and_last(learner, tmp_path, capsys):
     status = main(
         ["train", learner, "--env", ENV, "--iterations", "1", "--output", str(tmp_path), *SMALL]

@@ -5,11 +5,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from metarl.cli.runs import load_run, make_actor
 from stable_baselines3 import PPO
 
+from metarl import load_run
 from metarl.cli import main
-from metarl.core import parameters_of
 from metarl.rl import load_policy
 
 SMALL = ["--meta-batch-size", "2", "--num-trajectories", "4", "--horizon", "10"]
@@ -28,8 +27,7 @@ def run(tmp_path_factory: Any) -> Any:
 def test_the_meta_learned_policy_is_exported(run: Any, tmp_path: Any) -> None:
     target = tmp_path / "models" / "model.zip"
     assert main(["export", str(run), "--sb3", str(target)]) == 0
-    loaded = load_run(run)
-    actor = make_actor(loaded.config, loaded.learner.sampler, parameters_of(loaded.learner.policy))
+    actor = load_run(run).learner.actor()
     expected, _ = actor.predict(OBSERVATIONS, deterministic=True)
     predicted, _ = PPO.load(target, device="cpu").predict(OBSERVATIONS, deterministic=True)
     np.testing.assert_allclose(predicted, expected, atol=1e-6)

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from metarl.fewshot.maml_configs import MAMLClassifierConfig
 
-from metarl.cli import fewshot_evaluate, main
-from metarl.fewshot.build import FEWSHOT_LEARNERS
+from metarl import report
+from metarl.cli import main
+from metarl.fewshot.configs import AdaptedClassifierConfig
 from metarl.report import curves
+from metarl.runs import dataset
+from metarl.runs.config import CLASSIFIER_LEARNERS
 from metarl.training import load_newest
 
 EPISODES = ["--num-ways", "3", "--num-queries", "2", "--num-validation", "2"]
@@ -33,7 +35,7 @@ CONTRACT = [
 def _few_test_episodes():
     """A run ends with 600 episodes and each interval takes 2000 resamples; these tests do not."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fewshot_evaluate, "NUM_EPISODES", 4)
+        patch.setattr(dataset, "NUM_EPISODES", 4)
         patch.setattr(curves, "RESAMPLES", 100)
         yield
 
@@ -81,21 +83,22 @@ def printed(capsys):
     return " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize("learner", FEWSHOT_LEARNERS)
+@pytest.mark.parametrize("learner", CLASSIFIER_LEARNERS)
 def test_every_learner_trains_and_evaluates(learner, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(fewshot_evaluate, "draw_adaptation", lambda path, *_, **__: path.touch())
-    adapts = issubclass(FEWSHOT_LEARNERS[learner][0], MAMLClassifierConfig)
+    monkeypatch.setattr(report, "draw_adaptation", lambda path, *_, **__: path.touch())
+    adapts = isinstance(CLASSIFIER_LEARNERS[learner].config, AdaptedClassifierConfig)
     assert fewshot(tmp_path, learner, *(STEPS if adapts else []), "--iterations", "2") == 0
     lines = capsys.readouterr().out.splitlines()
     folder = only_folder(tmp_path)
     assert lines[0] == lines[-1] == str(folder)
     config = json.loads((folder / "config.json").read_text())
-    assert config["learner"] == learner
+    algorithm = config["problem"]["algorithm"]
+    assert algorithm["learner"] == learner
     record = evaluated(folder, tmp_path / "record.json", "--tasks", "3")
     assert record["steps"] == ([0, 1, 2] if adapts else [0])
     assert np.shape(record["accuracy"]) == (len(record["steps"]), 3)
     assert record["learner"] == learner
-    assert record["norm"] == config["algorithm"]["norm"]
+    assert record["norm"] == algorithm["norm"]
     assert (folder / "adaptation.png").exists() == adapts
     assert len(read_metrics(folder)) == 2
 
@@ -235,7 +238,7 @@ def test_steps_are_for_learners_that_adapt_by_steps(protonet, capsys):
         (["meta-sgd", "--train-ways", "4"], ["--head free", "use --head shared"]),
         (["meta-sgd", "--sampling", "variable"], ["--head free", "use --head shared"]),
         (["maml", "--num-shots", "0"], ["--num-shots must be at least 1, got 0"]),
-        (["maml", "--lr", "-1"], ["--lr must be finite and at least 0"]),
+        (["maml", "--lr", "-1"], ["--lr must be at least 0.0, got -1.0"]),
         (["maml", "--backbone", "vgg"], ["vgg", "conv4, resnet12, mlp"]),
         (["maml", "--backbone", "no_such_module:Net"], ["no_such_module"]),
         (["protonet", "--data", "sinusoid"], ["protonet", "regression", "use maml"]),
@@ -287,8 +290,8 @@ def test_starts_that_do_not_fit(arguments, parts, protonet, tmp_path, capsys):
 
 
 def test_divergence_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, capsys):
-    """Infinite inner steps make every meta-gradient non-finite from the first iteration on."""
-    assert fewshot(tmp_path, "maml", *STEPS, "--inner-lr", "inf", "--iterations", "30") == 2
+    """Huge inner steps make every meta-gradient non-finite from the first iteration on."""
+    assert fewshot(tmp_path, "maml", *STEPS, "--inner-lr", "1e30", "--iterations", "30") == 2
     errors = capsys.readouterr().err
     assert "(10 in a row)" in errors
     assert "--inner-lr" in errors.splitlines()[-1]
@@ -299,21 +302,25 @@ def test_divergence_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, c
 @pytest.mark.parametrize(
     ("entry", "value", "part"),
     [
-        ("learner", [], "config.json"),
-        ("learner", "matching", "config.json"),
+        ("problem.algorithm.learner", [], "config.json"),
+        ("problem.algorithm.learner", "matching", "config.json"),
+        ("problem.kind", "env", "config.json"),
         ("seed", "a", "seed"),
         ("device", "tpu", "device"),
-        ("episodes", {"num_ways": 0}, "num_ways must be at least 2"),
-        ("backbone", {"depth": 4}, "depth"),
-        ("backbone", {"filters": 8}, "does not fit"),
-        ("algorithm", {"lr": 0.5}, "was trained with"),
+        ("problem.episodes.num_ways", 0, "num_ways must be at least 2"),
+        ("problem.backbone.depth", 4, "depth"),
+        ("problem.backbone.filters", 8, "does not fit"),
+        ("problem.algorithm.lr", 0.5, "was trained with"),
     ],
 )
 def test_a_changed_config(entry, value, part, protonet, tmp_path, capsys):
     folder = shutil.copytree(protonet, tmp_path / "run")
-    config = json.loads((folder / "config.json").read_text())
-    changed = config[entry] | value if isinstance(value, dict) else value
-    (folder / "config.json").write_text(json.dumps({**config, entry: changed}))
+    part_of = config = json.loads((folder / "config.json").read_text())
+    *outer, last = entry.split(".")
+    for name in outer:
+        part_of = part_of[name]
+    part_of[last] = value
+    (folder / "config.json").write_text(json.dumps(config))
     assert main(["evaluate", str(folder), "--tasks", "2"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert part in line

@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from metarl.cli.runs import load_run
 
+from metarl import load_run
 from metarl.cli import main
 
 SMALL = ["--meta-batch-size", "2", "--num-trajectories", "2", "--horizon", "10"]

@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 
 import metarl
-from metarl.cli import fewshot_evaluate, main
+from metarl.cli import main
+from metarl.fewshot.classifier import load_classifier
 from metarl.fewshot.data.folder import read_class_folder, read_query_folder
 from metarl.fewshot.data.tfrecord import crc32c
-from metarl.fewshot.saved import load_classifier
 from metarl.report import curves
+from metarl.runs import dataset
 
 SIZE = 20
 LETTERS = "abcdefghij"
@@ -27,7 +28,7 @@ SMALL = [*EPISODES, "--iterations", "2", "--filters", "4"]
 def _few_test_episodes():
     """A run ends with 600 episodes and each interval takes 2000 resamples; these tests do not."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fewshot_evaluate, "NUM_EPISODES", 10)
+        patch.setattr(dataset, "NUM_EPISODES", 10)
         patch.setattr(curves, "RESAMPLES", 100)
         yield
 
@@ -230,7 +231,7 @@ def test_a_corrupt_image_to_adapt_to(option, protonet, support, query, tmp_path,
     arguments = ["adapt", protonet, "--support", support, "--query", query]
     arguments += ["--output", tmp_path / "adapted"]
     line = complaint(capsys, arguments)
-    assert_complaint(line, f"--{option}: ", bad, "not a readable image", "--skip-bad")
+    assert_complaint(line, f"--{option} {bad}: not a readable image", "--skip-bad")
     assert not (tmp_path / "adapted").exists()
     assert main([str(argument) for argument in [*arguments, "--skip-bad"]]) == 0
     assert f"--{option}: skipped 1 images" in capsys.readouterr().err
@@ -362,10 +363,16 @@ def test_adapt_options_of_classifiers(protonet, support, tmp_path, capsys):
         (["--task", '{"goal": [0, 0]}'], ["--task", "for policies", "--support"]),
         (["--support", support, "--task", "{}"], ["--task", "for policies"]),
         ([], ["--support is missing"]),
-        (["--support", tmp_path / "nowhere"], ["--support: ", "nowhere", "no such folder"]),
-        (["--support", support / "x"], ["--support: ", "no folders in it"]),
+        (
+            ["--support", tmp_path / "nowhere"],
+            [f"--support {tmp_path / 'nowhere'}: no such folder"],
+        ),
+        (["--support", support / "x"], [f"--support {support / 'x'}: no folders in it"]),
         (["--support", alone], [f"--support {alone}", "one class, 'v'", "needs two"]),
-        (["--support", support, "--query", tmp_path / "gone"], ["--query: ", "gone"]),
+        (
+            ["--support", support, "--query", tmp_path / "gone"],
+            [f"--query {tmp_path / 'gone'}: no such folder"],
+        ),
         (["--support", support, "--steps", "2"], ["protonet does not adapt by steps"]),
     ]
     for options, parts in cases:

@@ -1,6 +1,5 @@
 """Robots that are not ours train through the command line: ``experiments/own_robot.py``."""
 
-import importlib
 import json
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 
 from metarl.cli import main
+from metarl.runs import simulated
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 SMALL = ["--meta-batch-size", "2", "--num-trajectories", "2", "--horizon", "5"]
@@ -27,9 +27,8 @@ ROBOTS = {
 def _small(monkeypatch):
     """The module is in the current folder; 1600 environments are too many for a test."""
     monkeypatch.syspath_prepend(str(EXPERIMENTS))
-    module = importlib.import_module("metarl.cli.evaluate")  # the package has a function so named
-    monkeypatch.setattr(module, "NUM_TASKS", 2)
-    monkeypatch.setattr(module, "NUM_TRAJECTORIES", 2)
+    monkeypatch.setattr(simulated, "NUM_TASKS", 2)
+    monkeypatch.setattr(simulated, "NUM_TRAJECTORIES", 2)
 
 
 @pytest.mark.parametrize("robot", list(ROBOTS))

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from metarl.cli.runs import load_run
 from stable_baselines3 import PPO
 
+from metarl import load_run
 from metarl.cli import main
 from metarl.rl import load_policy
 
@@ -168,12 +168,24 @@ def test_what_cannot_be_done_is_named(proto, tmp_path, capsys):
     lines = {
         "--inner-lr is for learners by gradients": ["evaluate", str(proto), "--inner-lr", *"111"],
         "a recurrent policy cannot be taken out": ["export", str(rl2), "--sb3", "m.zip"],
-        "--video-every is for learners by gradients": [*train, "--video-every", "1", *output],
+        "--video-every: --env metarl/PointGoal-v0 draws no pictures": [
+            *train,
+            "--video-every",
+            "1",
+            *output,
+        ],
         "--horizon 9 is beyond": [*train, "--horizon", "9", *output],
-        "--task: ": [*finetune, "--task", '{"goal": [3.0, 0.0]}', *output],
+        "--task 'goal' is [3.0, 0.0]": [*finetune, "--task", '{"goal": [3.0, 0.0]}', *output],
         "--init-from: ": [*train, "--init-from", "none.zip", *output],
-        "trial_length must be at least 2": [*proto_train, "--trial-length", "1", *output],
-        "optimiser must be ppo": ["train", "rl2", *SMALL, "--optimiser", "sac", *output],
+        "--trial-length must be at least 2, got 1": [*proto_train, "--trial-length", "1", *output],
+        "'sac' for argument '--optimiser'. Expected one of ('ppo',)": [
+            "train",
+            "rl2",
+            *SMALL,
+            "--optimiser",
+            "sac",
+            *output,
+        ],
         "--min-log-std": [*train, "--min-log-std", "-1", *output],
     }
     for part, arguments in lines.items():

@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from metarl.core import collect_and_update
+from metarl.core import iteration_times
 from metarl.fewshot.augment import augment
 from metarl.fewshot.configs import FewShotConfig, NormMode
 from metarl.fewshot.episodes import Episodes, EpisodeSampler, EpisodeStream, Support
@@ -28,7 +29,7 @@ Fitted = dict[str, Tensor]
 """A classifier of each task, as tensors ``[M, ...]`` by name."""
 
 
-class Tasks(NamedTuple):
+class EpisodeSamplers(NamedTuple):
     """Where a learner's episodes come from."""
 
     train: EpisodeSampler
@@ -42,7 +43,7 @@ class FewShotLearner(ABC):
 
     Args:
         network: what is trained; its device is the learner's.
-        tasks: samplers of train and validation episodes.
+        samplers: of train and validation episodes.
         config: numbers of the algorithm.
         iterations: over which the outer step size decays.
         seed: of the episodes.
@@ -52,10 +53,16 @@ class FewShotLearner(ABC):
     """Adaptation steps that an evaluation shows after step 0."""
 
     def __init__(
-        self, network: nn.Module, tasks: Tasks, config: FewShotConfig, *, iterations: int, seed: int
+        self,
+        network: nn.Module,
+        samplers: EpisodeSamplers,
+        config: FewShotConfig,
+        *,
+        iterations: int,
+        seed: int,
     ) -> None:
         self.network = network
-        self.tasks = tasks
+        self.samplers = samplers
         self.config = config
         self.iterations = iterations
         self.iteration = 0
@@ -111,11 +118,15 @@ class FewShotLearner(ABC):
 
     def iterate(self) -> Metrics:
         """:meth:`collect`, then :meth:`update`, with the seconds that each took."""
-        return collect_and_update(self.collect, self.update)
+        started = perf_counter()
+        collected = self.collect()
+        between = perf_counter()
+        metrics = self.update(collected)
+        return metrics | iteration_times(between - started, perf_counter() - between)
 
     def collect(self) -> list[Episodes]:
         """Draw the meta-batch."""
-        return self.tasks.train.sample(self.config.meta_batch_size, self._generator)
+        return self.samplers.train.sample(self.config.meta_batch_size, self._generator)
 
     def update(self, batches: Sequence[Episodes]) -> Metrics:
         """One outer step. A non-finite meta-gradient changes nothing: ``meta/skipped`` is 1."""
@@ -185,8 +196,8 @@ class FewShotLearner(ABC):
     def evaluate(self) -> Metrics:
         """Score on validation episodes, the same ones every time."""
         figures = self.evaluate_on(
-            self.tasks.validation,
-            self.tasks.num_validation,
+            self.samplers.validation,
+            self.samplers.num_validation,
             num_steps=self.num_steps,
             generator=generator_of(self._seed, 1),
         ).mean(1)

@@ -16,7 +16,7 @@ from torch import Tensor
 from metarl.configs import STRICT, Count
 from metarl.fewshot.episodes import Episodes, EpisodeSampler
 from metarl.fewshot.samplers import check_counts, draw_distinct
-from metarl.fewshot.source import ClassGroups, Source
+from metarl.fewshot.sources import ClassGroups, Source
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -50,9 +50,6 @@ class VariableConfig:
                     f"{upper} must be at least {lower} = {getattr(self, lower)}, "
                     f"got {getattr(self, upper)}"
                 )
-
-
-DEFAULTS = VariableConfig()
 
 
 class EpisodePlan(NamedTuple):
@@ -174,10 +171,11 @@ class VariableSampler:
     Args:
         source: where the examples are; its groups say how classes are drawn. Groups of fewer than
             ``min_ways`` classes are not.
-        config: the constants.
+        config: the constants; Meta-Dataset's by default.
     """
 
-    def __init__(self, source: Source, config: VariableConfig = DEFAULTS) -> None:
+    def __init__(self, source: Source, config: VariableConfig | None = None) -> None:
+        config = config or VariableConfig()
         check_counts(source, config.min_ways, 2, "1 shot + 1 query", ways_name="min_ways")
         self.source = source
         self.groups = _eligible_groups(source, config)

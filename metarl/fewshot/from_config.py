@@ -1,6 +1,7 @@
 """Learners by the names of the command line: backbone, network and learner from configs."""
 
 import importlib
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from metarl.fewshot.configs import (
     BackboneConfig,
     BaselineConfig,
     BaselinePlusPlusConfig,
+    EpisodeConfig,
     FewShotConfig,
     KNNConfig,
     MAMLClassifierConfig,
@@ -18,18 +20,21 @@ from metarl.fewshot.configs import (
     ProtoNetConfig,
     ReptileConfig,
 )
-from metarl.fewshot.learner import FewShotLearner, Tasks, generator_of
-from metarl.fewshot.maml import MAMLClassifier
+from metarl.fewshot.episodes import EpisodeSampler
+from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner, generator_of
+from metarl.fewshot.headed_network import HeadedNetwork, HeadKind
+from metarl.fewshot.maml_classifier import MAMLClassifier
 from metarl.fewshot.metric import MatchingClassifier, ProtoNetClassifier
-from metarl.fewshot.network import HeadedNetwork, HeadKind
 from metarl.fewshot.pretraining import PretrainedLearner
-from metarl.fewshot.reptile import ReptileClassifier
-from metarl.fewshot.source import Source
+from metarl.fewshot.reptile_classifier import ReptileClassifier
+from metarl.fewshot.samplers import FixedSampler, SinusoidSampler
+from metarl.fewshot.sources import Dataset, Source, Split
 from metarl.fewshot.transfer import (
     BaselineClassifier,
     BaselinePlusPlusClassifier,
     KNNClassifier,
 )
+from metarl.fewshot.variable_sampler import MultiSourceSampler, VariableSampler
 from metarl.nn import Backbone, Conv4, FeatureMLP, LiftedBackbone, ResNet12
 
 CLASSES: dict[type[FewShotConfig], type[FewShotLearner]] = {
@@ -100,7 +105,7 @@ def make_learner(
     algorithm: FewShotConfig,
     backbone: Backbone,
     problem: Problem,
-    tasks: Tasks,
+    samplers: EpisodeSamplers,
     **options: Any,
 ) -> FewShotLearner:
     """A learner at its start.
@@ -109,7 +114,7 @@ def make_learner(
         algorithm: its config.
         backbone: to features.
         problem: what it is built for.
-        tasks: samplers of train and validation episodes.
+        samplers: of train and validation episodes.
         **options: ``iterations``, ``seed`` and ``device``.
 
     Raises:
@@ -133,7 +138,7 @@ def make_learner(
             raise ValueError(f"{name} trains a classifier of all train classes of one data set")
         options["train_source"] = problem.train_source
     build: Any = kind
-    made: FewShotLearner = build(network.to(device), tasks, algorithm, **options)
+    made: FewShotLearner = build(network.to(device), samplers, algorithm, **options)
     return made
 
 
@@ -151,3 +156,40 @@ def _made(name: str, shape: tuple[int, ...]) -> nn.Module:
     except (ImportError, AttributeError, TypeError) as error:
         raise ValueError(f"backbone {name}: {error}") from error
     return made
+
+
+def train_episodes(episodes: EpisodeConfig) -> EpisodeConfig:
+    """Ways, shots and queries of train episodes."""
+    return replace(
+        episodes,
+        num_ways=episodes.train_ways or episodes.num_ways,
+        num_shots=episodes.train_shots or episodes.num_shots,
+        num_queries=episodes.train_queries or episodes.num_queries,
+    )
+
+
+def make_sampler(
+    datasets: tuple[Dataset, ...], split: Split, episodes: EpisodeConfig
+) -> EpisodeSampler:
+    """A sampler of a split's episodes; sources without classes in that split are left out.
+
+    Args:
+        datasets: none for the sinusoid.
+        split: part of the classes.
+        episodes: their ways, shots and queries.
+
+    Raises:
+        ValueError: if the split cannot give such episodes.
+    """
+    shots, queries = episodes.num_shots, episodes.num_queries
+    if not datasets:
+        return SinusoidSampler(shots, queries)
+    sources = [dataset.split(split) for dataset in datasets]
+    sources = [source for source in sources if len(source.counts)] or sources[:1]
+    samplers: list[EpisodeSampler] = [
+        VariableSampler(source)
+        if episodes.sampling == "variable"
+        else FixedSampler(source, num_ways=episodes.num_ways, num_shots=shots, num_queries=queries)
+        for source in sources
+    ]
+    return samplers[0] if len(samplers) == 1 else MultiSourceSampler(samplers)

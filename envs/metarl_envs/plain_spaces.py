@@ -1,0 +1,49 @@
+"""Spaces as plain data, for files that say what something was trained on."""
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+
+def plain_space(space: spaces.Space[Any]) -> dict[str, Any]:
+    """A Box or Discrete space as JSON can hold it.
+
+    Bounds are a number for every element or, where all are the same, one; None where there is none.
+
+    Raises:
+        ValueError: for any other space.
+
+    >>> plain_space(spaces.Box(-1.0, np.inf, (2,)))["low"], plain_space(spaces.Discrete(3))["n"]
+    ([-1.0], 3)
+    """
+    if isinstance(space, spaces.Discrete):
+        return {"kind": "discrete", "n": int(space.n), "start": int(space.start)}
+    if not isinstance(space, spaces.Box):
+        raise ValueError(f"need a Box or Discrete space, got {space}")
+    bounds = {"low": _plain(space.low), "high": _plain(space.high)}
+    return {"kind": "box", "shape": list(space.shape), "dtype": str(space.dtype), **bounds}
+
+
+def space_of(plain: dict[str, Any]) -> spaces.Box | spaces.Discrete[Any]:
+    """What :func:`plain_space` was given."""
+    if plain["kind"] == "discrete":
+        return spaces.Discrete(plain["n"], start=plain["start"])
+    dtype: Any = np.dtype(plain["dtype"])
+    shape = tuple(plain["shape"])
+    low = _bounds(plain["low"], -np.inf, shape, dtype)
+    return spaces.Box(low, _bounds(plain["high"], np.inf, shape, dtype), shape, dtype)
+
+
+def _plain(bounds: NDArray[Any]) -> list[float | None]:
+    distinct = np.unique(bounds)
+    values = distinct if len(distinct) == 1 else bounds.ravel()
+    return [float(value) if np.isfinite(value) else None for value in values]
+
+
+def _bounds(
+    plain: list[float | None], missing: float, shape: tuple[int, ...], dtype: Any
+) -> NDArray[Any]:
+    bounds = np.array([missing if bound is None else bound for bound in plain], dtype)
+    return np.broadcast_to(bounds if len(bounds) == 1 else bounds.reshape(shape), shape)
