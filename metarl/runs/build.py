@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from metarl import sb3
-from metarl.fewshot import ArraySource, Dataset, Source
+from metarl.fewshot import ArraySource, Dataset, Source, Split
 from metarl.fewshot.build import Problem, make_backbone, make_learner
 from metarl.fewshot.configs import AdaptedClassifierConfig, EpisodeConfig
 from metarl.fewshot.data.config import SINUSOID
@@ -32,7 +32,7 @@ from metarl.rl import (
 from metarl.runs.config import DataProblem, EnvProblem, RunConfig, json_object
 from metarl.runs.dataset import DataSets, make_sampler
 from metarl.runs.errors import InputError
-from metarl.runs.facts import DataFacts, EnvFacts, data_facts, facts_of
+from metarl.runs.facts import ClassFacts, DataFacts, EnvFacts, data_facts, facts_of
 from metarl.runs.simulated import Simulated, checked_task
 from metarl.runs.user_objects import UserObjects
 from metarl.training import resolve_device
@@ -60,7 +60,11 @@ def build(config: RunConfig, given: UserObjects, say: Callable[[str], None]) -> 
     except ValueError as error:
         raise InputError(f"{config.device}: {error}", "device") from error
     if isinstance(config.problem, EnvProblem):
+        if given.backbone_name is not None:
+            raise InputError("is for few-shot runs; this is a policy", "backbone")
         return _simulated(config, config.problem, given, device)
+    if given.env is not None:
+        raise InputError("is for policies; this is a few-shot run", "env")
     return _data_sets(config, config.problem, given, device, say)
 
 
@@ -84,6 +88,7 @@ def _simulated(
         facts = _env_facts(problem, envs, given)
         problem = replace(problem, trained_on=facts, env=making.name_of(given.env or problem.env))
         config = replace(config, problem=problem)
+        make_env = _env_maker(problem, given, by_sb3)
     else:
         envs = _deferred(make_env, facts)(num_envs)
     start = None if config.init_from is None else _start(problem, Path(config.init_from))
@@ -132,14 +137,30 @@ def _env_maker(problem: EnvProblem, given: UserObjects, by_sb3: bool) -> Callabl
                 problem.env_kwargs,
                 show_task=problem.algorithm.show_task,
                 reset_by_caller=by_sb3,
-                # where stable-baselines3 steps, trajectories end when the environment says so
-                max_episode_steps=problem.sampling.horizon if by_sb3 else None,
+                # where stable-baselines3 steps, trajectories end when the environment says so; at
+                # first the horizon is compared with the family's own
+                max_episode_steps=problem.sampling.horizon if by_sb3 and trained_on else None,
             )
         except ValueError as error:
             raise InputError(str(error), "env") from error
+        if trained_on is not None:
+            _check_spaces(making.name_of(source), env, trained_on)
         return env
 
     return make
+
+
+def _check_spaces(name: str, env: TaskEnvs, trained_on: EnvFacts) -> None:
+    """Raise an :class:`InputError` if an environment is not such as the run was trained on."""
+    pairs = {
+        "observations": (env.single_observation_space, trained_on.observation_space),
+        "actions": (env.single_action_space, trained_on.action_space),
+    }
+    for what, (space, facts) in pairs.items():
+        if space != facts.space():
+            raise InputError(
+                f"{name} has {what} {space}, the run was trained on {facts.space()}", "env"
+            )
 
 
 def _deferred(make: Callable[[int], TaskEnvs], facts: EnvFacts) -> Callable[[int], TaskEnvs]:
@@ -406,13 +427,21 @@ def _difference(datasets: Sequence[Dataset], facts: DataFacts) -> str:
     """The first part that is not what it was."""
     now = data_facts(datasets, facts.shape).classes
     for name, parts in facts.classes.items():
-        for split, then in parts.items():
-            if name not in now:
-                return f"{name} is not there any more"
-            if (found := now[name][split]) != then:
-                changed = sorted({*then.names} ^ {*found.names}) or ["examples"]
-                return f"{name} {split}: {', '.join(changed[:5])}"
+        if name not in now:
+            return f"{name} is not there any more"
+        then, found = _class_names(parts), _class_names(now[name])
+        if new := sorted(found - then):
+            return f"{name} has {', '.join(new[:5])} too"
+        if gone := sorted(then - found):
+            return f"{name} has no {', '.join(gone[:5])}"
+        for split in parts:
+            if parts[split] != now[name][split]:
+                return f"{name} has other examples or classes in {split}"
     return "a data set was added"
+
+
+def _class_names(parts: dict[Split, ClassFacts]) -> set[str]:
+    return {name for part in parts.values() for name in part.names}
 
 
 def _on_device(source: Source, device: torch.device) -> Source:

@@ -178,6 +178,10 @@ class RunOptions:
     """What to start from instead of random weights. Policies: a policy.pt of metarl, or a .zip file
     of a PPO model of stable-baselines3; classifiers: the folder of a run with the same backbone."""
 
+    def __post_init__(self) -> None:
+        if self.eval_tasks == 1:
+            raise ValueError("eval_tasks must be 0, or at least 2 for an interval, got 1")
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class RunConfig(RunOptions):
