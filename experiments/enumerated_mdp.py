@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metarl.core import inner_step
+from metarl.core import SGD, adapt
 from metarl.rl.estimators import INNER_LOSSES, Estimator, sampling_credit
 from metarl.types import LossFn, Params
 
@@ -102,13 +102,9 @@ def one_each(estimator: Estimator) -> Steps:
 
 def adapted(theta: Tensor, steps: Steps, estimator: Estimator) -> Tensor:
     """Logits ``[M, 2, 2]`` after one inner step from ``[2, 2]``."""
-    params = inner_step(
-        loss_of(estimator),
-        {"logits": theta.expand(len(steps.states), 2, 2)},
-        steps,
-        lr=LR,
-        first_order=estimator == "first-order",
-    )
+    rule = SGD(LR, first_order=estimator == "first-order")
+    start = {"logits": theta.expand(len(steps.states), 2, 2)}
+    params = adapt(rule, loss_of(estimator), start, [steps])
     return params["logits"]
 
 

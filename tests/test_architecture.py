@@ -1,6 +1,7 @@
 """The import arrows of DESIGN.md section 2, and what keeps the tree readable."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +17,10 @@ FILES, STUBS = (
     for pattern in ("*.py", "__init__.pyi")
 )
 
+LIBRARY = ("types", "configs", "core", "nn", "rl", "fewshot", "embedding", "sb3")
 ARROWS = {
     "metarl/types": [],
+    "metarl/configs": [],
     "metarl/core": ["metarl.types", "metarl.core"],
     "metarl/nn": ["metarl.types", "metarl.core.params", "metarl.nn"],
     "metarl/rl": ["metarl.types", "metarl.core", "metarl.nn", "metarl.rl"],
@@ -26,18 +29,23 @@ ARROWS = {
     "metarl/sb3": [f"metarl.{p}" for p in ("types", "core", "nn", "rl", "embedding", "sb3")],
     "metarl/training": ["metarl.types", "metarl.training"],
     "metarl/report": ["metarl.types", "metarl.report"],
-    "metarl/cli": ["metarl", "metarl_envs"],
+    "metarl/runs": [f"metarl.{p}" for p in (*LIBRARY, "training", "report", "runs")]
+    + ["metarl_envs"],
+    "metarl/cli": [f"metarl.{p}" for p in ("types", "training", "runs", "cli")],
     "metarl/__main__": ["metarl.cli"],
-    "metarl/__init__": [f"metarl.{p}" for p in ("types", "core", "nn", "rl", "fewshot")]
-    + [f"metarl.{p}" for p in ("embedding", "sb3", "training", "report")],
+    "metarl/__init__": [f"metarl.{p}" for p in (*LIBRARY, "training", "report", "runs")],
     "envs/metarl_envs": ["metarl_envs"],
 }
 """Part of the tree to what it may import of ours; ``metarl/cli`` is a file or a package."""
 
+FOR_ALL_OF = ("metarl", "metarl.configs")
+"""What every file of ``metarl`` may import, and it imports nothing of ours."""
+
 ONLY_IN = {
     "stable_baselines3": "metarl/sb3",
-    "tensorboard": "metarl/training/writers.py",
-    "torch.utils.tensorboard": "metarl/training/writers.py",
+    "sb3_contrib": "metarl/sb3",
+    "tensorboard": "metarl/training/tensorboard.py",
+    "torch.utils.tensorboard": "metarl/training/tensorboard.py",
     "matplotlib": "metarl/report",
 }
 """Library to the one place that may import it."""
@@ -64,15 +72,22 @@ def imports(tree: ast.AST) -> Iterator[str]:
             yield from (f"{prefix}.{alias.name}" for alias in node.names)
 
 
+def ours(name: str) -> bool:
+    """Whether an imported name is of this repository; a relative import is."""
+    return name.split(".")[0] in ("metarl", "metarl_envs", "")
+
+
 def wrong_imports(path: str, source: str) -> list[str]:
     """Imports of the file that no arrow allows."""
     allowed = [name for part, names in ARROWS.items() if in_part(path, part) for name in names]
+    package, for_all = FOR_ALL_OF
+    if in_part(path, package) and not in_part(path, for_all.replace(".", "/")):
+        allowed.append(for_all)
     never = [name for part, names in NEVER_IN.items() if in_part(path, part) for name in names]
     never += [library for library, place in ONLY_IN.items() if not in_part(path, place)]
     wrong = []
     for name in imports(ast.parse(source)):
-        ours = name.split(".")[0] in ("metarl", "metarl_envs", "")
-        if ours and not any(within(name, part, ".") for part in allowed):
+        if ours(name) and not any(within(name, part, ".") for part in allowed):
             wrong.append(name)
         if any(within(name, library, ".") for library in never):
             wrong.append(name)
@@ -103,8 +118,21 @@ def test_names_that_load_when_they_are_needed_are_of_the_same_package(path: str)
         if isinstance(node, ast.Import | ast.ImportFrom):
             assert isinstance(node, ast.ImportFrom)
             assert node.level == 1
-            assert (folder / f"{node.module}.py").exists()
+            assert (folder / f"{node.module}.py").exists() or (folder / f"{node.module}").is_dir()
     assert "attach_stub" in (folder / "__init__.py").read_text()
+
+
+def test_what_is_public_follows_the_arrows() -> None:
+    stub = (ROOT / "metarl" / "__init__.pyi").read_text()
+    absolute = re.sub(r"^from \.", "from metarl.", stub, flags=re.MULTILINE)
+    assert "from metarl.runs import" in absolute
+    assert wrong_imports("metarl/__init__.py", absolute) == []
+
+
+def test_what_all_may_import_imports_nothing_of_ours() -> None:
+    assert [
+        n for n in imports(ast.parse((ROOT / "metarl/configs.py").read_text())) if ours(n)
+    ] == []
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -128,13 +156,32 @@ def test_files_are_short_and_named_for_what_they_do(path: str) -> None:
         ("metarl/core/maml.py", "import gymnasium as gym"),
         ("metarl/nn/mlp.py", "from metarl.core import expand"),
         ("metarl/rl/sampler.py", "from metarl.fewshot.episodes import Episode"),
+        ("metarl/fewshot/maml.py", "from metarl.rl import MAMLLearner"),
+        ("metarl/fewshot/maml.py", "from metarl import rl"),
         ("metarl/rl/sampler.py", "import metarl_envs"),
         ("metarl/rl/sampler.py", "from stable_baselines3 import PPO"),
         ("metarl/rl/sampler.py", "from metarl.embedding import Trials"),
         ("metarl/embedding/trials.py", "from metarl.sb3 import TaskVecEnv"),
         ("metarl/embedding/trials.py", "import stable_baselines3"),
+        ("metarl/embedding/trials.py", "from metarl.fewshot import Episodes"),
+        ("metarl/sb3/vec_env.py", "from metarl.fewshot import Episodes"),
+        ("metarl/sb3/vec_env.py", "from metarl.training import Trainer"),
+        ("metarl/sb3/vec_env.py", "from metarl_envs import making"),
+        ("metarl/runs/build.py", "from metarl.cli import main"),
+        ("metarl/runs/build.py", "import stable_baselines3"),
+        ("metarl/runs/evaluate.py", "from torch.utils.tensorboard import SummaryWriter"),
+        ("metarl/training/trainer.py", "from metarl.runs import Run"),
+        ("metarl/training/trainer.py", "from metarl.cli import main"),
+        ("metarl/report/curves.py", "from metarl.runs.evaluate import Test"),
+        ("metarl/configs.py", "from metarl.types import Params"),
+        ("metarl/configs.py", "import metarl.configs"),
+        ("metarl/cli/run.py", "from metarl.rl import PRESETS"),
+        ("metarl/cli/run.py", "from metarl.fewshot.sources import DamagedDataError"),
+        ("metarl/cli/run.py", "import metarl_envs"),
+        ("envs/metarl_envs/point.py", "from metarl.configs import STRICT"),
         ("metarl/training/trainer.py", "from metarl.rl.learners import Learner"),
         ("metarl/training/trainer.py", "from torch.utils.tensorboard import SummaryWriter"),
+        ("metarl/training/writers.py", "from torch.utils.tensorboard import SummaryWriter"),
         ("metarl/report/curves.py", "from metarl.training import Trainer"),
         ("metarl/training/writers.py", "import matplotlib.pyplot as plt"),
         ("metarl/__init__.py", "from metarl.cli import main"),
@@ -154,12 +201,16 @@ def test_the_arrows_forbid(path: str, source: str) -> None:
         ("metarl/core/maml.py", "from metarl.core.params import expand\nimport torch"),
         ("metarl/nn/conv.py", "from metarl.core.params import TaskBatched"),
         ("metarl/rl/sampler.py", "from metarl.core import adapt\nimport gymnasium"),
-        ("metarl/training/writers.py", "from torch.utils.tensorboard import SummaryWriter"),
+        ("metarl/training/tensorboard.py", "from torch.utils.tensorboard import SummaryWriter"),
         ("metarl/embedding/trials.py", "from metarl.rl.actions import action_map"),
         ("metarl/sb3/export.py", "from stable_baselines3 import PPO"),
         ("metarl/sb3/export.py", "from metarl.embedding import Trials"),
-        ("metarl/cli.py", "import metarl_envs\nfrom metarl.training import Trainer"),
-        ("metarl/cli/run.py", "import metarl_envs\nfrom metarl.rl import learners"),
+        ("metarl/cli.py", "from metarl import runs\nfrom metarl.training import Ending"),
+        ("metarl/cli/run.py", "from metarl.runs.config import RunConfig"),
+        ("metarl/runs/build.py", "from metarl import fewshot, rl, sb3\nimport metarl_envs"),
+        ("metarl/runs/run.py", "from metarl.report.curves import AdaptationCurve"),
+        ("metarl/rl/configs.py", "from metarl.configs import STRICT"),
+        ("metarl/training/trainer.py", "from metarl.configs import STRICT"),
         ("metarl/__init__.py", "from metarl.core import MAML"),
         ("envs/metarl_envs/point.py", "from metarl_envs.tasks import Choice"),
     ],

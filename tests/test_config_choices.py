@@ -1,7 +1,7 @@
 """A typo in a choice is an error from Python, as it is on the command line.
 
-Every dataclass of the package with a field that is one of several words (``Literal``) is tried, so
-a config that is added is tried, too.
+Every config of the package (a pydantic dataclass) with a field that is one of several words
+(``Literal``) is tried, so a config that is added is tried, too.
 """
 
 import importlib
@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pytest
-from metarl.cli.configs import LEARNERS
+from pydantic import ValidationError
+from pydantic.dataclasses import is_pydantic_dataclass
 
 import metarl
-from metarl.fewshot.build import FEWSHOT_LEARNERS
+from metarl.configs import STRICT, complaint
+from metarl.runs.config import CLASSIFIER_LEARNERS, POLICY_LEARNERS
 
 REQUIRED: dict[Any, Any] = {
     str: "metarl/PointGoal-v0",
@@ -24,22 +26,28 @@ REQUIRED: dict[Any, Any] = {
     float: 1.0,
     bool: False,
     dict: {},
-    Path: Path("folder"),
+    tuple: (),
+    Path: Path("file.zip"),
 }
 """Values for fields without a default, by their type."""
+NO_CONFIGS = {"metarl.types.Adaptation"}
+"""Dataclasses with such a field that we fill in, no user."""
 
 
 class Choice(NamedTuple):
-    """A field of a dataclass that is one of several words."""
+    """A field of a config that is one of several words, or holds such words."""
 
     kind: type[Any]
     field: str
+    hint: Any
     words: tuple[Any, ...]
-    several: bool
-    """Whether the field is a tuple of such words."""
 
     def __str__(self) -> str:
-        return f"{self.kind.__module__.removeprefix('metarl.')}.{self.kind.__name__}.{self.field}"
+        return f"{name_of(self.kind).removeprefix('metarl.')}.{self.field}"
+
+
+def name_of(kind: type[Any]) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def dataclasses_of_the_package() -> list[type[Any]]:
@@ -62,16 +70,14 @@ def parts(hint: Any) -> Iterator[Any]:
             yield from parts(inner)
 
 
+def words_of(hint: Any) -> tuple[Any, ...]:
+    return tuple(w for p in parts(hint) if typing.get_origin(p) is Literal for w in p.__args__)
+
+
 def choices_of(kind: type[Any]) -> list[Choice]:
     hints = typing.get_type_hints(kind)
-    found = []
-    for entry in fields(kind):
-        hint = hints[entry.name]
-        several = any(typing.get_origin(part) is tuple for part in parts(hint))
-        words = [w for p in parts(hint) if typing.get_origin(p) is Literal for w in p.__args__]
-        if words:
-            found.append(Choice(kind, entry.name, tuple(words), several))
-    return found
+    each = [Choice(kind, e.name, hints[e.name], words_of(hints[e.name])) for e in fields(kind)]
+    return [choice for choice in each if choice.words]
 
 
 def some(hint: Any) -> Any:
@@ -88,7 +94,20 @@ def some(hint: Any) -> Any:
     raise TypeError(f"no value of {hint} is known: add one to REQUIRED")
 
 
-def made(kind: type[Any], **given: Any) -> Any:
+def mistyped(hint: Any, typo: str) -> Any:
+    """A value of a type, but for a typo where a word belongs."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return typo
+    if origin is tuple:
+        return (mistyped(inner[0], typo),)
+    if origin is dict:
+        key, value = (mistyped(part, typo) if words_of(part) else some(part) for part in inner)
+        return {key: value}
+    return mistyped(next(part for part in inner if words_of(part)), typo)
+
+
+def made(kind: type[Any], /, **given: Any) -> Any:
     """An instance with the given values, all others by default or, without one, valid."""
     hints = typing.get_type_hints(kind)
     needed = {
@@ -99,11 +118,12 @@ def made(kind: type[Any], **given: Any) -> Any:
     return kind(**needed | given)
 
 
-KINDS = [kind for kind in dataclasses_of_the_package() if choices_of(kind)]
-CHOICES = [choice for kind in KINDS for choice in choices_of(kind)]
+DATACLASSES = dataclasses_of_the_package()
+CONFIGS = [kind for kind in DATACLASSES if is_pydantic_dataclass(kind)]
+CHOICES = [choice for kind in CONFIGS for choice in choices_of(kind)]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+@pytest.mark.parametrize("kind", CONFIGS, ids=name_of)
 def test_without_a_typo_it_is_made(kind: type[Any]) -> None:
     assert made(kind)
 
@@ -112,13 +132,32 @@ def test_without_a_typo_it_is_made(kind: type[Any]) -> None:
 def test_a_typo_is_an_error_that_names_the_field(choice: Choice) -> None:
     typo = f"{choice.words[0]}e"
     assert typo not in choice.words
-    with pytest.raises(ValueError, match=choice.field):
-        made(choice.kind, **{choice.field: (typo,) if choice.several else typo})
+    with pytest.raises(ValidationError) as error:
+        made(choice.kind, **{choice.field: mistyped(choice.hint, typo)})
+    assert choice.field in [part for one in error.value.errors() for part in one["loc"]]
+    line = complaint(error.value)
+    assert repr(typo) in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("kind", CONFIGS, ids=name_of)
+def test_a_misspelt_option_is_an_error(kind: type[Any]) -> None:
+    assert kind.__pydantic_config__ == STRICT
+    with pytest.raises(ValidationError) as error:
+        made(kind, itertions=3)
+    assert complaint(error.value) == "itertions is no option here"
+
+
+def test_what_has_choices_and_is_no_config_is_known() -> None:
+    """So that no config escapes by being made with the standard library's decorator."""
+    others = {name_of(kind) for kind in DATACLASSES if choices_of(kind) and kind not in CONFIGS}
+    assert others == NO_CONFIGS
 
 
 def test_the_configs_of_all_learners_are_among_them() -> None:
-    named = {kind for kind, _ in [*LEARNERS.values(), *FEWSHOT_LEARNERS.values()]}
-    assert named - set(KINDS) == set()
+    presets = [*POLICY_LEARNERS.values(), *CLASSIFIER_LEARNERS.values()]
+    assert {type(preset.config) for preset in presets} <= {choice.kind for choice in CHOICES}
     assert len(CHOICES) > 100
-    names = {kind.__name__ for kind in KINDS}
+    names = {choice.kind.__name__ for choice in CHOICES}
     assert {"PolicyConfig", "BackboneConfig", "DataConfig", "EpisodeConfig"} <= names
+    assert {"EnvProblem", "DataProblem", "RunConfig", "EvaluationOptions"} <= names

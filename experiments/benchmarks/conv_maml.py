@@ -22,9 +22,9 @@ from torch.nn import functional
 from metarl.core import MAML
 from metarl.fewshot import ArraySource, Episodes
 from metarl.fewshot.configs import MAMLClassifierConfig
-from metarl.fewshot.learner import Tasks
-from metarl.fewshot.maml import HEAD, MAMLClassifier
-from metarl.fewshot.network import HeadedNetwork
+from metarl.fewshot.episodic_learner import EpisodeSamplers
+from metarl.fewshot.headed_network import HeadedNetwork
+from metarl.fewshot.maml_classifier import HEAD, MAMLClassifier
 from metarl.fewshot.samplers import FixedSampler
 from metarl.nn import Conv4
 
@@ -99,7 +99,9 @@ def make_learner(work: Workload, source: ArraySource) -> MAMLClassifier:
         num_inner_steps=work.num_steps,
     )
     network = HeadedNetwork(backbone, NUM_WAYS, "free", generator)
-    return MAMLClassifier(network, Tasks(sampler, sampler, 1), config, iterations=100, seed=0)
+    return MAMLClassifier(
+        network, EpisodeSamplers(sampler, sampler, 1), config, iterations=100, seed=0
+    )
 
 
 class Sides(NamedTuple):

@@ -26,9 +26,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from metarl.fewshot import ArraySource, Episodes
 from metarl.fewshot.configs import MAMLClassifierConfig
-from metarl.fewshot.learner import FewShotLearner, Tasks
-from metarl.fewshot.maml import MAMLClassifier
-from metarl.fewshot.network import HeadedNetwork
+from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner
+from metarl.fewshot.headed_network import HeadedNetwork
+from metarl.fewshot.maml_classifier import MAMLClassifier
 from metarl.fewshot.samplers import FixedSampler, SinusoidSampler
 from metarl.nn import FeatureMLP
 
@@ -144,7 +144,9 @@ def sinusoid_learner() -> MAMLClassifier:
         inner_lr=sinusoid_maml.INNER_LR,
         num_inner_steps=1,
     )
-    return MAMLClassifier(network, Tasks(points, points, 1), config, iterations=100, seed=0)
+    return MAMLClassifier(
+        network, EpisodeSamplers(points, points, 1), config, iterations=100, seed=0
+    )
 
 
 def learners(omniglot: ArraySource) -> Iterator[tuple[str, FewShotLearner]]:

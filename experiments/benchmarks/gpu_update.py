@@ -13,9 +13,6 @@ import harness
 import policy_update
 import torch
 
-from metarl.rl import MAMLPPO
-from metarl.training import DeviceName
-
 
 def milliseconds(work: Callable[[], object]) -> harness.Measure:
     """Of ``work`` until the GPU has done it."""
@@ -30,7 +27,6 @@ def milliseconds(work: Callable[[], object]) -> harness.Measure:
 def beside_the_loop(num_trajectories: int, pairs: int) -> harness.Row:
     """A ProMP update beside the loop's, both on the GPU."""
     learner = policy_update.make("promp", num_trajectories, device="cuda")
-    assert isinstance(learner, MAMLPPO)
     data = learner.collect()
     policy_update.check_same(learner, data)
     loop = policy_update.LoopedProMP(learner, data)
@@ -44,7 +40,7 @@ def beside_the_loop(num_trajectories: int, pairs: int) -> harness.Row:
 def beside_the_cpu(name: str, pairs: int) -> harness.Row:
     """An update on the GPU beside the same on the CPU."""
 
-    def side(device: DeviceName) -> harness.Measure:
+    def side(device: str) -> harness.Measure:
         learner = policy_update.make(name, device=device)
         return milliseconds(partial(learner.update, learner.collect()))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import harness
 import torch
+from policy_learners import make_learner
 from torch import Tensor
 from torch.distributions import Independent, Normal, kl_divergence
 from torch.func import functional_call
@@ -17,28 +18,24 @@ from torch.nn.utils import parameters_to_vector
 
 from metarl.core import parameters_of
 from metarl.nn import GaussianPolicy
-from metarl.rl import MAMLPPO, Experience, MAMLLearner
-from metarl.training import DeviceName
+from metarl.rl import Adam, ClippedEpochs, ClippedSurrogate, Experience, MAMLLearner
 from metarl.types import Params
 
 NUM_TASKS = 40
 THREADS = 2
 
 
-def make(name: str, num_trajectories: int = 20, device: DeviceName = "cpu") -> MAMLLearner:
+def make(name: str, num_trajectories: int = 20, device: str = "cpu") -> MAMLLearner:
     """The learner of ``metarl train NAME --env metarl/HalfCheetahDir-v0``."""
-    learner = harness.policy_learner(
+    return make_learner(
         name,
-        env="metarl/HalfCheetahDir-v0",
-        device=device,
-        threads=THREADS,
-        inner_lr=0.1,
-        meta_batch_size=NUM_TASKS,
+        "metarl/HalfCheetahDir-v0",
+        num_tasks=NUM_TASKS,
         num_trajectories=num_trajectories,
         action_scale=10.0,
+        device=device,
+        inner_lr=0.1,
     )
-    assert isinstance(learner, MAMLLearner)
-    return learner
 
 
 class LoopedProMP:
@@ -49,20 +46,24 @@ class LoopedProMP:
         data: what to update on.
     """
 
-    def __init__(self, learner: MAMLPPO, data: Experience) -> None:
+    def __init__(self, learner: MAMLLearner, data: Experience) -> None:
         assert isinstance(learner.policy, GaussianPolicy)
-        self.network, self.config = learner.policy.mean, learner.ppo
+        assert isinstance(learner.objective, ClippedSurrogate)
+        assert isinstance(learner.outer_step, ClippedEpochs)
+        assert isinstance(learner.outer_step.around, Adam)
+        self.network, self.objective = learner.policy.mean, learner.objective
+        self.num_epochs = learner.outer_step.num_epochs
         self.min_log_std = learner.policy.min_log_std
-        self.lr = learner.config.inner_lr
+        (self.lr,) = learner.step_sizes(1)
         theta = parameters_of(learner.policy)
         self.theta = {k: v.detach().clone().requires_grad_() for k, v in theta.items()}
-        self.optimiser = torch.optim.Adam(self.theta.values(), lr=self.config.outer_lr)
+        self.optimiser = torch.optim.Adam(self.theta.values(), lr=learner.outer_step.around.lr)
         self.tasks = [data.tasks(slice(m, m + 1)) for m in range(len(data.query.weights))]
         self.old = [self._act(task) for task in self.tasks]
 
     def update(self) -> None:
         """All epochs."""
-        for _ in range(self.config.epochs):
+        for _ in range(self.num_epochs):
             self.optimiser.zero_grad()
             self.loss().backward()
             self.optimiser.step()
@@ -105,18 +106,18 @@ class LoopedProMP:
         before, after = self._policies(task)
         query, actions = task.query, task.query.actions[0]
         ratio = (after.log_prob(actions) - old[1].log_prob(actions)).exp()
-        clipped = ratio.clamp(1 - self.config.clip, 1 + self.config.clip)
+        clipped = ratio.clamp(1 - self.objective.clip, 1 + self.objective.clip)
         advantages = query.advantages[0]
         gain = torch.minimum(ratio * advantages, clipped * advantages)
         kl = (kl_divergence(old[0], before) * task.supports[0].weights[0]).sum()
-        return -(gain * query.weights[0]).sum() + self.config.inner_kl * kl
+        return -(gain * query.weights[0]).sum() + self.objective.inner_kl * kl
 
 
-def check_same(learner: MAMLPPO, data: Experience) -> None:
+def check_same(learner: MAMLLearner, data: Experience) -> None:
     """Raise unless both have the same first gradient in double precision."""
     exact = Experience([], [batch.map(Tensor.double) for batch in data.batches], data.scores)
     learner.policy.double()
-    mine = learner._meta_gradient(learner._chunks(exact)).gradient
+    mine = learner.problem(exact).gradient().gradient
     other = LoopedProMP(learner, exact).gradient()
     learner.policy.float()
     difference = float((mine - other).norm() / other.norm())
@@ -145,7 +146,6 @@ def beside_sampling(name: str, pairs: int) -> harness.Row:
 def beside_the_loop(num_trajectories: int, pairs: int) -> harness.Row:
     """Milliseconds of a ProMP update beside the loop's."""
     learner = make("promp", num_trajectories)
-    assert isinstance(learner, MAMLPPO)
     data = learner.collect()
     check_same(learner, data)
     loop = LoopedProMP(learner, data)

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from metarl.fewshot import ArraySource, Episodes
 from metarl.fewshot.configs import ProtoNetConfig
-from metarl.fewshot.learner import Tasks
+from metarl.fewshot.episodic_learner import EpisodeSamplers
 from metarl.fewshot.metric import ProtoNetClassifier
 from metarl.fewshot.samplers import FixedSampler
 from metarl.nn import Conv4
@@ -34,7 +34,9 @@ def make_learner(source: ArraySource) -> ProtoNetClassifier:
     encoder = Conv4(1, (28, 28), filters=FILTERS, generator=torch.Generator().manual_seed(0))
     sampler = FixedSampler(source, num_ways=NUM_WAYS, num_shots=NUM_SHOTS, num_queries=NUM_QUERIES)
     config = ProtoNetConfig()
-    return ProtoNetClassifier(encoder, Tasks(sampler, sampler, 1), config, iterations=100, seed=0)
+    return ProtoNetClassifier(
+        encoder, EpisodeSamplers(sampler, sampler, 1), config, iterations=100, seed=0
+    )
 
 
 class Sides(NamedTuple):

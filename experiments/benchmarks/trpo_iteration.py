@@ -8,28 +8,22 @@ through the whole adaptation. Both must agree in double precision before anythin
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
 import harness
 import torch
+from policy_learners import make_learner
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-import metarl.rl.experience
-from metarl.core import parameters_of
-from metarl.rl import MAMLTRPO, Experience
+import metarl.rl.learner
+import metarl.rl.trust_region
+from metarl.nn import ActionDistribution
+from metarl.rl import Experience, MAMLLearner, MetaProblem, TrustRegion
 from metarl.rl.losses import mean_kl
 from metarl.rl.trust_region import Product, fisher_product
-
-
-def make_trpo(num_trajectories: int = 20) -> MAMLTRPO:
-    """The learner of ``metarl train maml-trpo --env metarl/PointGoal-v0``."""
-    learner = harness.policy_learner(
-        "maml-trpo", env="metarl/PointGoal-v0", num_trajectories=num_trajectories
-    )
-    assert isinstance(learner, MAMLTRPO)
-    return learner
 
 
 class Stopwatch:
@@ -51,25 +45,26 @@ class Stopwatch:
         return wrapper
 
 
-def print_breakdown(learner: MAMLTRPO, iterations: int) -> None:
+def print_breakdown(learner: MAMLLearner, iterations: int) -> None:
     """Time an iteration part by part."""
-    watch, make_fisher = Stopwatch(), learner._fisher
+    watch, make_fisher = Stopwatch(), TrustRegion.fisher
+    learner_module, step_module = metarl.rl.learner, metarl.rl.trust_region
 
-    def timed_fisher(chunks: list[Experience]) -> Product:
-        return watch.timed("Fisher products", watch.timed("Fisher products", make_fisher)(chunks))
+    def timed_fisher(step: TrustRegion, problem: MetaProblem) -> Product:
+        label = "Fisher products"
+        return watch.timed(label, watch.timed(label, make_fisher)(step, problem))
 
-    advantages = metarl.rl.experience.advantage_batch
-    with (
-        patch.object(learner, "_fisher", timed_fisher),
-        patch.object(
-            learner, "_meta_gradient", watch.timed("meta-gradient", learner._meta_gradient)
-        ),
-        patch.object(learner, "_candidate", watch.timed("line search", learner._candidate)),
-        patch.object(learner.sampler, "collect", watch.timed("collect", learner.sampler.collect)),
-        patch.object(
-            metarl.rl.experience, "advantage_batch", watch.timed("advantages", advantages)
-        ),
-    ):
+    places = [
+        (MetaProblem, "gradient", "meta-gradient"),
+        (step_module, "candidate", "line search"),
+        (learner.sampler, "collect", "collect"),
+        (learner_module, "advantage_batch", "advantages"),
+    ]
+    with ExitStack() as patches:
+        patches.enter_context(patch.object(TrustRegion, "fisher", timed_fisher))
+        for place, name, label in places:
+            timed = watch.timed(label, getattr(place, name))
+            patches.enter_context(patch.object(place, name, timed))
         start = time.perf_counter()
         for _ in range(iterations):
             learner.update(learner.collect())
@@ -82,29 +77,34 @@ def print_breakdown(learner: MAMLTRPO, iterations: int) -> None:
     )
 
 
-def ours(learner: MAMLTRPO, data: Experience) -> Product:
+def adapted(learner: MAMLLearner, data: Experience) -> tuple[ActionDistribution, list[Tensor]]:
+    """The adapted policies on the query, and what they depend on."""
+    problem = learner.problem(data)
+    (acting,) = problem.distributions(problem.theta, data)
+    return acting, problem.theta.tensors()
+
+
+def ours(learner: MAMLLearner, data: Experience) -> Product:
     """Fisher products as the learner takes them."""
-    theta = parameters_of(learner.policy)
+    acting, theta = adapted(learner, data)
     weights = data.query.weights / len(data.query.weights)
-    adapted = learner._adapted(theta, data)
-    return fisher_product(adapted, weights, list(theta.values()), damping=0.0)
+    return fisher_product(acting, weights, theta, damping=0.0)
 
 
-def double_backward(learner: MAMLTRPO, data: Experience) -> Product:
+def double_backward(learner: MAMLLearner, data: Experience) -> Product:
     """Products with the Hessian of the mean KL."""
-    theta = parameters_of(learner.policy)
-    new = learner._adapted(theta, data)
+    new, theta = adapted(learner, data)
     kl = mean_kl(new, new.detach(), data.query).mean()
-    slope = parameters_to_vector(torch.autograd.grad(kl, list(theta.values()), create_graph=True))
+    slope = parameters_to_vector(torch.autograd.grad(kl, theta, create_graph=True))
 
     def product(v: Tensor) -> Tensor:
-        products = torch.autograd.grad(slope @ v, list(theta.values()), retain_graph=True)
+        products = torch.autograd.grad(slope @ v, theta, retain_graph=True)
         return parameters_to_vector(products)
 
     return product
 
 
-def check_same(learner: MAMLTRPO, data: Experience) -> None:
+def check_same(learner: MAMLLearner, data: Experience) -> None:
     """Raise unless both products agree in double precision."""
     learner.policy.double()
     exact = Experience([], [batch.map(torch.Tensor.double) for batch in data.batches], data.scores)
@@ -119,20 +119,24 @@ def check_same(learner: MAMLTRPO, data: Experience) -> None:
 def main() -> None:
     """Break an iteration down, then compare the products."""
     quick = harness.quick_asked(__doc__)
-    learner = make_trpo()
+    learner = make_learner("maml-trpo", "metarl/PointGoal-v0")
+    step = learner.outer_step
+    assert isinstance(step, TrustRegion)
     learner.update(learner.collect())
     print_breakdown(learner, 3 if quick else 20)
 
     full = learner.collect()
-    thinned = full.thin(learner.trpo.fisher_stride, supports=True)
+    thinned = full.thin(step.fisher_stride, supports=True)
     check_same(learner, thinned)
-    count = learner.trpo.cg_iterations
+    count = step.cg_iterations
     vector = torch.randn(
         sum(p.numel() for p in learner.policy.parameters()),
         generator=torch.Generator().manual_seed(0),
     )
 
-    def solve(make: Callable[[MAMLTRPO, Experience], Product], data: Experience) -> harness.Measure:
+    def solve(
+        make: Callable[[MAMLLearner, Experience], Product], data: Experience
+    ) -> harness.Measure:
         # the graph and the products of one conjugate gradient, divided by the products
         def work() -> None:
             product = make(learner, data)

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import harness
 import numpy as np
 import torch
+from policy_learners import make_learner
 from policy_update import THREADS
 
 from metarl.report import draw_lines
-from metarl.rl import MAMLTRPO, Experience
+from metarl.rl import Experience
 from metarl.rl.rollout import AdvantageBatch
 
 PICTURE = Path(__file__).parents[1] / "pictures" / "update_growth.png"
@@ -65,21 +66,19 @@ def random_experience(size: Size) -> Experience:
 
 def make_update(size: Size) -> Any:
     """A whole update without its report, to be called."""
-    learner = harness.policy_learner(
+    learner = make_learner(
         "maml-trpo",
-        env="metarl/HalfCheetahDir-v0",
-        threads=THREADS,
+        "metarl/HalfCheetahDir-v0",
+        num_tasks=1,
+        num_trajectories=size.trajectories,
         inner_lr=0.1,
         num_inner_steps=size.inner_steps,
-        meta_batch_size=1,
-        num_trajectories=size.trajectories,
     )
-    assert isinstance(learner, MAMLTRPO)
     data = random_experience(size)
 
     def update() -> None:
-        chunks = learner._chunks(data)
-        learner._outer_step(chunks, learner._meta_gradient(chunks))
+        problem = learner.problem(data)
+        learner.outer_step.step(problem, problem.gradient(), {})
 
     return update
 

@@ -21,9 +21,8 @@ from metarl.cli.export import Export, export
 from metarl.cli.resume import Resume, resume
 from metarl.cli.train import FewShot, Train, train
 from metarl.configs import complaint
-from metarl.fewshot.source import DamagedDataError
 from metarl.runs.config import CLASSIFIER_LEARNERS, POLICY_LEARNERS
-from metarl.runs.errors import InputError, nearest
+from metarl.runs.errors import DamagedDataError, InputError, nearest
 from metarl.training import keep_freed_memory
 
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {

@@ -1,6 +1,17 @@
 """The shared core: tensors in, tensors out; no environment, data set, optimiser or logger."""
 
-from metarl.core.maml import adapt, adaptation_path, inner_step, meta_loss
+from metarl.core.gradients import task_gradients
+from metarl.core.inner import (
+    SGD,
+    GradientRule,
+    InnerRule,
+    LearnedStepSizes,
+    MetaParameters,
+    Momentum,
+    adapt,
+    adaptation_path,
+)
+from metarl.core.maml import meta_loss, reptile_loss
 from metarl.core.modules import MAML, AdaptedModel, ProtoNet
 from metarl.core.params import (
     dry_run,
@@ -22,7 +33,13 @@ from metarl.core.timing import Stopwatch, collect_and_update, iteration_times
 
 __all__ = [
     "MAML",
+    "SGD",
     "AdaptedModel",
+    "GradientRule",
+    "InnerRule",
+    "LearnedStepSizes",
+    "MetaParameters",
+    "Momentum",
     "ProtoNet",
     "Stopwatch",
     "adapt",
@@ -30,7 +47,6 @@ __all__ = [
     "collect_and_update",
     "dry_run",
     "expand",
-    "inner_step",
     "iteration_times",
     "lift",
     "meta_loss",
@@ -40,7 +56,9 @@ __all__ = [
     "prototype_logits",
     "prototype_loss",
     "prototypes",
+    "reptile_loss",
     "select",
     "squared_distances",
     "submodule_params",
+    "task_gradients",
 ]

@@ -4,12 +4,14 @@ All inputs lead with the task axis: supports ``[M, S, ...]``, queries ``[M, Q, .
 """
 
 from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from metarl.core.maml import adapt, meta_loss
+from metarl.core.inner import SGD, InnerRule, adapt
+from metarl.core.maml import meta_loss
 from metarl.core.params import Forward, expand, lift, num_tasks_of, parameters_of
 from metarl.core.prototypes import prototype_logits, prototypes
 from metarl.types import Params, StepSize
@@ -28,12 +30,17 @@ class MAML(nn.Module):
 
     Args:
         model: any module with one tensor in and one tensor out.
-        inner_lr: step size α; a number, a tensor, or a tensor for each parameter name. Tensors that
-            require grad are learned with the rest; give them to your optimiser.
-        num_inner_steps: gradient steps on the support set.
+        inner_lr: step size α, 0.1 by default; a number, a tensor, or a tensor for each parameter
+            name. Tensors that require grad are learned with the rest; give them to your optimiser.
+        num_inner_steps: steps on the support set.
         first_order: drop second derivatives (first-order MAML).
         mask: names of the parameters that adapt; all by default.
+        rule: another inner rule than the :class:`metarl.core.SGD` of the three above. What it wants
+            meta-learned is among ``parameters()``.
         loss: outputs and targets of one task to a scalar.
+
+    Raises:
+        ValueError: if ``rule`` is given beside what it replaces, or does not fit the model.
 
     >>> maml = MAML(nn.Linear(3, 2), inner_lr=0.1)
     >>> x, y = torch.randn(4, 5, 3), torch.randint(2, (4, 5))
@@ -46,21 +53,30 @@ class MAML(nn.Module):
     def __init__(
         self,
         model: nn.Module,
-        inner_lr: StepSize = 0.1,
+        inner_lr: StepSize | None = None,
         num_inner_steps: int = 1,
         *,
         first_order: bool = False,
         mask: Collection[str] | None = None,
+        rule: InnerRule[Any] | None = None,
         loss: ExampleLoss = functional.cross_entropy,
     ) -> None:
         super().__init__()
         if num_inner_steps < 0:
             raise ValueError(f"num_inner_steps must be at least 0, got {num_inner_steps}")
+        if rule is None:
+            rule = SGD(0.1 if inner_lr is None else inner_lr, mask, first_order)
+        elif inner_lr is not None or first_order or mask is not None:
+            raise ValueError(
+                "inner_lr, first_order and mask are in the rule; give one or the other"
+            )
         self.model = model
-        self.inner_lr = inner_lr
+        self.inner_lr = inner_lr  # a parameter is registered by this, and so among parameters()
+        self.rule = rule
         self.num_inner_steps = num_inner_steps
-        self.first_order = first_order
-        self.mask = mask
+        learned = rule.meta_parameters(parameters_of(model))
+        self._learned_names = list(learned)
+        self.learned = nn.ParameterList(learned.values())
         self._forward: Forward = lift(model)
         self._task_losses = torch.func.vmap(loss)
 
@@ -76,14 +92,12 @@ class MAML(nn.Module):
         _check_examples("support", support_x, support_y)
         _check_examples("query", query_x, query_y)
         return meta_loss(
+            self._rule(),
             self._loss,
             self._loss,
             expand(parameters_of(self.model), support_x.shape[0]),
             [(support_x, support_y)] * self.num_inner_steps,
             (query_x, query_y),
-            lr=self.inner_lr,
-            first_order=self.first_order,
-            mask=self.mask,
         )
 
     def adapt(
@@ -100,13 +114,15 @@ class MAML(nn.Module):
         steps = self.num_inner_steps if num_inner_steps is None else num_inner_steps
         with torch.no_grad():
             params = adapt(
+                self._rule(),
                 self._loss,
                 expand(parameters_of(self.model), support_x.shape[0]),
                 [(support_x, support_y)] * steps,
-                lr=self.inner_lr,
-                mask=self.mask,
             )
         return AdaptedModel(self._forward, params)
+
+    def _rule(self) -> InnerRule[Any]:
+        return self.rule.at(dict(zip(self._learned_names, self.learned, strict=True)))
 
     def _loss(self, params: Params, examples: Examples) -> Tensor:
         x, y = examples

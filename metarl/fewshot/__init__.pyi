@@ -1,6 +1,6 @@
+from .classifier import Classifier, load_classifier
 from .episodes import Episodes, EpisodeSampler
-from .saved import Classifier, load_classifier
-from .source import ArraySource, ClassGroups, Dataset, Source, Split
+from .sources import ArraySource, ClassGroups, Dataset, Source, Split
 
 __all__ = [
     "ArraySource",

@@ -7,16 +7,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from tyro.conf import Suppress
 
-from metarl.configs import (
-    STRICT,
-    Count,
-    Natural,
-    NonNegative,
-    Positive,
-    Preset,
-    Widths,
-    presets,
-)
+from metarl.configs import STRICT, Count, Natural, NonNegative, Positive, Preset, Widths, presets
 from metarl.fewshot.augment import Augmentation
 from metarl.nn.conv4 import Downsample
 
@@ -126,10 +117,6 @@ class AdaptedClassifierConfig(FewShotConfig):
     w_c = 2 p_c, b_c = -||p_c||² (Triantafillou et al. 2020)."""
     compile: bool = False
     """Compile the meta-gradient (mlp backbone; needs a C++ compiler; half a minute a shape)."""
-
-    def __post_init__(self) -> None:
-        if self.compile and self.precision == "bf16":
-            raise ValueError("compile is in float32; leave out compile or precision bf16")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

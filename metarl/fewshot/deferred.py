@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from metarl.fewshot.episodes import Episodes, EpisodeSampler
-from metarl.fewshot.source import ClassGroups, Source
+from metarl.fewshot.sources import ClassGroups, Source
 
 
 class DeferredSource:

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from metarl.core import expand
 from metarl.fewshot.configs import Balance, PretrainingConfig
 from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.learner import Tasks, generator_of, task_losses
+from metarl.fewshot.episodic_learner import EpisodeSamplers, generator_of, task_losses
 from metarl.fewshot.metric import MetricLearner
 from metarl.fewshot.samplers import check_counts
-from metarl.fewshot.source import Source
+from metarl.fewshot.sources import Source
 from metarl.nn import Backbone
 from metarl.types import Params
 
@@ -73,7 +73,7 @@ class PretrainedLearner(MetricLearner):
 
     Args:
         network: to features.
-        tasks: samplers of episodes; those of training are not used.
+        samplers: of episodes; those of training are not used.
         config: numbers of the algorithm.
         train_source: examples to pre-train on.
         iterations: over which the outer step size decays.
@@ -85,7 +85,7 @@ class PretrainedLearner(MetricLearner):
     def __init__(
         self,
         network: Backbone,
-        tasks: Tasks,
+        samplers: EpisodeSamplers,
         config: PretrainingConfig,
         *,
         train_source: Source,
@@ -97,7 +97,7 @@ class PretrainedLearner(MetricLearner):
         device = device_of(network)
         head = self.initial_head(network, len(train_source.class_names), generator_of(seed, 3))
         self.head = {name: nn.Parameter(value.to(device)) for name, value in head.items()}
-        super().__init__(_module(network), tasks, config, iterations=iterations, seed=seed)
+        super().__init__(_module(network), samplers, config, iterations=iterations, seed=seed)
 
     @abstractmethod
     def initial_head(

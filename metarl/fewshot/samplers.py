@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.source import Source
+from metarl.fewshot.sources import Source
 
 _SORT_UP_TO = 4
 """Rows are sorted as a whole up to this many times what is drawn of them; beyond, a draw is

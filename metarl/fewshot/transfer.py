@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from metarl.core import adapt, prototypes, squared_distances
+from metarl.core import SGD, adapt, prototypes, squared_distances
 from metarl.fewshot.configs import BaselinePlusPlusConfig, FittedHeadConfig, KNNConfig
 from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.learner import Fitted, Tasks, task_losses
+from metarl.fewshot.episodic_learner import EpisodeSamplers, Fitted, task_losses
 from metarl.fewshot.pretraining import (
     PretrainedLearner,
     device_of,
     linear_head,
     linear_logits,
 )
-from metarl.fewshot.source import Source
+from metarl.fewshot.sources import Source
 from metarl.nn import Backbone, RawInputs
 from metarl.types import Metrics, Params
 
@@ -43,13 +43,10 @@ class FittedHeadLearner(PretrainedLearner):
         """The fitted head."""
         head = self.first_head(embeddings, labels, num_ways)
         sizes = self.config.inner_lr / self.curvature(embeddings)
+        rule = SGD({name: sizes.view(-1, *[1] * (head[name].ndim - 1)) for name in head})
+        supports = [(embeddings, labels)] * self.config.num_test_steps
         with torch.no_grad():
-            return adapt(
-                self._support_losses,
-                head,
-                [(embeddings, labels)] * self.config.num_test_steps,
-                lr={name: sizes.view(-1, *[1] * (head[name].ndim - 1)) for name in head},
-            )
+            return adapt(rule, self._support_losses, head, supports)
 
     def compare(self, fitted: Fitted, embeddings: Tensor) -> Tensor:
         """Class scores by the fitted head."""
@@ -112,7 +109,7 @@ class KNNClassifier(PretrainedLearner):
 
     Args:
         network: to features; for pixels it only says on which device.
-        tasks: as in :class:`PretrainedLearner`.
+        samplers: as in :class:`PretrainedLearner`.
         config: numbers of the algorithm.
         train_source: as in :class:`PretrainedLearner`.
         iterations: as in :class:`PretrainedLearner`.
@@ -124,7 +121,7 @@ class KNNClassifier(PretrainedLearner):
     def __init__(
         self,
         network: Backbone,
-        tasks: Tasks,
+        samplers: EpisodeSamplers,
         config: KNNConfig,
         *,
         train_source: Source,
@@ -134,7 +131,7 @@ class KNNClassifier(PretrainedLearner):
         if config.features == "pixels":
             network = RawInputs(train_source.shape, device_of(network))
         super().__init__(
-            network, tasks, config, train_source=train_source, iterations=iterations, seed=seed
+            network, samplers, config, train_source=train_source, iterations=iterations, seed=seed
         )
 
     def initial_head(

@@ -1,7 +1,6 @@
 """Meta-reinforcement learning: collection, advantages, losses and learners."""
 
 from metarl.rl.actor import Actor, PolicySpec, load_policy
-from metarl.rl.build import gradient_learner
 from metarl.rl.configs import (
     PRESETS,
     ControlConfig,
@@ -12,25 +11,24 @@ from metarl.rl.configs import (
     RandomInitConfig,
     ReptileConfig,
 )
-from metarl.rl.experience import Experience, collect_experience
-from metarl.rl.learner import MAMLLearner
-from metarl.rl.maml_ppo import MAMLPPO
-from metarl.rl.maml_trpo import MAMLTRPO
-from metarl.rl.maml_vpg import MAMLVPG
-from metarl.rl.random_init import RandomInit
-from metarl.rl.reptile import Reptile
+from metarl.rl.experience import Experience
+from metarl.rl.learner import MAMLLearner, make_maml, maml_parts
+from metarl.rl.meta_problem import MetaGradient, MetaProblem, Objective, OuterStep
+from metarl.rl.objectives import ClippedSurrogate, ReptileDirection, Surrogate
+from metarl.rl.outer_steps import Adam, ClippedEpochs, NoStep
 from metarl.rl.rollout import AdvantageBatch, Rollout
 from metarl.rl.sampler import Sampler
 from metarl.rl.simulation import SimulatedTasks
 from metarl.rl.task_envs import DeferredEnvs, TaskEnvs
+from metarl.rl.trust_region import TrustRegion
 
 __all__ = [
-    "MAMLPPO",
-    "MAMLTRPO",
-    "MAMLVPG",
     "PRESETS",
     "Actor",
+    "Adam",
     "AdvantageBatch",
+    "ClippedEpochs",
+    "ClippedSurrogate",
     "ControlConfig",
     "DeferredEnvs",
     "Experience",
@@ -39,16 +37,22 @@ __all__ = [
     "MAMLPPOConfig",
     "MAMLTRPOConfig",
     "MAMLVPGConfig",
+    "MetaGradient",
+    "MetaProblem",
+    "NoStep",
+    "Objective",
+    "OuterStep",
     "PolicySpec",
-    "RandomInit",
     "RandomInitConfig",
-    "Reptile",
     "ReptileConfig",
+    "ReptileDirection",
     "Rollout",
     "Sampler",
     "SimulatedTasks",
+    "Surrogate",
     "TaskEnvs",
-    "collect_experience",
-    "gradient_learner",
+    "TrustRegion",
     "load_policy",
+    "make_maml",
+    "maml_parts",
 ]

@@ -1,5 +1,6 @@
 """A trained or adapted policy to use outside training: plain parameters, ``predict``, one file."""
 
+import copy
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from torch import nn
 from metarl.core import expand, parameters_of
 from metarl.nn import CNN, MLP, CategoricalPolicy, GaussianPolicy, Policy, policy_network
 from metarl.rl.actions import ActionMap, ActionNumbering, ActionScaling
+from metarl.types import Params
 
 FORMAT = "metarl-policy"
 
@@ -129,6 +131,26 @@ class Actor:
         self.spec = spec
         self.to_env = to_env
         self._generator = torch.Generator().manual_seed(seed)
+
+    @classmethod
+    def of(
+        cls,
+        policy: Policy,
+        observation_size: int | tuple[int, int, int],
+        to_env: ActionMap,
+        params: Params | None = None,
+    ) -> "Actor":
+        """An actor with a copy of a policy, on the CPU, perhaps with other parameters.
+
+        Raises:
+            ValueError: if the policy is neither Gaussian nor categorical.
+        """
+        own = copy.deepcopy(policy).cpu()
+        if not isinstance(own, GaussianPolicy | CategoricalPolicy):
+            raise ValueError(f"a {type(own).__name__} is no policy that files can hold")
+        if params is not None:
+            own.load_state_dict(params)
+        return cls(own, PolicySpec.of(own, observation_size), to_env)
 
     def predict(
         self,

@@ -52,15 +52,6 @@ class MAMLConfig:
     a GPU 200,000), but at least 4: small chunks stay in a CPU's cache, and too small ones are all
     overhead."""
 
-    def __post_init__(self) -> None:
-        if self.learned_lr and self.num_inner_steps < 1:
-            raise ValueError("learned_lr needs num_inner_steps of at least 1 to learn from, got 0")
-        if (self.adapted == "context") != (self.context_size > 0):
-            raise ValueError(
-                "context_size must be above 0 where adapted is context, and 0 elsewhere, got "
-                f"{self.context_size} and {self.adapted}"
-            )
-
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrustRegionConfig(MAMLConfig):

@@ -1,18 +1,16 @@
-"""What one meta-iteration collects, and the adaptation that happens while it is collected."""
+"""What one meta-iteration collects."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from metarl.core import inner_step
-from metarl.rl.adaptation import Adaptation
-from metarl.rl.advantages import advantage_batch
 from metarl.rl.rollout import AdvantageBatch, Rollout
-from metarl.rl.sampler import Sampler
-from metarl.types import LossFn, Params, StepSize
+from metarl.types import Metrics
+
+LEAST_CHUNK, CHUNK_STEPS = 4, 8000  # tasks, and steps of them, that a CPU's cache takes
+GPU_CHUNK_STEPS = 200_000  # a GPU is slowed by small chunks, and limited only by its memory
 
 
 class Experience(NamedTuple):
@@ -48,6 +46,31 @@ class Experience(NamedTuple):
         """Trajectories in all rollouts that ended because their simulation diverged."""
         return sum(int(rollout.diverged.sum()) for rollout in self.rollouts)
 
+    def metrics(self) -> Metrics:
+        """What a learner reports of it."""
+        returns = self.returns().mean(1)
+        return {
+            "rollout/return_pre": float(returns[0]),
+            "rollout/return_post": float(returns[-1]),
+            "rollout/steps": float(self.num_steps()),
+            "rollout/diverged": float(self.num_diverged()),
+            "adapt/gain": float(returns[-1] - returns[0]),
+        }
+
+    def chunks(self, num_tasks: int | None = None) -> list["Experience"]:
+        """The batches of so many tasks each; 0 for all of them at once.
+
+        By default as many as have 8,000 steps together (on a GPU 200,000), but at least 4: small
+        chunks stay in a CPU's cache, and too small ones are all overhead.
+        """
+        weights = self.query.weights
+        if num_tasks is None:
+            steps = CHUNK_STEPS if weights.device.type == "cpu" else GPU_CHUNK_STEPS
+            size = max(LEAST_CHUNK, steps // weights.shape[1])
+        else:
+            size = num_tasks or len(weights)
+        return [self.tasks(slice(i, i + size)) for i in range(0, len(weights), size)]
+
     def tasks(self, chosen: slice) -> "Experience":
         """The batches of some tasks; the rollouts stay behind."""
         return Experience([], [batch.tasks(chosen) for batch in self.batches], self.scores[chosen])
@@ -66,43 +89,6 @@ class Experience(NamedTuple):
             [AdvantageBatch.concatenate(column) for column in columns],
             torch.cat([part.scores for part in parts]),
         )
-
-
-def collect_experience(
-    adaptation: Adaptation,
-    sampler: Sampler,
-    loss: LossFn[AdvantageBatch],
-    *,
-    step_sizes: Sequence[StepSize],
-    gae_lambda: float,
-    rng: np.random.Generator,
-    generator: torch.Generator,
-) -> tuple[Experience, Params]:
-    """Roll out, adapt on it, roll out again, once for each step size.
-
-    Fresh trajectories are taken at every inner step with the parameters of that step.
-
-    Args:
-        adaptation: the policy, and what of it adapts.
-        sampler: with its tasks set.
-        loss: the inner objective.
-        step_sizes: inner learning rates, one a step; may be empty.
-        gae_lambda: λ of the advantages.
-        rng: seeds the environments.
-        generator: source of the action noise.
-
-    Returns:
-        The experience, and the adapted parameters outside autograd.
-    """
-    params = adaptation.start(sampler.num_tasks)
-    rollouts, batches = [], []
-    for step_size in [*step_sizes, None]:
-        rollouts.append(sampler.collect(adaptation.policy, params, rng, generator))
-        batches.append(advantage_batch(rollouts[-1], gae_lambda=gae_lambda))
-        if step_size is not None:
-            with torch.no_grad():
-                params = inner_step(loss, params, batches[-1], lr=step_size, mask=adaptation.mask)
-    return Experience(rollouts, batches, outcome_scores(rollouts[-1], batches[-1])), params
 
 
 def outcome_scores(rollout: Rollout, batch: AdvantageBatch) -> Tensor:

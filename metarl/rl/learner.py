@@ -1,84 +1,94 @@
-"""What every MAML policy-gradient learner shares: collection, adaptation, meta-gradient, state.
+"""The learner by gradients: collection while it adapts, outer step, state.
 
-A learner (:mod:`metarl.rl.maml_trpo`, :mod:`metarl.rl.maml_vpg`) adds the outer step in which it
-differs and nothing else.
+It is composed: an inner rule says how the policy adapts, an objective what the adapted policies are
+judged by, an outer step how the meta-parameters move. :func:`make_maml` composes the named ones.
 """
 
-import copy
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.utils import parameters_to_vector
+from torch import Tensor, nn
 
-from metarl.core import adaptation_path, collect_and_update, select
-from metarl.nn import ActionDistribution, CategoricalPolicy, GaussianPolicy, Policy
-from metarl.rl.actor import Actor, PolicySpec
-from metarl.rl.adaptation import Adaptation as AdaptedParameters
-from metarl.rl.configs import MAMLConfig
-from metarl.rl.estimators import sampling_credit
-from metarl.rl.experience import Experience, collect_experience
-from metarl.rl.losses import inner_loss, surrogate_loss
+from metarl.core import (
+    SGD,
+    GradientRule,
+    InnerRule,
+    LearnedStepSizes,
+    MetaParameters,
+    adapt,
+    collect_and_update,
+    expand,
+    parameters_of,
+    select,
+)
+from metarl.nn import Policy
+from metarl.rl import configs
+from metarl.rl.actor import Actor
+from metarl.rl.advantages import advantage_batch
+from metarl.rl.experience import Experience, outcome_scores
+from metarl.rl.losses import inner_loss
+from metarl.rl.meta_problem import MetaProblem, Objective, OuterStep, State
+from metarl.rl.objectives import ClippedSurrogate, ReptileDirection, Surrogate
+from metarl.rl.outer_steps import Adam, ClippedEpochs, NoStep
 from metarl.rl.rollout import AdvantageBatch
-from metarl.rl.sampler import Sampler
-from metarl.rl.simulation import SimulatedTasks, paths_of
+from metarl.rl.sampler import Sampler, generators
+from metarl.rl.simulation import SimulatedTasks
+from metarl.rl.trust_region import TrustRegion
 from metarl.types import Adaptation, Metrics, Params, StepSize
 
-LEAST_CHUNK, CHUNK_STEPS = 4, 8000  # tasks, and steps of them, that a CPU's cache takes
-GPU_CHUNK_STEPS = 200_000  # a GPU is slowed by small chunks, and limited only by its memory
 
-
-class MetaGradient(NamedTuple):
-    """The outer objective and its gradient at the current parameters."""
-
-    loss: float
-    """Mean surrogate loss of the adapted policies."""
-    gradient: Tensor
-    """``[P]``, through the adaptation."""
-    acting: list[list[ActionDistribution]]
-    """Of every chunk, what :meth:`MAMLLearner._distributions` gave, outside autograd."""
-
-    def is_finite(self) -> bool:
-        """Whether an update may use it."""
-        return bool(np.isfinite(self.loss) and torch.isfinite(self.gradient).all())
-
-
-class MAMLLearner(ABC):
-    """Collection, adaptation, meta-gradient and state of a MAML policy-gradient learner.
+class MAMLLearner:
+    """Meta-learns what a policy adapts from.
 
     Args:
         policy: the policy whose parameters are meta-learned; its device is the learner's.
         sampler: rolls out the meta-batch.
-        config: numbers of the algorithm.
+        rule: how the policy adapts. Evaluation may take more steps than training.
+        objective: what adaptation descends and what the adapted policies are judged by.
+        outer_step: how the meta-parameters move.
+        num_inner_steps: of adaptation in training, each on fresh trajectories; may be 0.
+        task_chunk: tasks differentiated at once; see :meth:`metarl.rl.Experience.chunks`.
         seed: of the task draws, the environments and the action noise.
+
+    Raises:
+        ValueError: if the parts do not go together.
     """
 
-    step_metrics: ClassVar[tuple[str, ...]] = ()
-    """Keys that :meth:`_outer_step` reports."""
-
-    def __init__(self, policy: Policy, sampler: Sampler, config: MAMLConfig, *, seed: int) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        sampler: Sampler,
+        rule: InnerRule[Any],
+        objective: Objective,
+        outer_step: OuterStep,
+        *,
+        num_inner_steps: int = 1,
+        task_chunk: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        _check_parts(policy, rule, objective, outer_step, num_inner_steps)
         self.policy = policy
         self.sampler = sampler
-        self.config = config
-        self.adaptation = AdaptedParameters(policy, config)
+        self.rule = rule
+        self.objective = objective
+        self.outer_step = outer_step
+        self.num_inner_steps = num_inner_steps
+        self.task_chunk = task_chunk
+        learned = rule.meta_parameters(parameters_of(policy))
+        self.learned = {name: nn.Parameter(value) for name, value in learned.items()}
+        """What the rule wants meta-learned, such as step sizes."""
         self.env_steps = 0
+        self._optimiser: State = {}  # made at the first update
         self._seed = seed
-        self._rng, self._generator = _generators(np.random.SeedSequence(seed))
+        self._rng, self._generator = generators(np.random.SeedSequence(seed))
 
-    @abstractmethod
-    def _outer_step(self, chunks: list[Experience], meta: MetaGradient) -> Metrics:
-        """Move the policy's parameters; report what happened."""
-
-    @abstractmethod
-    def _optimiser_state(self) -> dict[str, Any]:
-        """State of the outer optimiser."""
-
-    @abstractmethod
-    def _load_optimiser_state(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`_optimiser_state` gave."""
+    def meta_parameters(self) -> MetaParameters:
+        """The meta-parameters themselves; the policy's without its context."""
+        own = {name: p for name, p in self.policy.named_parameters() if p.requires_grad}
+        return MetaParameters(dict(own), dict(self.learned))
 
     def iterate(self) -> Metrics:
         """:meth:`collect`, then :meth:`update`, with the seconds that each took."""
@@ -87,27 +97,25 @@ class MAMLLearner(ABC):
     def collect(self) -> Experience:
         """Draw train tasks; roll out before, between and after the inner steps."""
         self.sampler.draw_tasks(self._rng, "train")
-        experience = self._adapt_and_collect(
-            self.config.num_inner_steps, self._rng, self._generator
-        )
+        steps = self.num_inner_steps
+        experience, _ = self._adapt_on(self.sampler, steps, self._rng, self._generator)
         self.env_steps += experience.num_steps()
         return experience
 
     def update(self, experience: Experience) -> Metrics:
         """One outer step. A non-finite meta-gradient changes nothing: ``meta/skipped`` is 1."""
-        chunks = self._chunks(experience)
-        meta = self._meta_gradient(chunks)
+        problem = self.problem(experience)
+        meta = problem.gradient()
         skipped = not meta.is_finite()
-        nothing = dict.fromkeys(self.step_metrics, 0.0)
-        step = nothing if skipped else self._outer_step(chunks, meta)
-        returns = experience.returns().mean(1)
+        if skipped:
+            step = dict.fromkeys([*meta.metrics, *self.outer_step.step_metrics], 0.0)
+        else:
+            state = self._optimiser or self.outer_step.init(problem.theta)
+            step, self._optimiser = self.outer_step.step(problem, meta, state)
+            step = meta.metrics | step
         return {
-            "rollout/return_pre": float(returns[0]),
-            "rollout/return_post": float(returns[-1]),
-            "rollout/steps": float(experience.num_steps()),
+            **experience.metrics(),
             "rollout/env_steps": float(self.env_steps),
-            "rollout/diverged": float(experience.num_diverged()),
-            "adapt/gain": float(returns[-1] - returns[0]),
             "meta/skipped": float(skipped),
             "meta/loss": meta.loss,
             "meta/gradient_norm": float(meta.gradient.norm()),
@@ -117,33 +125,39 @@ class MAMLLearner(ABC):
 
     def evaluate(self) -> Metrics:
         """Returns before and after adaptation on held-out tasks, the same ones every time."""
-        rng, generator = _generators(np.random.SeedSequence((self._seed, 1)))
+        rng, generator = generators(np.random.SeedSequence((self._seed, 1)))
         self.sampler.draw_tasks(rng, "held_out")
-        returns = self._adapt_and_collect(self.num_steps, rng, generator).returns().mean(1)
+        experience, _ = self._adapt_on(self.sampler, self.num_steps, rng, generator)
+        metrics = experience.metrics()
         return {
-            "eval/return_pre": float(returns[0]),
-            "eval/return_post": float(returns[-1]),
-            "eval/adaptation_gain": float(returns[-1] - returns[0]),
+            "eval/return_pre": metrics["rollout/return_pre"],
+            "eval/return_post": metrics["rollout/return_post"],
+            "eval/adaptation_gain": metrics["adapt/gain"],
         }
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what happens next."""
         return {
             "policy": self.policy.state_dict(),
-            "step_sizes": {k: v.detach() for k, v in self.adaptation.step_sizes.items()},
-            "optimiser": self._optimiser_state(),
+            "step_sizes": {k: v.detach() for k, v in self.learned.items()},
+            "optimiser": self._optimiser,
             "rng": self._rng.bit_generator.state,
             "generator": self._generator.get_state(),
             "env_steps": self.env_steps,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave."""
+        """Take back what :meth:`state_dict` gave; :class:`ValueError` if another learner did."""
+        given, expected = state["optimiser"], self.outer_step.init(self.meta_parameters())
+        if given and given.keys() != expected.keys():
+            raise ValueError(
+                f"the outer step's state has {sorted(expected)}, but {sorted(given)} was given"
+            )
         self.policy.load_state_dict(state["policy"])
         with torch.no_grad():
-            for name, value in self.adaptation.step_sizes.items():
+            for name, value in self.learned.items():
                 value.copy_(state["step_sizes"][name])
-        self._load_optimiser_state(state["optimiser"])
+        self._optimiser = state["optimiser"]
         self._rng.bit_generator.state = state["rng"]
         self._generator.set_state(state["generator"])
         self.env_steps = state["env_steps"]
@@ -151,18 +165,12 @@ class MAMLLearner(ABC):
     @property
     def num_steps(self) -> int:
         """Steps after which an evaluation in training looks."""
-        return max(self.config.num_inner_steps, 1)
+        return max(self.num_inner_steps, 1)
 
     def actor(self, params: Params | None = None) -> Actor:
         """The policy to act with, with other parameters if any are given."""
-        policy = copy.deepcopy(self.policy).cpu()
-        if not isinstance(policy, GaussianPolicy | CategoricalPolicy):
-            raise ValueError(f"a {type(policy).__name__} is no policy that files can hold")
-        if params is not None:
-            policy.load_state_dict(params)
-        return Actor(
-            policy, PolicySpec.of(policy, self.sampler.observation_size), self.sampler.to_env
-        )
+        sampler = self.sampler
+        return Actor.of(self.policy, sampler.observation_size, sampler.to_env, params)
 
     def adapt(
         self, source: SimulatedTasks, steps: int, step_sizes: Sequence[float] = ()
@@ -176,161 +184,157 @@ class MAMLLearner(ABC):
         """
         rng = np.random.default_rng(source.seed)
         sampler = source.sampler(self.sampler, rng)
-        sizes: Sequence[StepSize] = list(step_sizes) or self.adaptation.lr(steps)
         noise = torch.Generator().manual_seed(source.seed)
-        experience, params = self._adapt_on(sampler, sizes, rng, noise)
-        distribution = sampler.env.get_attr("task_distribution")[0]
-        fixed = not any(isinstance(size, Mapping) for size in sizes)
-        return Adaptation(
-            values=experience.returns().cpu().double().numpy(),
-            measure="returns",
-            unit="gradient steps",
+        taken: int | list[StepSize] = list(step_sizes) if step_sizes else steps
+        experience, params = self._adapt_on(sampler, taken, rng, noise)
+        return source.adaptation(
+            sampler,
+            experience,
             model=lambda task, after: self.actor(select(params, task) if after else None),
-            tasks=sampler.env.get_attr("task")[:: source.num_trajectories],
-            held_out=bool(distribution.disjoint),
-            paths=paths_of(experience),
-            figures={"inner_lr": list(sizes) if fixed else None},
+            inner_lr=list(step_sizes) or self.fixed_step_sizes(steps),
         )
 
     def _adapt_on(
         self,
         sampler: Sampler,
-        step_sizes: Sequence[StepSize],
+        steps: int | Sequence[StepSize],
         rng: np.random.Generator,
         generator: torch.Generator,
     ) -> tuple[Experience, Params]:
-        """Adapt to the tasks of a sampler on fresh trajectories, one step a step size."""
-        return collect_experience(
-            self.adaptation,
-            sampler,
-            self.inner_loss,
-            step_sizes=step_sizes,
-            gae_lambda=self.config.gae_lambda,
-            rng=rng,
-            generator=generator,
-        )
+        """Adapt to the tasks of a sampler: roll out, adapt on it, roll out again, for each step.
 
-    def _adapt_and_collect(
-        self, num_steps: int, rng: np.random.Generator, generator: torch.Generator
-    ) -> Experience:
-        sizes = self.adaptation.lr(num_steps)
-        return self._adapt_on(self.sampler, sizes, rng, generator)[0]
+        Fresh trajectories are taken at every step with the parameters of that step.
 
-    def _theta(self) -> Params:
-        """The meta-parameters."""
-        return dict(self.adaptation.meta_parameters())
+        Args:
+            sampler: with its tasks set.
+            steps: how many, or the step size of each instead of the rule's own.
+            rng: seeds the environments.
+            generator: source of the action noise.
 
-    @staticmethod
-    def _num_tasks(chunks: list[Experience]) -> int:
-        return sum(chunk.query.weights.shape[0] for chunk in chunks)
+        Returns:
+            The experience, and the adapted parameters outside autograd.
+        """
+        rule = self.rule.at(dict(self.learned))
+        num_steps = steps if isinstance(steps, int) else len(steps)
+        if not isinstance(steps, int) and num_steps:
+            rule = replace(self._gradient_rule(), lr=steps)
+        rollouts, batches = [], []
 
-    def _chunks(self, experience: Experience) -> list[Experience]:
-        weights, chosen = experience.query.weights, self.config.task_chunk
-        num_tasks, num_steps = weights.shape
-        if chosen is None:
-            steps = CHUNK_STEPS if weights.device.type == "cpu" else GPU_CHUNK_STEPS
-            size = max(LEAST_CHUNK, steps // num_steps)
-        else:
-            size = chosen or num_tasks
-        return [experience.tasks(slice(i, i + size)) for i in range(0, num_tasks, size)]
+        def roll_out(params: Params) -> AdvantageBatch:
+            rollouts.append(sampler.collect(self.policy, params, rng, generator))
+            batches.append(advantage_batch(rollouts[-1], gae_lambda=self.objective.gae_lambda))
+            return batches[-1]
+
+        start = expand(parameters_of(self.policy), sampler.num_tasks)
+        with torch.no_grad():
+            params = adapt(rule, self.inner_loss, start, [roll_out] * num_steps)
+            roll_out(params)
+        return Experience(rollouts, batches, outcome_scores(rollouts[-1], batches[-1])), params
 
     def inner_loss(self, params: Params, batch: AdvantageBatch) -> Tensor:
         """What adaptation descends, ``[M]``."""
         acting = self.policy.distribution(params, batch.observations)
-        return inner_loss(acting, batch, self.config.estimator)
+        return inner_loss(acting, batch, self.objective.estimator)
 
-    def _distributions(
-        self, theta: Params, experience: Experience, *, supports: bool = False
-    ) -> list[ActionDistribution]:
-        """Actions of the adapted policies on the query.
+    def fixed_step_sizes(self, num_steps: int) -> list[float] | None:
+        """Of the first steps of adaptation, where they are numbers that all parameters share."""
+        if not isinstance(self.rule, GradientRule) or self.learned:
+            return None
+        sizes = [self.rule.step_size(k) for k in range(num_steps)]
+        return [size for size in sizes if isinstance(size, float)] or None
 
-        With ``supports`` those on each support come before it, by the policies that sampled it.
-        """
-        first_order = self.config.estimator == "first-order"
-        acting: list[ActionDistribution] = []
+    def step_sizes(self, num_steps: int) -> list[StepSize]:
+        """Of the first steps of adaptation; :class:`ValueError` if the rule has none."""
+        rule = self._gradient_rule()
+        return [rule.step_size(k) for k in range(num_steps)]
 
-        def loss(params: Params, batch: AdvantageBatch) -> Tensor:
-            acting.append(self.policy.distribution(params, batch.observations))
-            return inner_loss(acting[-1], batch, self.config.estimator)
+    def problem(self, experience: Experience) -> MetaProblem:
+        """A meta-batch as outer steps see it."""
+        chunks = experience.chunks(self.task_chunk)
+        return MetaProblem(self.policy, self.rule, self.objective, self.meta_parameters(), chunks)
 
-        path = adaptation_path(
-            loss,
-            self.adaptation.start(experience.query.weights.shape[0], theta),
-            experience.supports,
-            lr=self.adaptation.lr(len(experience.supports), theta),
-            first_order=first_order,
-            mask=self.adaptation.mask,
+    def _gradient_rule(self) -> GradientRule[Any]:
+        rule = self.rule.at(dict(self.learned))
+        if not isinstance(rule, GradientRule):
+            raise ValueError(f"step sizes are for SGD and Momentum, not for {type(rule).__name__}")
+        return rule
+
+
+def make_maml(
+    config: configs.MAMLConfig, policy: Policy, sampler: Sampler, *, seed: int
+) -> MAMLLearner:
+    """The learner that a config describes."""
+    return MAMLLearner(
+        policy,
+        sampler,
+        *maml_parts(config, policy),
+        num_inner_steps=config.num_inner_steps,
+        task_chunk=config.task_chunk,
+        seed=seed,
+    )
+
+
+def maml_parts(
+    config: configs.MAMLConfig, policy: Policy
+) -> tuple[InnerRule[Any], Objective, OuterStep]:
+    """The parts that a config describes, for a policy."""
+    rule = _inner_rule(config, policy)
+    numbers: dict[str, Any] = {"estimator": config.estimator, "gae_lambda": config.gae_lambda}
+    if isinstance(config, configs.ReptileConfig):
+        direction = ReptileDirection(lr=config.inner_lr, **numbers)
+        return rule, direction, Adam(config.outer_lr)
+    numbers["credit_weight"] = config.credit_weight if config.sampling_credit else 0.0
+    if isinstance(config, configs.MAMLPPOConfig):
+        clipped = ClippedSurrogate(clip=config.clip, inner_kl=config.inner_kl, **numbers)
+        return rule, clipped, ClippedEpochs(Adam(config.outer_lr), config.epochs)
+    outer_step: OuterStep = NoStep()
+    if isinstance(config, configs.AdamConfig):
+        outer_step = Adam(config.outer_lr)
+    if isinstance(config, configs.TrustRegionConfig):
+        outer_step = TrustRegion(
+            max_kl=config.max_kl,
+            cg_iterations=config.cg_iterations,
+            cg_damping=config.cg_damping,
+            fisher_stride=config.fisher_stride,
         )
-        adapted = self.policy.distribution(path[-1], experience.query.observations)
-        if not supports:
-            return [adapted]
-        if first_order:  # the inner gradient has used up the graph of its forward pass
-            before = zip(path[:-1], experience.supports, strict=True)
-            acting = [self.policy.distribution(theta, b.observations) for theta, b in before]
-        return [*acting, adapted]
-
-    def _adapted(self, theta: Params, experience: Experience) -> ActionDistribution:
-        """Adapt to the stored supports, then act on the stored query observations."""
-        return self._distributions(theta, experience)[-1]
-
-    @property
-    def _needs_supports(self) -> bool:
-        """Whether the outer loss looks at the policies before adaptation."""
-        return self.config.sampling_credit
-
-    def _outer_losses(
-        self, new: list[ActionDistribution], old: list[ActionDistribution], experience: Experience
-    ) -> Tensor:
-        """The outer loss of every task, ``[M]``; ``old`` is what ``new`` was at first."""
-        losses = self._query_losses(new[-1], old[-1], experience.query)
-        if self.config.sampling_credit:
-            losses = losses + self.config.credit_weight * self._credit(new, experience)
-        return losses
-
-    def _query_losses(
-        self, new: ActionDistribution, old: ActionDistribution, query: AdvantageBatch
-    ) -> Tensor:
-        """What the adapted policies are judged by, ``[M]``."""
-        return surrogate_loss(new, old, query)
-
-    @staticmethod
-    def _credit(new: list[ActionDistribution], experience: Experience) -> Tensor:
-        """E-MAML's term, divided by the steps of a trajectory as the surrogate is; ``[M]``."""
-        query = experience.query
-        total = torch.zeros_like(experience.scores)
-        for distribution, batch in zip(new[:-1], experience.supports, strict=True):
-            log_probs = batch.by_time(distribution.log_prob(batch.actions))
-            total = total + sampling_credit(
-                log_probs, experience.scores, batch.by_time(batch.weights > 0)
-            )
-        return total * max(query.num_trajectories, 1) / (query.weights > 0).sum(1)
-
-    def _meta_gradient(
-        self, chunks: list[Experience], old: list[list[ActionDistribution]] | None = None
-    ) -> MetaGradient:
-        """Outer loss and gradient at the current parameters.
-
-        Args:
-            chunks: the meta-batch.
-            old: the distributions that acted, where the parameters have moved since.
-        """
-        theta = self._theta()
-        num_tasks = self._num_tasks(chunks)
-        total = torch.zeros_like(parameters_to_vector(theta.values())).detach()
-        loss, acting = 0.0, []
-        for i, chunk in enumerate(chunks):
-            new = self._distributions(theta, chunk, supports=self._needs_supports)
-            acting.append([one.detach() for one in new])
-            before = acting[-1] if old is None else old[i]
-            chunk_loss = self._outer_losses(new, before, chunk).sum() / num_tasks
-            gradients = torch.autograd.grad(chunk_loss, list(theta.values()))
-            total += parameters_to_vector(gradients)
-            loss += chunk_loss.item()
-        return MetaGradient(loss, total, acting)
+    return rule, Surrogate(**numbers), outer_step
 
 
-def _generators(seeds: np.random.SeedSequence) -> tuple[np.random.Generator, torch.Generator]:
-    """Independent generators for tasks and environments, and for action noise."""
-    for_numpy, for_torch = seeds.spawn(2)
-    torch_seed = int(for_torch.generate_state(1, np.uint64)[0] >> np.uint64(1))
-    return np.random.default_rng(for_numpy), torch.Generator().manual_seed(torch_seed)
+def _inner_rule(config: configs.MAMLConfig, policy: Policy) -> SGD:
+    """Steps beyond the trained ones are half as long: the MAML authors evaluate so."""
+    parts = (*[1.0] * max(config.num_inner_steps, 1), 0.5)
+    mask = {"all": None, "head": policy.head_names(), "context": ["context"]}[config.adapted]
+    first_order = config.estimator == "first-order"
+    if config.learned_lr:
+        return SGD(LearnedStepSizes(config.inner_lr, factors=parts), mask, first_order)
+    return SGD([part * config.inner_lr for part in parts], mask, first_order)
+
+
+def _check_parts(
+    policy: Policy, rule: InnerRule[Any], objective: Objective, outer_step: OuterStep, steps: int
+) -> None:
+    """Raise :class:`ValueError` unless the parts go together."""
+    mask = rule.mask if isinstance(rule, GradientRule) else None
+    context_alone = mask is not None and set(mask) == {"context"}
+    if isinstance(rule, GradientRule) and context_alone != (policy.context_size > 0):
+        raise ValueError(
+            "context_size must be above 0 where the context alone adapts, and 0 elsewhere, got "
+            f"{policy.context_size}"
+        )
+    learned = rule.meta_parameters(parameters_of(policy))
+    if steps < 0 or (learned and not steps):
+        raise ValueError(
+            f"num_inner_steps must be at least {1 if learned else 0} for this rule, got {steps}"
+        )
+    if rule.first_order != (objective.estimator == "first-order"):
+        raise ValueError(
+            "first-order inner rules go with the estimator first-order, and it with no others, got "
+            f"{objective.estimator} and a rule whose first_order is {rule.first_order}"
+        )
+    if not isinstance(objective, outer_step.judged_by):
+        wanted, given = outer_step.judged_by.__name__, type(objective).__name__
+        raise ValueError(f"{type(outer_step).__name__} needs a {wanted}, got {given}")
+    if isinstance(objective, ReptileDirection) and (
+        learned or mask is not None or not rule.first_order
+    ):
+        raise ValueError("Reptile needs a first-order inner rule that moves all and learns nothing")

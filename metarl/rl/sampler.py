@@ -183,3 +183,10 @@ class _Record:
         arrays.append(final_observations.reshape(num_tasks, num_envs, d))
         arrays.append(diverged.reshape(num_tasks, num_envs))
         return Rollout(*map(torch.from_numpy, arrays))
+
+
+def generators(seeds: np.random.SeedSequence) -> tuple[np.random.Generator, torch.Generator]:
+    """Independent generators for tasks and environments, and for action noise."""
+    for_numpy, for_torch = seeds.spawn(2)
+    torch_seed = int(for_torch.generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return np.random.default_rng(for_numpy), torch.Generator().manual_seed(torch_seed)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl.rl.actor import Actor
 from metarl.rl.experience import Experience
 from metarl.rl.rollout import Rollout
 from metarl.rl.sampler import Sampler
 from metarl.rl.task_envs import TaskEnvs
-from metarl.types import Task
+from metarl.types import Adaptation, Task
 
 NUM_SHOWN = 6, 3
 """Tasks of which an adaptation keeps paths, and trajectories of each."""
@@ -49,6 +50,33 @@ class SimulatedTasks:
         else:
             sampler.set_tasks(self.tasks)
         return sampler
+
+    def adaptation(
+        self,
+        sampler: Sampler,
+        experience: Experience,
+        *,
+        model: Callable[[int, bool], Actor],
+        inner_lr: list[float] | None,
+    ) -> Adaptation[Actor]:
+        """What came of adapting to them by gradients.
+
+        Args:
+            sampler: of :meth:`sampler`.
+            experience: that it collected while it adapted.
+            model: see :class:`~metarl.types.Adaptation`.
+            inner_lr: the step sizes that were taken, where they are numbers.
+        """
+        return Adaptation(
+            values=experience.returns().cpu().double().numpy(),
+            measure="returns",
+            unit="gradient steps",
+            model=model,
+            tasks=sampler.env.get_attr("task")[:: self.num_trajectories],
+            held_out=bool(sampler.env.get_attr("task_distribution")[0].disjoint),
+            paths=paths_of(experience),
+            figures={"inner_lr": inner_lr},
+        )
 
 
 def paths_of(experience: Experience) -> list[tuple[Paths, Paths]]:

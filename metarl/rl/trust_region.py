@@ -4,17 +4,25 @@ At the old parameters the Hessian of the mean KL is the Fisher matrix F = Jᵀ W
 Jacobian of the adapted policies' distribution parameters with respect to the meta-parameters and W
 the Fisher information of the action distributions (Schulman et al. 2015, appendix C). So no second
 derivative of the KL through the adaptation is ever taken: :func:`fisher_product` keeps one graph of
-the adaptation and goes through it twice a product.
+the adaptation and goes through it twice a product. :class:`TrustRegion` is the outer step.
 """
 
+import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.utils import parameters_to_vector
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from metarl.nn import ActionDistribution
+from metarl.rl.estimators import TRAJECTORY_WISE
+from metarl.rl.experience import Experience
+from metarl.rl.losses import mean_kl
+from metarl.rl.meta_problem import MetaGradient, MetaProblem, OuterStep, State
+from metarl.rl.objectives import LossObjective
+from metarl.types import Metrics
 
 Product = Callable[[Tensor], Tensor]
 """A symmetric positive semi-definite matrix, given by what it does to a vector ``[P]``."""
@@ -123,26 +131,13 @@ class Step(NamedTuple):
     """False where no step within ``max_backtracks`` was good enough."""
 
 
-class TrustRegion(NamedTuple):
-    """Constants of the step, the MAML family's usual ones as defaults."""
-
-    max_kl: float = 0.01
-    """δ, in nats."""
-    cg_iterations: int = 10
-    """Products for the direction."""
-    backtrack_factor: float = 0.8
-    """Each shrinking of the step."""
-    max_backtracks: int = 15
-    """Shrinkings tried before the step is given up."""
-
-
 def trust_region_step(
     parameters: Tensor,
     start: Candidate,
     gradient: Tensor,
     product: Product,
     evaluate: Callable[[Tensor], Candidate],
-    region: TrustRegion,
+    region: "TrustRegion",
 ) -> Step:
     """Longest natural-gradient step that lowers the true loss and keeps the true KL within δ.
 
@@ -164,3 +159,74 @@ def trust_region_step(
         if candidate.loss < start.loss and candidate.kl <= region.max_kl:
             return Step(proposal, candidate, backtracks, accepted=True)
     return Step(parameters, start, region.max_backtracks, accepted=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustRegion(OuterStep):
+    """One :func:`trust_region_step` of the adapted policies (Finn et al. 2017, section 5.3).
+
+    The constants are the MAML family's usual ones.
+    """
+
+    max_kl: float = 0.01
+    """δ, in nats."""
+    cg_iterations: int = 10
+    """Products for the direction."""
+    cg_damping: float = 1e-5
+    """Added to the diagonal of the Fisher matrix."""
+    fisher_stride: int = 9
+    """The Fisher matrix is estimated on every n-th step, n raised to the next number coprime to the
+    trajectories a task, so that all of them count."""
+    backtrack_factor: float = 0.8
+    """Each shrinking of the step."""
+    max_backtracks: int = 15
+    """Shrinkings tried before the step is given up."""
+
+    judged_by: ClassVar[type] = LossObjective
+    step_metrics: ClassVar[tuple[str, ...]] = (
+        "meta/kl",
+        "meta/improvement",
+        "meta/backtracks",
+        "meta/accepted",
+    )
+
+    def step(self, problem: MetaProblem, meta: MetaGradient, state: State) -> tuple[Metrics, State]:
+        """The longest step that is good enough, or none."""
+        parameters = problem.theta.tensors()
+        step = trust_region_step(
+            parameters_to_vector(parameters).detach(),
+            Candidate(meta.loss, 0.0),
+            meta.gradient,
+            self.fisher(problem),
+            lambda vector: candidate(vector, problem, meta),
+            self,
+        )
+        vector_to_parameters(step.parameters, parameters)
+        improvement = meta.loss - step.candidate.loss
+        values = step.candidate.kl, improvement, float(step.backtracks), float(step.accepted)
+        return dict(zip(self.step_metrics, values, strict=True)), state
+
+    def fisher(self, problem: MetaProblem) -> Product:
+        """Fisher matrix of the adapted policies, on a part of the steps of all tasks at once."""
+        stride = self.fisher_stride
+        while math.gcd(stride, problem.chunks[0].query.num_trajectories) > 1:
+            stride += 1
+        stepwise = problem.objective.estimator not in TRAJECTORY_WISE
+        parts = [chunk.thin(stride, supports=stepwise) for chunk in problem.chunks]
+        thinned = Experience.concatenate(parts)
+        (adapted,) = problem.distributions(problem.theta, thinned)
+        weights = thinned.query.weights / problem.num_tasks
+        return fisher_product(adapted, weights, problem.theta.tensors(), damping=self.cg_damping)
+
+
+def candidate(vector: Tensor, problem: MetaProblem, meta: MetaGradient) -> Candidate:
+    """True objective and KL at other meta-parameters ``[P]``, on all steps."""
+    objective, theta = problem.objective, problem.theta.proposed(vector)
+    assert isinstance(objective, LossObjective)
+    losses, divergences = [], []
+    with torch.no_grad():
+        for chunk, old in zip(problem.chunks, meta.acting, strict=True):
+            new = problem.distributions(theta, chunk, supports=objective.needs_supports)
+            losses.append(objective.losses(new, old, chunk))
+            divergences.append(mean_kl(new[-1], old[-1], chunk.query))
+    return Candidate(torch.cat(losses).mean().item(), torch.cat(divergences).mean().item())

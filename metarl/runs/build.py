@@ -13,12 +13,12 @@ from torch import nn
 
 from metarl import sb3
 from metarl.fewshot import ArraySource, Dataset, Source, Split
-from metarl.fewshot.build import Problem, make_backbone, make_learner
 from metarl.fewshot.configs import AdaptedClassifierConfig, EpisodeConfig
 from metarl.fewshot.data.config import SINUSOID
 from metarl.fewshot.data.registry import load_data
 from metarl.fewshot.deferred import DeferredSampler, DeferredSource
-from metarl.fewshot.learner import Tasks, generator_of
+from metarl.fewshot.episodic_learner import EpisodeSamplers, generator_of
+from metarl.fewshot.from_config import Problem, make_backbone, make_learner
 from metarl.nn import CategoricalPolicy, GaussianPolicy, Policy, policy_network
 from metarl.rl import (
     Actor,
@@ -26,8 +26,8 @@ from metarl.rl import (
     PolicySpec,
     Sampler,
     TaskEnvs,
-    gradient_learner,
     load_policy,
+    make_maml,
 )
 from metarl.runs.config import DataProblem, EnvProblem, RunConfig, json_object
 from metarl.runs.dataset import DataSets, make_sampler
@@ -74,6 +74,8 @@ def _simulated(
     sampling, facts = problem.sampling, problem.trained_on
     num_envs = sampling.meta_batch_size * sampling.num_trajectories
     by_sb3 = isinstance(problem.algorithm, sb3.SB3Config)
+    if by_sb3 and given.network is not None:
+        raise InputError(f"is not for {config.learner}: stable-baselines3 makes it", "policy")
     make_env = _env_maker(problem, given, by_sb3)
 
     def make_single(**options: Any) -> gym.Env[Any, Any]:
@@ -110,7 +112,7 @@ def _simulated(
         if start is not None:
             ours = Actor(policy, PolicySpec.of(policy, _size(facts)), sampler.to_env)
             _start_from(policy, start, ours, config.init_from)
-        learner = gradient_learner(problem.algorithm, policy.to(device), sampler, seed=config.seed)
+        learner = make_maml(problem.algorithm, policy.to(device), sampler, seed=config.seed)
     except InputError:
         raise
     except ValueError as error:
@@ -191,7 +193,7 @@ def _horizon(env: TaskEnvs, requested: int | None) -> int:
     limit: int | None = getattr(inner, "max_episode_steps", registered)
     if requested is None:
         if limit is None:
-            raise InputError("this environment has no time limit of its own: give --horizon")
+            raise InputError("is missing: the environment has no time limit of its own", "horizon")
         return limit
     if limit is not None and requested > limit:
         raise InputError(
@@ -249,9 +251,12 @@ def _policy(
                 min_log_std=shape.min_log_std,
                 context_size=context_size,
             )
-        policy.check_network(gym.spaces.flatdim(facts.observation_space.space()))
     except ValueError as error:
         raise InputError(f"--initial-log-std and --min-log-std: {error}") from error
+    try:
+        policy.check_network(gym.spaces.flatdim(facts.observation_space.space()))
+    except ValueError as error:
+        raise InputError(f"does not fit: {error}", "policy") from error
     return policy
 
 
@@ -367,7 +372,7 @@ def _data_sets(
     if fresh:
         for sampler in (train, validation):
             sampler.make()  # fail early
-    tasks = Tasks(train, validation, problem.episodes.num_validation)
+    tasks = EpisodeSamplers(train, validation, problem.episodes.num_validation)
     _check_backbone(problem.backbone.backbone, given)
     target = Problem(
         shape=facts.shape,

@@ -14,9 +14,9 @@ from metarl.fewshot.configs import EpisodeConfig
 from metarl.fewshot.data.config import SINUSOID
 from metarl.fewshot.data.folder import FolderImages, read_class_folder, read_query_folder
 from metarl.fewshot.episodes import EpisodeStream, Support
-from metarl.fewshot.learner import FewShotLearner, generator_of
+from metarl.fewshot.episodic_learner import FewShotLearner, generator_of
 from metarl.fewshot.samplers import FixedSampler, SinusoidSampler
-from metarl.fewshot.variable import MultiSourceSampler, VariableSampler
+from metarl.fewshot.variable_sampler import MultiSourceSampler, VariableSampler
 from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.config import DataProblem, RunConfig
 from metarl.runs.errors import InputError

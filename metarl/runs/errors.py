@@ -3,6 +3,10 @@
 import difflib
 from collections.abc import Iterable
 
+from metarl.fewshot.sources import DamagedDataError
+
+__all__ = ["DamagedDataError", "InputError", "nearest"]
+
 
 class InputError(ValueError):
     """Something the user gave is wrong; the message is one line that says what would be right.

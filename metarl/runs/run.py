@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from metarl import sb3
 from metarl.report.curves import AdaptationCurve
 from metarl.rl import Actor
+from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.build import Built, build, read_policy
 from metarl.runs.config import CODEC, RunConfig, read_config, validated
 from metarl.runs.dataset import AdaptedClassifier, DataSets
@@ -130,6 +131,7 @@ class Run:
         Raises:
             InputError: what is given does not fit the run.
         """
+        validated(AdaptationOptions, {"steps": steps, "trajectories": trajectories, "seed": seed})
         if support is not None:
             return self.classifiers.adapt_to(support, steps=steps)
         if task is None:

@@ -9,7 +9,7 @@ from warnings import warn
 from torch import nn
 
 from metarl import training
-from metarl.fewshot.build import OWN_BACKBONE
+from metarl.fewshot.from_config import OWN_BACKBONE
 from metarl.runs.build import Built, build
 from metarl.runs.config import DataProblem, EnvProblem, RunConfig, config_of, read_config
 from metarl.runs.dataset import DataSets

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from metarl.fewshot.network import backbone_of
+from metarl.fewshot.headed_network import backbone_of
 from metarl.runs.config import DataProblem, RunConfig
 from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError

@@ -8,7 +8,7 @@ learner's whole state is in them, so the iterations after one come out the same 
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from enum import Enum
 from itertools import count
 from pathlib import Path
@@ -130,7 +130,7 @@ class Trainer:
         self.iteration = 0
         self.seconds = 0.0
         self._skipped = 0
-        self._opened = False
+        self._open: list[Writer] = []
         self.folder = new_folder(Path(output), name) if folder is None else folder
         if folder is None:
             (self.folder / "config.json").write_text(self.config)
@@ -161,11 +161,12 @@ class Trainer:
         """
         try:
             with FileLock(self.folder / ".lock", blocking=False), stop_on_signals() as interruption:
-                return self._run(progress, interruption)
+                try:
+                    return self._run(progress, interruption)
+                finally:
+                    self._close()
         except Timeout as error:
             raise FolderInUseError(f"{self.folder} is being written by another process") from error
-        finally:
-            self._close()
 
     def _run(self, progress: Progress | None, interruption: Interruption) -> Ending:
         started, before = time.perf_counter(), self.seconds
@@ -186,19 +187,20 @@ class Trainer:
 
     def _report(self, metrics: Metrics, progress: Progress | None) -> None:
         """Tell the writers and who watches."""
-        if not self._opened:
+        if not self._open:
             for writer in self.writers:
                 writer.open(self.folder, self.iteration - 1)
-            self._opened = True
-        for writer in self.writers:
+                self._open.append(writer)
+        for writer in self._open:
             writer.write(self.iteration, metrics)
         if progress is not None:
             progress(self.iteration, metrics)
 
     def _close(self) -> None:
-        for writer in self.writers if self._opened else ():
-            writer.close()
-        self._opened = False
+        """Close the writers that are open, all of them whatever one of them raises."""
+        with ExitStack() as closing:
+            while self._open:
+                closing.callback(self._open.pop().close)
 
     def _should_save(self, ending: Ending | None) -> bool:
         if self._skipped and ending in (None, Ending.DIVERGED):

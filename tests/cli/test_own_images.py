@@ -12,9 +12,9 @@ from PIL import Image
 
 import metarl
 from metarl.cli import main
+from metarl.fewshot.classifier import load_classifier
 from metarl.fewshot.data.folder import read_class_folder, read_query_folder
 from metarl.fewshot.data.tfrecord import crc32c
-from metarl.fewshot.saved import load_classifier
 from metarl.report import curves
 from metarl.runs import dataset
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from metarl.core import (
+    SGD,
     adapt,
     expand,
     lift,
@@ -33,10 +34,10 @@ def test_adaptation() -> None:
         return forward(params, x).square().mean((1, 2))
 
     params = expand(parameters_of(model), 4)
-    adapted = adapt(loss, params, [x, x], lr=0.1)
+    adapted = adapt(SGD(0.1), loss, params, [x, x])
     for name, value in params.items():
         assert_meta(adapted[name], *value.shape)
-    losses = meta_loss(loss, loss, params, [x], x, lr=0.1)
+    losses = meta_loss(SGD(0.1), loss, loss, params, [x], x)
     assert_meta(losses, 4)
     own = list(model.parameters())
     for gradient, value in zip(torch.autograd.grad(losses.sum(), own), own, strict=True):

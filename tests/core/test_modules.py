@@ -1,11 +1,24 @@
 """``MAML``, ``AdaptedModel`` and ``ProtoNet`` as a plain PyTorch user holds them."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from metarl.core import MAML, ProtoNet, expand, lift, meta_loss, parameters_of, prototypes
+from metarl.core import (
+    MAML,
+    SGD,
+    LearnedStepSizes,
+    Momentum,
+    ProtoNet,
+    expand,
+    lift,
+    meta_loss,
+    parameters_of,
+    prototypes,
+)
 from metarl.types import Params
 
 Examples = tuple[Tensor, Tensor]
@@ -41,7 +54,7 @@ def test_meta_loss_is_the_core_s(model: nn.Module, lines: Examples) -> None:
         return regression(params, batch, model)
 
     theta = parameters_of(model)
-    expected = meta_loss(loss, loss, expand(theta, 4), [lines] * 2, lines, lr=0.1)
+    expected = meta_loss(SGD(0.1), loss, loss, expand(theta, 4), [lines] * 2, lines)
     gradients = torch.autograd.grad(expected.mean(), list(theta.values()))
     torch.testing.assert_close(losses, expected)
     for value, gradient in zip(model.parameters(), gradients, strict=True):
@@ -90,6 +103,43 @@ def test_learned_step_sizes_get_gradients(model: nn.Module, lines: Examples) -> 
     total = sum(value.grad.sum().item() for value in rates.values() if value.grad is not None)
     assert rate.grad.item() != 0.0
     torch.testing.assert_close(rate.grad.item(), total, rtol=1e-6, atol=0)
+
+
+def test_a_rule_is_taken_as_it_is(model: nn.Module, lines: Examples) -> None:
+    """SGD's is that of the shorthand; another adapts in another way."""
+    short = MAML(model, 0.1, 3, first_order=True, mask=["2.bias"], loss=mse_loss)
+    sgd = MAML(model, num_inner_steps=3, rule=SGD(0.1, ["2.bias"], True), loss=mse_loss)
+    momentum = MAML(model, num_inner_steps=3, rule=Momentum(0.1), loss=mse_loss)
+    x, y = lines
+    assert torch.equal(sgd.meta_loss(x, y, x, y), short.meta_loss(x, y, x, y))
+    assert torch.equal(sgd.adapt(x, y)(x), short.adapt(x, y)(x))
+    assert not torch.allclose(momentum.adapt(x, y)(x), MAML(model, 0.1, 3).adapt(x, y)(x))
+
+
+@pytest.mark.parametrize("beside", [{"inner_lr": 0.1}, {"first_order": True}, {"mask": []}])
+def test_a_rule_and_what_it_replaces_are_not_given_together(
+    model: nn.Module, beside: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match="inner_lr, first_order and mask are in the rule"):
+        MAML(model, rule=SGD(0.1), **beside)
+
+
+def test_a_rule_has_to_fit_the_model(model: nn.Module) -> None:
+    with pytest.raises(ValueError, match=r"unknown parameters \['head'\]"):
+        MAML(model, mask=["head"])
+
+
+@pytest.mark.parametrize("num_steps", [None, 2])
+def test_step_sizes_that_a_rule_learns_are_parameters(
+    model: nn.Module, lines: Examples, num_steps: int | None
+) -> None:
+    maml = MAML(model, num_inner_steps=2, rule=SGD(LearnedStepSizes(0.1, num_steps)), loss=mse_loss)
+    losses = maml.meta_loss(*lines, *lines)
+    torch.testing.assert_close(losses, MAML(model, 0.1, 2, loss=mse_loss).meta_loss(*lines, *lines))
+    losses.mean().backward()  # type: ignore[no-untyped-call]  # torch gives it no types
+    learned = [p for name, p in maml.named_parameters() if name.startswith("learned")]
+    assert len(learned) == len(list(model.parameters()))
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in learned)
 
 
 def test_adapted_model_round_trip(model: nn.Module, lines: Examples) -> None:

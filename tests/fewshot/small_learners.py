@@ -1,20 +1,15 @@
 """Small images, and learners of every kind that are built for them."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
-from metarl.fewshot.maml_configs import MAMLClassifierConfig
 from torch import Tensor
 
 from metarl.fewshot import ArraySource, Episodes
-from metarl.fewshot.build import (
-    FEWSHOT_LEARNERS,
-    BackboneConfig,
-    Problem,
-    make_backbone,
-    make_learner,
-)
-from metarl.fewshot.learner import FewShotLearner, Tasks, generator_of
+from metarl.fewshot.configs import PRESETS, AdaptedClassifierConfig, BackboneConfig
+from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner, generator_of
+from metarl.fewshot.from_config import Problem, make_backbone, make_learner
 from metarl.fewshot.samplers import FixedSampler
 
 WAYS, SHOTS, QUERIES = 3, 2, 4
@@ -37,7 +32,7 @@ def small_settings(name: str) -> dict[str, Any]:
     """Few tasks and steps; k-NN on trained features, of neighbours that differ in their weights."""
     if name == "knn":
         return {"features": "trained", "num_neighbours": 5}
-    if issubclass(FEWSHOT_LEARNERS[name][0], MAMLClassifierConfig):
+    if isinstance(PRESETS[name].config, AdaptedClassifierConfig):
         return {"num_inner_steps": 2, "num_test_steps": 3, "meta_batch_size": 2}
     return {"num_test_steps": 10} if name.startswith("baseline") else {}
 
@@ -49,11 +44,10 @@ def make_small(
     source = make_source()
     sampler = FixedSampler(source, num_ways=WAYS, num_shots=SHOTS, num_queries=QUERIES)
     return make_learner(
-        name,
-        FEWSHOT_LEARNERS[name][0](**small_settings(name) | settings),
+        replace(PRESETS[name].config, **small_settings(name) | settings),
         make_backbone(backbone, SHAPE, generator_of(seed, 2)),
         Problem(SHAPE, WAYS, regression=False, train_source=source),
-        Tasks(sampler, sampler, 3),
+        EpisodeSamplers(sampler, sampler, 3),
         iterations=10,
         seed=seed,
         device=torch.device("cpu"),

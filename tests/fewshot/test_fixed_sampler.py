@@ -8,7 +8,7 @@ from torch import Tensor
 
 from metarl.fewshot.episodes import Episodes
 from metarl.fewshot.samplers import FixedSampler, SinusoidSampler, draw_distinct
-from metarl.fewshot.source import ArraySource
+from metarl.fewshot.sources import ArraySource
 
 CRITICAL = 4.5
 """Standard deviations; with fixed seeds a test that passes once always does."""

@@ -13,11 +13,11 @@ from small_learners import CONV4, SHAPE, WAYS, make_small
 from torch import Tensor
 
 from metarl.fewshot import Episodes
-from metarl.fewshot.build import FEWSHOT_LEARNERS
-from metarl.fewshot.learner import FewShotLearner
-from metarl.fewshot.saved import Classifier, load_classifier
+from metarl.fewshot.classifier import Classifier, load_classifier
+from metarl.fewshot.configs import PRESETS
+from metarl.fewshot.episodic_learner import FewShotLearner
 
-TRAINED = sorted(FEWSHOT_LEARNERS)
+TRAINED = sorted(PRESETS)
 every_learner = pytest.mark.parametrize("name", [*TRAINED, "knn on pixels"])
 every_trained_learner = pytest.mark.parametrize("name", TRAINED)
 
@@ -119,13 +119,13 @@ def test_a_saved_classifier_predicts_the_same(name: str, norm: str, tmp_path: Pa
     """A learner fitted to one support set, in a file of tensors and plain data."""
     learner = make(name, norm=norm)
     train(learner, 1)
-    (batch,) = learner.tasks.train.sample(1, torch.Generator().manual_seed(0))
+    (batch,) = learner.samplers.train.sample(1, torch.Generator().manual_seed(0))
     learner.network.eval()
     with torch.no_grad():
         support = learner.prepared(batch).support_x
         fitted = learner.fit(support, batch.support_y, WAYS, learner.num_steps)[-1]
     kept = Classifier(learner, fitted, ["ant", "bee", "cat"], SHAPE)
-    kept.save(tmp_path / "classifier.pt", name=name.split()[0], backbone=CONV4)
+    kept.save(tmp_path / "classifier.pt", backbone=CONV4)
     loaded = load_classifier(tmp_path / "classifier.pt")
     images = batch.query_x[0]
     assert torch.equal(loaded.probabilities(images), kept.probabilities(images))

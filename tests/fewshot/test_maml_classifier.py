@@ -1,5 +1,6 @@
 """MAML and its relatives: an independent loop over tasks, and identities of every relative."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,10 +9,13 @@ from small_learners import CONV4, MLP, WAYS, draw, make_small, make_source
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, max_pool2d
 
-from metarl.core import inner_step, prototype_logits, prototypes
+from metarl.core import SGD, Momentum, adapt, prototype_logits, prototypes
 from metarl.fewshot import Episodes
-from metarl.fewshot.learner import generator_of
-from metarl.fewshot.maml import MAMLClassifier
+from metarl.fewshot.configs import MAMLClassifierConfig
+from metarl.fewshot.episodic_learner import EpisodeSamplers, generator_of
+from metarl.fewshot.from_config import make_backbone
+from metarl.fewshot.headed_network import HeadedNetwork
+from metarl.fewshot.maml_classifier import MAMLClassifier
 from metarl.fewshot.samplers import FixedSampler
 
 DOUBLE = torch.float64
@@ -229,7 +233,7 @@ def test_steps_beyond_the_trained_ones_take_the_last_step_size() -> None:
         return cross_entropy(outputs.mT, support[1], reduction="none").mean(1)
 
     for start, lr in enumerate([0.1, 0.7, 0.7, 0.7]):
-        stepped = inner_step(loss, path[start], None, lr=lr)
+        stepped = adapt(SGD(lr), loss, path[start], [None])
         for name, value in stepped.items():
             torch.testing.assert_close(path[start + 1][name], value, msg=name)
 
@@ -323,7 +327,7 @@ def test_proto_maml_starts_as_protonet() -> None:
 def test_more_steps_than_trained(name: str) -> None:
     """Each step goes on from the one before it."""
     learner = make_small(name, MLP, num_inner_steps=2, num_test_steps=4)
-    sampler = learner.tasks.validation
+    sampler = learner.samplers.validation
 
     def curve(num_steps: int) -> Tensor:
         generator = generator_of(0, 9)
@@ -336,3 +340,37 @@ def test_more_steps_than_trained(name: str) -> None:
     assert metrics["eval/adaptation_gain"] == pytest.approx(
         metrics["eval/score"] - metrics["eval/score_pre"]
     )
+
+
+def test_another_rule_adapts_in_another_way() -> None:
+    """Momentum with μ = 0 is MAML's own rule, and with more it is not."""
+    episodes = draw(2)
+    config, source = MAMLClassifierConfig(num_inner_steps=2), make_source()
+    sampler = FixedSampler(source, num_ways=WAYS, num_shots=2, num_queries=4)
+    paths = []
+    for rule in (None, Momentum(0.4, momentum=0.0), Momentum(0.4)):
+        backbone = make_backbone(MLP, (1, 16, 16), generator_of(0, 2))
+        network = HeadedNetwork(backbone, WAYS, "shared", generator_of(0, 4))
+        learner = MAMLClassifier(
+            network, EpisodeSamplers(sampler, sampler, 2), config, iterations=1, seed=0, rule=rule
+        )
+        paths.append(learner.fit(episodes.support_x, episodes.support_y, WAYS, 2)[-1])
+    for name, value in paths[0].items():
+        assert torch.equal(paths[1][name], value)
+        assert not torch.equal(paths[2][name], value)
+
+
+@pytest.mark.parametrize("name", ["maml", "meta-sgd", "maml++", "anil"])
+def test_a_compiled_meta_gradient_is_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through dynamo, whose graphs then run as they are."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    plain, compiled = (make_small(name, MLP, lr=0.0, compile=c) for c in (False, True))
+    episodes = draw(3)
+    assert compiled.update([episodes]) == pytest.approx(plain.update([episodes]), rel=1e-4)
+    for ours, theirs in zip(compiled.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_compiled_code_is_in_full_precision() -> None:
+    with pytest.raises(ValueError, match="leave out compile or precision bf16"):
+        make_small("maml", MLP, compile=True, precision="bf16")

@@ -17,8 +17,8 @@ from metarl.fewshot.data.meta_dataset import TFRecordSource, load_meta_dataset
 from metarl.fewshot.data.meta_dataset_spec import read_spec
 from metarl.fewshot.data.tfrecord import crc32c, index_records, parse_example, read_record
 from metarl.fewshot.samplers import FixedSampler
-from metarl.fewshot.source import ClassGroups
-from metarl.fewshot.variable import VariableConfig, VariableSampler
+from metarl.fewshot.sources import ClassGroups
+from metarl.fewshot.variable_sampler import VariableConfig, VariableSampler
 
 
 def masked_crc(data: bytes) -> int:

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from metarl.fewshot import Episodes
-from metarl.fewshot.build import BackboneConfig
-from metarl.fewshot.learner import FewShotLearner
+from metarl.fewshot.configs import BackboneConfig
+from metarl.fewshot.episodic_learner import FewShotLearner
 
 DOUBLE = torch.float64
 

@@ -6,10 +6,10 @@ from small_learners import CONV4, MLP, draw, make_small, predicted
 from torch import Tensor
 
 from metarl.fewshot import Episodes
-from metarl.fewshot.build import FEWSHOT_LEARNERS, BackboneConfig
-from metarl.fewshot.learner import FewShotLearner
+from metarl.fewshot.configs import PRESETS, BackboneConfig
+from metarl.fewshot.episodic_learner import FewShotLearner
 
-NAMES = sorted(FEWSHOT_LEARNERS)
+NAMES = sorted(PRESETS)
 pytestmark = pytest.mark.parametrize("name", NAMES)
 
 

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 
+from metarl.configs import complaint
 from metarl.fewshot.data.meta_dataset_spec import SplitSpec, read_spec
 from metarl.fewshot.episodes import Episodes
 from metarl.fewshot.samplers import FixedSampler
-from metarl.fewshot.source import ArraySource, ClassGroups
-from metarl.fewshot.variable import (
+from metarl.fewshot.sources import ArraySource, ClassGroups
+from metarl.fewshot.variable_sampler import (
     EpisodePlan,
     MultiSourceSampler,
     VariableConfig,
@@ -314,8 +316,9 @@ def test_refuses_a_class_of_one_image() -> None:
     ],
 )
 def test_refuses_constants(name: str, value: float, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValidationError) as caught:
         VariableConfig(**{name: value})
+    assert complaint(caught.value).startswith(message)
 
 
 def test_sources_are_drawn_equally_often() -> None:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 import metarl_envs  # noqa: F401  # registers the ids
-from metarl.core import expand, meta_loss, parameters_of
+from metarl.core import SGD, expand, meta_loss, parameters_of
 from metarl.nn import MLP, GaussianPolicy, policy_network
-from metarl.rl import MAMLTRPO, MAMLTRPOConfig, Sampler
+from metarl.rl import MAMLLearner, MAMLTRPOConfig, Sampler, make_maml
 from metarl.sb3 import CollectionSpec, InitialPolicy, ProtoEmbedding, ProtoEmbeddingConfig
 from metarl.training import load_checkpoint, save_checkpoint
 from metarl.types import Params
@@ -37,7 +37,7 @@ def loss_and_gradients(model: MLP, device: torch.device) -> list[Tensor]:
 
     batches = [(draw(k, 4, 10, 3).to(device), draw(9 + k, 4, 10, 2).to(device)) for k in range(3)]
     theta = parameters_of(model)
-    losses = meta_loss(loss, loss, expand(theta, 4), batches[:2], batches[2], lr=0.1)
+    losses = meta_loss(SGD(0.1), loss, loss, expand(theta, 4), batches[:2], batches[2])
     gradients = torch.autograd.grad(losses.mean(), list(theta.values()))
     assert {value.device.type for value in (losses, *gradients)} == {device.type}
     return [value.detach().cpu() for value in (losses, *gradients)]
@@ -51,13 +51,13 @@ def test_meta_loss_agrees_with_the_cpu() -> None:
         torch.testing.assert_close(ours, reference, rtol=1e-5, atol=1e-5)
 
 
-def make_learner(device: torch.device) -> MAMLTRPO:
+def make_learner(device: torch.device) -> MAMLLearner:
     env: Any = gym.make_vec("metarl/PointGoal-v0", num_envs=6)
     sampler = Sampler(env, num_tasks=3, horizon=10, discount=0.99, action_scale=10.0)
     policy = GaussianPolicy(
         policy_network(2, 2, hidden_sizes=(8,), generator=torch.Generator().manual_seed(0)), 2
     )
-    return MAMLTRPO(policy.to(device), sampler, MAMLTRPOConfig(), seed=0)
+    return make_maml(MAMLTRPOConfig(), policy.to(device), sampler, seed=0)
 
 
 def devices(module: nn.Module) -> set[str]:

@@ -13,31 +13,14 @@ import torch
 
 import metarl_envs  # noqa: F401  # registers the ids
 from metarl.nn import GaussianPolicy, policy_network
-from metarl.rl import (
-    MAMLPPO,
-    MAMLTRPO,
-    MAMLVPG,
-    ANILConfig,
-    CAVIAConfig,
-    EMAMLConfig,
-    FOMAMLConfig,
-    MAMLConfig,
-    MAMLPPOConfig,
-    MAMLTRPOConfig,
-    MAMLVPGConfig,
-    MetaSGDConfig,
-    ProMPConfig,
-    Reptile,
-    ReptileConfig,
-    Sampler,
-)
-from metarl.rl.learner import MAMLLearner
+from metarl.rl import PRESETS, MAMLConfig, Sampler, make_maml
+from metarl.rl.configs import AdamConfig
 from metarl.types import Metrics
 
 ITERATIONS = 25
 
 
-def train(kind: type[MAMLLearner], config: MAMLConfig, seed: int) -> tuple[Metrics, Metrics]:
+def train(config: MAMLConfig, seed: int) -> tuple[Metrics, Metrics]:
     """Held-out evaluation before and after 25 iterations of 20 tasks and 10 trajectories."""
     env: Any = gym.make_vec("metarl/PointGoal-v0", num_envs=200)
     sampler = Sampler(env, num_tasks=20, horizon=100, discount=0.99, action_scale=1.0)
@@ -50,56 +33,38 @@ def train(kind: type[MAMLLearner], config: MAMLConfig, seed: int) -> tuple[Metri
         min_log_std=-1.0,
         context_size=config.context_size,
     )
-    # the class of the config belongs to the class of the learner
-    learner = kind(policy, sampler, config, seed=seed)  # type: ignore[arg-type]
+    learner = make_maml(config, policy, sampler, seed=seed)
     before = learner.evaluate()
     for _ in range(ITERATIONS):
         learner.update(learner.collect())
     return before, learner.evaluate()
 
 
-LEARNERS = pytest.mark.parametrize(
-    ("kind", "config"),
-    [
-        (MAMLTRPO, MAMLTRPOConfig(inner_lr=0.5)),
-        (MAMLVPG, MAMLVPGConfig(inner_lr=0.5, outer_lr=0.01)),
-    ],
-    ids=["maml-trpo", "maml-vpg"],
-)
+def preset(name: str) -> MAMLConfig:
+    """With a larger step size of Adam, for so few iterations."""
+    config: MAMLConfig = PRESETS[name].config
+    return replace(config, outer_lr=0.01) if isinstance(config, AdamConfig) else config
 
 
 @pytest.mark.learning
 @pytest.mark.parametrize("seed", [0, 1])
-@LEARNERS
-def test_one_step_of_adaptation_is_worth_much(
-    kind: type[MAMLLearner], config: MAMLConfig, seed: int
-) -> None:
+@pytest.mark.parametrize("name", ["maml-trpo", "maml-vpg"])
+def test_one_step_of_adaptation_is_worth_much(name: str, seed: int) -> None:
     """Standing still at the start is worth about -38; -20 means that the goal is found."""
-    before, after = train(kind, config, seed)
+    before, after = train(preset(name), seed)
     assert after["eval/adaptation_gain"] > 15
     assert after["eval/return_post"] > -20
     assert after["eval/return_post"] > before["eval/return_post"] + 30
 
 
-RELATIVES: dict[str, tuple[type[MAMLLearner], MAMLConfig]] = {
-    "maml-ppo": (MAMLPPO, MAMLPPOConfig(outer_lr=0.01)),
-    "promp": (MAMLPPO, ProMPConfig(outer_lr=0.01)),
-    "e-maml": (MAMLTRPO, EMAMLConfig()),
-    "fomaml": (MAMLTRPO, FOMAMLConfig()),
-    "reptile": (Reptile, ReptileConfig(outer_lr=0.01)),
-    "anil": (MAMLTRPO, ANILConfig()),
-    "cavia": (MAMLTRPO, CAVIAConfig()),
-    "meta-sgd": (MAMLTRPO, MetaSGDConfig()),
-}
-
-
 @pytest.mark.learning
-@pytest.mark.parametrize("name", RELATIVES)
+@pytest.mark.parametrize(
+    "name", ["maml-ppo", "promp", "e-maml", "fomaml", "reptile", "anil", "cavia", "meta-sgd"]
+)
 def test_every_relative_improves_on_no_adaptation(name: str) -> None:
-    kind, config = RELATIVES[name]
-    _, after = train(kind, config, 0)
-    switched_off = replace(config, inner_lr=0.0, learned_lr=False)
-    _, control = train(kind, switched_off, 0)
+    config = preset(name)
+    _, after = train(config, 0)
+    _, control = train(replace(config, inner_lr=0.0, learned_lr=False), 0)
     assert after["eval/adaptation_gain"] > 3
     assert after["eval/return_post"] > control["eval/return_post"] + 3
 
@@ -108,6 +73,6 @@ def test_every_relative_improves_on_no_adaptation(name: str) -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_without_adaptation_nothing_is_gained(seed: int) -> None:
     """The negative control: α = 0, and training that still improves the policy as it stands."""
-    before, after = train(MAMLTRPO, MAMLTRPOConfig(inner_lr=0.0), seed)
+    before, after = train(replace(preset("maml-trpo"), inner_lr=0.0), seed)
     assert abs(after["eval/adaptation_gain"]) < 2
     assert after["eval/return_pre"] > before["eval/return_pre"] + 10

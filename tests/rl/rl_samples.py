@@ -1,5 +1,6 @@
 """Rollouts of random facts, and small learners on PointGoal."""
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -8,28 +9,7 @@ from torch import nn
 
 import metarl_envs  # noqa: F401  # registers the ids
 from metarl.nn import GaussianPolicy, policy_network
-from metarl.rl import (
-    MAMLPPO,
-    MAMLTRPO,
-    MAMLVPG,
-    Experience,
-    MAMLConfig,
-    MAMLTRPOConfig,
-    MAMLVPGConfig,
-    ProMPConfig,
-    Reptile,
-    ReptileConfig,
-    Rollout,
-    Sampler,
-)
-from metarl.rl.learner import MAMLLearner
-
-CONFIGS: dict[type[MAMLLearner], Any] = {
-    MAMLTRPO: MAMLTRPOConfig,
-    MAMLVPG: MAMLVPGConfig,
-    MAMLPPO: ProMPConfig,
-    Reptile: ReptileConfig,
-}
+from metarl.rl import PRESETS, Experience, MAMLLearner, Rollout, Sampler, make_maml
 
 
 def pad(value: torch.Tensor, mask: torch.Tensor, filler: float) -> torch.Tensor:
@@ -62,31 +42,30 @@ def make_rollout(lengths: list[list[int]], *, filler: float = 0.0, seed: int = 0
     )
 
 
-def make_learner(
-    kind: type[MAMLLearner] = MAMLTRPO,
-    *,
-    seed: int = 0,
-    config: type[MAMLConfig] | None = None,
-    network: nn.Module | None = None,
-    **numbers: Any,
-) -> MAMLLearner:
-    """3 tasks of 2 trajectories of 10 steps, a policy of 8 hidden units by default."""
+def make_sampler() -> Sampler:
+    """3 tasks of 2 trajectories of 10 steps on PointGoal."""
     env: Any = gym.make_vec("metarl/PointGoal-v0", num_envs=6)
-    sampler = Sampler(env, num_tasks=3, horizon=10, discount=0.99, action_scale=10.0)
-    chosen = (config or CONFIGS[kind])(**numbers)
-    policy = GaussianPolicy(
-        network
-        or policy_network(
-            2,
-            2,
-            hidden_sizes=(8,),
-            context_size=chosen.context_size,
-            generator=torch.Generator().manual_seed(seed),
-        ),
-        2,
-        context_size=chosen.context_size,
+    return Sampler(env, num_tasks=3, horizon=10, discount=0.99, action_scale=10.0)
+
+
+def make_policy(
+    seed: int = 0, context_size: int = 0, network: nn.Module | None = None
+) -> GaussianPolicy:
+    """8 hidden units by default."""
+    generator = torch.Generator().manual_seed(seed)
+    standard = policy_network(
+        2, 2, hidden_sizes=(8,), context_size=context_size, generator=generator
     )
-    return kind(policy, sampler, chosen, seed=seed)
+    return GaussianPolicy(network or standard, 2, context_size=context_size)
+
+
+def make_learner(
+    name: str = "maml-trpo", *, seed: int = 0, network: nn.Module | None = None, **numbers: Any
+) -> MAMLLearner:
+    """The learner of that name with other numbers, on a small problem."""
+    config = replace(PRESETS[name].config, **numbers)
+    policy = make_policy(seed, config.context_size, network)
+    return make_maml(config, policy, make_sampler(), seed=seed)
 
 
 def in_double(learner: MAMLLearner) -> Experience:
@@ -94,6 +73,6 @@ def in_double(learner: MAMLLearner) -> Experience:
     experience = learner.collect()
     batches = [batch.map(torch.Tensor.double) for batch in experience.batches]
     learner.policy.double()
-    for value in learner.adaptation.step_sizes.values():
+    for value in learner.learned.values():
         value.data = value.data.double()
     return Experience([], batches, experience.scores.double())

@@ -4,19 +4,19 @@ import pytest
 import torch
 from rl_samples import make_learner
 
-from metarl.core import expand, inner_step, parameters_of
-from metarl.rl import MAMLVPG, Experience
+from metarl.core import SGD, adapt, expand, parameters_of
+from metarl.rl import Experience
 
 
 def test_each_rollout_follows_the_parameters_adapted_so_far() -> None:
     """θ'' of two steps, redone from the stored batches, explains the query's actions."""
-    learner = make_learner(MAMLVPG, inner_lr=0.3, num_inner_steps=2)
+    learner = make_learner("maml-vpg", inner_lr=0.3, num_inner_steps=2)
     experience = learner.collect()
     params = expand(parameters_of(learner.policy), 3)
     for batch in experience.supports:
-        params = inner_step(learner.inner_loss, params, batch, lr=0.3)
+        params = adapt(SGD(0.3), learner.inner_loss, params, [batch])
     # replay the noise: three rollouts from the same generator
-    fresh = make_learner(MAMLVPG, inner_lr=0.3, num_inner_steps=2)
+    fresh = make_learner("maml-vpg", inner_lr=0.3, num_inner_steps=2)
     noise = [fresh.policy.noise((10, 3, 2), fresh._generator) for _ in range(3)][-1]
     query = experience.rollouts[-1]
     with torch.no_grad():

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from metarl.core import adapt, expand, parameters_of
+from metarl.core import SGD, adapt, expand, parameters_of
 from metarl.nn import Gaussian, GaussianPolicy, policy_network
 from metarl.rl import AdvantageBatch
 from metarl.rl.losses import inner_loss, mean_kl
@@ -89,13 +89,12 @@ class Adaptation:
     def adapted(self, parameters: Sequence[Tensor]) -> Gaussian:
         names = parameters_of(self.policy)
         params = adapt(
+            SGD(0.3, first_order=self.first_order),
             lambda p, batch: inner_loss(
                 self.policy.distribution(p, batch.observations), batch, "lvc"
             ),
             expand(dict(zip(names, parameters, strict=True)), 2),
             self.supports,
-            lr=0.3,
-            first_order=self.first_order,
         )
         return self.policy.distribution(params, self.query.observations)
 

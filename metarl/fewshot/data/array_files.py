@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.fewshot.data.arrays import ClassSplit, Kind, dataset_from_arrays
-from metarl.fewshot.source import Dataset
+from metarl.fewshot.sources import Dataset
 
 SklearnName = Literal["digits", "breast-cancer"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metarl.fewshot.data.class_splits import LEAST, Partition, check_disjoint, seeded_partition
-from metarl.fewshot.source import ArraySource, Dataset
+from metarl.fewshot.sources import ArraySource, Dataset
 
 Kind = Literal["images-hw", "images-hwc", "images-chw", "table", "series"]
 """What an array holds, with the axes after the first:

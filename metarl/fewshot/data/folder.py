@@ -26,7 +26,7 @@ from metarl.fewshot.data.image_files import (
     list_images,
     read_images,
 )
-from metarl.fewshot.source import ArraySource, Dataset
+from metarl.fewshot.sources import ArraySource, Dataset
 
 
 class LoadedFolder(NamedTuple):

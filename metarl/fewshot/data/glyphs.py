@@ -29,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, features
 
-from metarl.fewshot.source import ArraySource, ClassGroups, Dataset, Split
+from metarl.fewshot.sources import ArraySource, ClassGroups, Dataset, Split
 
 FACES = tuple(
     [f"DejaVuSans{style}" for style in ("", "-Bold", "-Oblique", "-BoldOblique")]

@@ -20,7 +20,7 @@ from metarl.fewshot.data.arrays import (
     rows_by_class,
 )
 from metarl.fewshot.data.class_splits import FRACTIONS, LEAST, Partition
-from metarl.fewshot.source import Dataset
+from metarl.fewshot.sources import Dataset
 
 _PARTS = ("train", "val", "test")
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from metarl.fewshot.data.image_files import UNREADABLE, ImageShape, to_array
 from metarl.fewshot.data.meta_dataset_spec import SHARDS, SPLITS, SplitSpec, read_spec
 from metarl.fewshot.data.tfrecord import index_records, parse_example, read_record
-from metarl.fewshot.source import DamagedDataError, Dataset
+from metarl.fewshot.sources import DamagedDataError, Dataset
 
 SPEC_FILE = "dataset_spec.json"
 

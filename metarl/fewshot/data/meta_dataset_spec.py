@@ -1,8 +1,9 @@
 """The specifications of Meta-Dataset: which classes a source has, and how many images each.
 
 :func:`read_spec` reads ``dataset_spec.json`` of each of its three kinds. No image is needed: the
-counts and groups of a :class:`SplitSpec` are all that :func:`metarl.fewshot.variable.draw_plan`
-takes. Class ids count through: training, then validation, then test classes.
+counts and groups of a :class:`SplitSpec` are all that
+:func:`metarl.fewshot.variable_sampler.draw_plan` takes. Class ids count through: training, then
+validation, then test classes.
 """
 
 import itertools
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metarl.fewshot.source import ClassGroups, Split
+from metarl.fewshot.sources import ClassGroups, Split
 
 MIN_LEAVES = 5
 """A node of ImageNet's graph is eligible from as many leaves as the fewest ways of an episode,"""

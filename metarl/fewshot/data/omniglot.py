@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from metarl.fewshot.source import ArraySource, ClassGroups, Dataset, Split
+from metarl.fewshot.sources import ArraySource, ClassGroups, Dataset, Split
 
 NPZ = "omniglot_28x28_u8.npz"
 FOLDERS = ("images_background", "images_evaluation")

@@ -12,7 +12,7 @@ from metarl.fewshot.data.medmnist import load_medmnist
 from metarl.fewshot.data.meta_dataset import load_meta_dataset
 from metarl.fewshot.data.omniglot import load_omniglot
 from metarl.fewshot.data.torchvision import TorchvisionName, load_torchvision
-from metarl.fewshot.source import Dataset
+from metarl.fewshot.sources import Dataset
 
 FOLDERS = ("mini-imagenet", "tiered-imagenet", "cub")
 META_DATASET = "meta-dataset"

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from metarl.fewshot.data.arrays import ClassSplit, dataset_from_arrays
 from metarl.fewshot.data.image_files import UNREADABLE, ImageShape, to_array
-from metarl.fewshot.source import Dataset
+from metarl.fewshot.sources import Dataset
 
 TorchvisionName = Literal["cifar-fs", "fc100", "aircraft", "dtd", "flowers", "gtsrb"]
 

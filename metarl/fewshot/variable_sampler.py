@@ -16,7 +16,7 @@ from torch import Tensor
 from metarl.configs import STRICT, Count
 from metarl.fewshot.episodes import Episodes, EpisodeSampler
 from metarl.fewshot.samplers import check_counts, draw_distinct
-from metarl.fewshot.source import ClassGroups, Source
+from metarl.fewshot.sources import ClassGroups, Source
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -10,11 +10,11 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 from torch import Tensor
 
-from metarl.fewshot.build import Problem, make_backbone, make_learner
 from metarl.fewshot.configs import Algorithm, BackboneConfig, FewShotConfig
-from metarl.fewshot.learner import FewShotLearner, Fitted, Tasks, generator_of
+from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner, Fitted, generator_of
+from metarl.fewshot.from_config import Problem, make_backbone, make_learner
 from metarl.fewshot.samplers import SinusoidSampler
-from metarl.fewshot.source import ArraySource
+from metarl.fewshot.sources import ArraySource
 
 FORMAT = "metarl-classifier"
 
@@ -102,7 +102,7 @@ def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
         algorithm,
         backbone,
         problem,
-        Tasks(unused, unused, 1),
+        EpisodeSamplers(unused, unused, 1),
         iterations=1,
         seed=0,
         device=torch.device(device),

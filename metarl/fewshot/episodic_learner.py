@@ -28,7 +28,7 @@ Fitted = dict[str, Tensor]
 """A classifier of each task, as tensors ``[M, ...]`` by name."""
 
 
-class Tasks(NamedTuple):
+class EpisodeSamplers(NamedTuple):
     """Where a learner's episodes come from."""
 
     train: EpisodeSampler
@@ -42,7 +42,7 @@ class FewShotLearner(ABC):
 
     Args:
         network: what is trained; its device is the learner's.
-        tasks: samplers of train and validation episodes.
+        samplers: of train and validation episodes.
         config: numbers of the algorithm.
         iterations: over which the outer step size decays.
         seed: of the episodes.
@@ -52,10 +52,16 @@ class FewShotLearner(ABC):
     """Adaptation steps that an evaluation shows after step 0."""
 
     def __init__(
-        self, network: nn.Module, tasks: Tasks, config: FewShotConfig, *, iterations: int, seed: int
+        self,
+        network: nn.Module,
+        samplers: EpisodeSamplers,
+        config: FewShotConfig,
+        *,
+        iterations: int,
+        seed: int,
     ) -> None:
         self.network = network
-        self.tasks = tasks
+        self.samplers = samplers
         self.config = config
         self.iterations = iterations
         self.iteration = 0
@@ -115,7 +121,7 @@ class FewShotLearner(ABC):
 
     def collect(self) -> list[Episodes]:
         """Draw the meta-batch."""
-        return self.tasks.train.sample(self.config.meta_batch_size, self._generator)
+        return self.samplers.train.sample(self.config.meta_batch_size, self._generator)
 
     def update(self, batches: Sequence[Episodes]) -> Metrics:
         """One outer step. A non-finite meta-gradient changes nothing: ``meta/skipped`` is 1."""
@@ -185,8 +191,8 @@ class FewShotLearner(ABC):
     def evaluate(self) -> Metrics:
         """Score on validation episodes, the same ones every time."""
         figures = self.evaluate_on(
-            self.tasks.validation,
-            self.tasks.num_validation,
+            self.samplers.validation,
+            self.samplers.num_validation,
             num_steps=self.num_steps,
             generator=generator_of(self._seed, 1),
         ).mean(1)

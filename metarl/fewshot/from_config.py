@@ -18,13 +18,13 @@ from metarl.fewshot.configs import (
     ProtoNetConfig,
     ReptileConfig,
 )
-from metarl.fewshot.learner import FewShotLearner, Tasks, generator_of
-from metarl.fewshot.maml import MAMLClassifier
+from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner, generator_of
+from metarl.fewshot.headed_network import HeadedNetwork, HeadKind
+from metarl.fewshot.maml_classifier import MAMLClassifier
 from metarl.fewshot.metric import MatchingClassifier, ProtoNetClassifier
-from metarl.fewshot.network import HeadedNetwork, HeadKind
 from metarl.fewshot.pretraining import PretrainedLearner
-from metarl.fewshot.reptile import ReptileClassifier
-from metarl.fewshot.source import Source
+from metarl.fewshot.reptile_classifier import ReptileClassifier
+from metarl.fewshot.sources import Source
 from metarl.fewshot.transfer import (
     BaselineClassifier,
     BaselinePlusPlusClassifier,
@@ -100,7 +100,7 @@ def make_learner(
     algorithm: FewShotConfig,
     backbone: Backbone,
     problem: Problem,
-    tasks: Tasks,
+    samplers: EpisodeSamplers,
     **options: Any,
 ) -> FewShotLearner:
     """A learner at its start.
@@ -109,7 +109,7 @@ def make_learner(
         algorithm: its config.
         backbone: to features.
         problem: what it is built for.
-        tasks: samplers of train and validation episodes.
+        samplers: of train and validation episodes.
         **options: ``iterations``, ``seed`` and ``device``.
 
     Raises:
@@ -133,7 +133,7 @@ def make_learner(
             raise ValueError(f"{name} trains a classifier of all train classes of one data set")
         options["train_source"] = problem.train_source
     build: Any = kind
-    made: FewShotLearner = build(network.to(device), tasks, algorithm, **options)
+    made: FewShotLearner = build(network.to(device), samplers, algorithm, **options)
     return made
 
 

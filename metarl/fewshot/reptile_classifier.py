@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from metarl.core import adapt
+from metarl.core import adapt, reptile_loss
 from metarl.fewshot.configs import ReptileConfig
 from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.learner import Tasks, task_losses
-from metarl.fewshot.maml import MAMLClassifier
-from metarl.fewshot.network import HeadedNetwork
+from metarl.fewshot.episodic_learner import EpisodeSamplers, task_losses
+from metarl.fewshot.headed_network import HeadedNetwork
+from metarl.fewshot.maml_classifier import MAMLClassifier
 from metarl.fewshot.samplers import draw_distinct
 
 Examples = tuple[Tensor, Tensor]
@@ -21,7 +21,7 @@ class ReptileClassifier(MAMLClassifier):
 
     Args:
         network: backbone and start of the head.
-        tasks: samplers of train and validation episodes.
+        samplers: of train and validation episodes.
         config: numbers of the algorithm.
         iterations: over which ε decays.
         seed: of the episodes and the inner mini-batches.
@@ -32,35 +32,27 @@ class ReptileClassifier(MAMLClassifier):
     def __init__(
         self,
         network: HeadedNetwork,
-        tasks: Tasks,
+        samplers: EpisodeSamplers,
         config: ReptileConfig,
         *,
         iterations: int,
         seed: int,
     ) -> None:
-        super().__init__(network, tasks, config, iterations=iterations, seed=seed)
+        super().__init__(network, samplers, config, iterations=iterations, seed=seed)
         self.optimiser = torch.optim.SGD(
             self.parameters(), lr=config.lr, weight_decay=config.weight_decay
         )
 
     def losses(self, episodes: Episodes) -> tuple[Tensor, Tensor]:
         """Loss of the queries, which adaptation has seen; its gradient is Reptile's, θ - θ'_m."""
-        start = self._start(
-            self._theta(), (episodes.support_x, episodes.support_y), episodes.num_ways
-        )
+        support = episodes.support_x, episodes.support_y
+        start = self._start(self._theta().network, support, episodes.num_ways)
         with torch.no_grad():
-            adapted = adapt(
-                self._support_losses,
-                start,
-                list(self._mini_batches(episodes)),
-                lr=self.config.inner_lr,
-            )
+            batches = list(self._mini_batches(episodes))
+            adapted = adapt(self.rule, self._support_losses, start, batches)
             outputs = self._query_outputs(adapted, episodes.support_x, episodes.query_x)
             losses = task_losses(outputs, episodes.query_y)
-        for name, value in start.items():
-            products = (value - value.detach()) * (value - adapted[name]).detach()
-            losses = losses + products.flatten(1).sum(1)
-        return losses, outputs
+        return losses + reptile_loss(start, adapted), outputs
 
     def _mini_batches(self, episodes: Episodes) -> Iterator[Examples]:
         """One for every inner step, each without repetition, of support and query together."""

@@ -5,15 +5,18 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from small_learners import CONV4, MLP, SHOTS, WAYS, draw, make_small
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, mse_loss
 
+from metarl.configs import complaint
 from metarl.fewshot import Episodes
-from metarl.fewshot.build import BackboneConfig, Problem, make_backbone, make_learner
-from metarl.fewshot.learner import Tasks, generator_of
-from metarl.fewshot.network import HeadedNetwork
-from metarl.fewshot.reptile import ReptileClassifier, ReptileConfig
+from metarl.fewshot.configs import BackboneConfig, ReptileConfig
+from metarl.fewshot.episodic_learner import EpisodeSamplers, generator_of
+from metarl.fewshot.from_config import Problem, make_backbone, make_learner
+from metarl.fewshot.headed_network import HeadedNetwork
+from metarl.fewshot.reptile_classifier import ReptileClassifier
 from metarl.fewshot.samplers import SinusoidSampler
 
 DOUBLE = torch.float64
@@ -157,11 +160,10 @@ def test_regression() -> None:
     """One task and ε = 1: the parameters are those of the task."""
     sampler = SinusoidSampler(10, 5)
     learner = make_learner(
-        "reptile",
         ReptileConfig(meta_batch_size=1, inner_lr=0.01, num_inner_steps=2),
         make_backbone(MLP, (1,), generator_of(0, 2)),
         Problem((1,), 1, regression=True, train_source=None),
-        Tasks(sampler, sampler, 2),
+        EpisodeSamplers(sampler, sampler, 2),
         iterations=10,
         seed=0,
         device=torch.device("cpu"),
@@ -192,15 +194,16 @@ def test_reptile_learns_to_adapt() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"first_order": False}, "first_order of reptile is True, got False"),
-        ({"adapted": "head"}, "adapted of reptile is all, got head"),
-        ({"learned_lr": "step"}, "learned_lr of reptile is none, got step"),
-        ({"multi_step_iterations": 5}, "multi_step_iterations of reptile is 0, got 5"),
-        ({"compile": True}, "compile of reptile is False, got True"),
-        ({"head": "prototypes"}, "head of reptile is shared or free, got prototypes"),
+        ({"first_order": False}, "first_order must be True, got False"),
+        ({"adapted": "head"}, "adapted must be 'all', got 'head'"),
+        ({"learned_lr": "step"}, "learned_lr must be 'none', got 'step'"),
+        ({"multi_step_iterations": 5}, "multi_step_iterations must be 0, got 5"),
+        ({"compile": True}, "compile must be False, got True"),
+        ({"head": "prototypes"}, "head must be one of 'shared' or 'free', got 'prototypes'"),
         ({"inner_batch_size": 0}, "inner_batch_size must be at least 1, got 0"),
     ],
 )
 def test_settings_that_mean_nothing(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValidationError) as caught:
         ReptileConfig(**settings)
+    assert complaint(caught.value) == message

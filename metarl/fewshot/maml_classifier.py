@@ -12,16 +12,31 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metarl.core import adaptation_path, proto_maml_head, prototypes
+from metarl.core import (
+    SGD,
+    InnerRule,
+    LearnedStepSizes,
+    MetaParameters,
+    adaptation_path,
+    parameters_of,
+    proto_maml_head,
+    prototypes,
+)
 from metarl.fewshot.configs import AdaptedClassifierConfig
 from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.learner import FewShotLearner, Fitted, Tasks, score, task_losses, widened
-from metarl.fewshot.network import HeadedNetwork
+from metarl.fewshot.episodic_learner import (
+    EpisodeSamplers,
+    FewShotLearner,
+    Fitted,
+    score,
+    task_losses,
+    widened,
+)
+from metarl.fewshot.headed_network import HeadedNetwork
 from metarl.nn import FeatureMLP
-from metarl.types import Params, StepSize
+from metarl.types import Params
 
 HEAD = ("head_weight", "head_bias")
-STEP_SIZE = "step_size."  # before the names of learned step sizes among the meta-parameters
 
 
 class MAMLClassifier(FewShotLearner):
@@ -29,10 +44,11 @@ class MAMLClassifier(FewShotLearner):
 
     Args:
         network: backbone and start of the head.
-        tasks: samplers of train and validation episodes.
+        samplers: of train and validation episodes.
         config: numbers of the algorithm.
         iterations: over which the outer step size decays.
         seed: of the episodes.
+        rule: how parameters adapt, instead of what the config says of it.
     """
 
     network: HeadedNetwork
@@ -41,18 +57,21 @@ class MAMLClassifier(FewShotLearner):
     def __init__(
         self,
         network: HeadedNetwork,
-        tasks: Tasks,
+        samplers: EpisodeSamplers,
         config: AdaptedClassifierConfig,
         *,
         iterations: int,
         seed: int,
+        rule: InnerRule[Any] | None = None,
     ) -> None:
-        self.step_sizes = _learned_step_sizes(network, config)
-        super().__init__(network, tasks, config, iterations=iterations, seed=seed)
+        self.rule = _inner_rule(config) if rule is None else rule
+        learned = self.rule.meta_parameters(parameters_of(network))
+        self.step_sizes = {name: nn.Parameter(value) for name, value in learned.items()}
+        super().__init__(network, samplers, config, iterations=iterations, seed=seed)
         self.num_steps = config.num_test_steps
         self._compiled = None
         if config.compile:
-            _check_compilable(network, self.device)
+            _check_compilable(network, self.device, config)
             self._compiled = torch.compile(self._meta_gradient, dynamic=False)
 
     def parameters(self) -> Iterable[nn.Parameter]:
@@ -100,33 +119,34 @@ class MAMLClassifier(FewShotLearner):
         total = sum(batch.num_episodes for batch in batches)
         losses, figures = [], []
         theta = self._theta()
-        values = {name: value.detach() for name, value in theta.items()}
+        values = MetaParameters(*({n: v.detach() for n, v in part.items()} for part in theta))
         for chunk in (chunk for batch in batches for chunk in batch.chunks(self.task_chunk)):
             episodes = self.augmented(self.prepared(chunk))
             gradients, (loss, outputs) = self._compiled(values, episodes, self._step_weights())
-            for name, value in theta.items():
-                gradient = gradients[name] / total
-                value.grad = gradient if value.grad is None else value.grad + gradient
+            for value, gradient in zip(theta.tensors(), gradients.tensors(), strict=True):
+                part = gradient / total
+                value.grad = part if value.grad is None else value.grad + part
             losses.append(loss)
             figures.append(score(outputs, episodes))
         return float(torch.cat(losses).mean()), float(torch.cat(figures).mean())
 
-    def _meta_gradient(self, theta: Params, episodes: Episodes, weights: Tensor | None) -> Any:
+    def _meta_gradient(
+        self, theta: MetaParameters, episodes: Episodes, weights: Tensor | None
+    ) -> Any:
         """Gradient of the sum of the losses, the losses and the outputs; what is compiled."""
 
-        def total_loss(theta: Params) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        def total_loss(theta: MetaParameters) -> tuple[Tensor, tuple[Tensor, Tensor]]:
             losses, outputs = self._losses(theta, episodes, weights)
             return losses.sum(), (losses, outputs)
 
         return torch.func.grad(total_loss, has_aux=True)(theta)
 
-    def _theta(self) -> Params:
-        """Everything that is meta-learned, by name."""
-        sizes = {STEP_SIZE + name: value for name, value in self.step_sizes.items()}
-        return {**dict(self.network.named_parameters()), **sizes}
+    def _theta(self) -> MetaParameters:
+        """Everything that is meta-learned."""
+        return MetaParameters(parameters_of(self.network), dict(self.step_sizes))
 
     def _losses(
-        self, theta: Params, episodes: Episodes, weights: Tensor | None
+        self, theta: MetaParameters, episodes: Episodes, weights: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         support = episodes.support_x, episodes.support_y
         path = self._path(theta, support, episodes.num_ways, self.config.num_inner_steps)
@@ -141,21 +161,19 @@ class MAMLClassifier(FewShotLearner):
         return total, outputs
 
     def _path(
-        self, theta: Params, support: tuple[Tensor, Tensor], num_ways: int, num_steps: int
+        self,
+        theta: MetaParameters,
+        support: tuple[Tensor, Tensor],
+        num_ways: int,
+        num_steps: int,
     ) -> list[Params]:
-        return adaptation_path(
-            self._support_losses,
-            self._start(theta, support, num_ways),
-            [support] * num_steps,
-            lr=self._lr(theta, num_steps),
-            first_order=self.config.first_order,
-            mask=HEAD if self.config.adapted == "head" else None,
-        )
+        start = self._start(theta.network, support, num_ways)
+        rule = self.rule.at(theta.rule)
+        return adaptation_path(rule, self._support_losses, start, [support] * num_steps)
 
-    def _start(self, theta: Params, support: tuple[Tensor, Tensor], num_ways: int) -> Params:
+    def _start(self, params: Params, support: tuple[Tensor, Tensor], num_ways: int) -> Params:
         """Task-batched parameters before the first step."""
         x, y = support
-        params = {name: value for name, value in theta.items() if not name.startswith(STEP_SIZE)}
         if self.config.head != "prototypes":
             return self.network.start(params, len(x), num_ways or y.shape[-1])
         params = {
@@ -177,22 +195,6 @@ class MAMLClassifier(FewShotLearner):
         both = torch.cat([support_x, query_x], 1)
         return self.network.outputs(params, both, count)[:, count:]
 
-    def _lr(self, theta: Params, num_steps: int) -> list[StepSize]:
-        if self.config.learned_lr == "none":
-            return [self.config.inner_lr] * num_steps
-        sizes = {
-            name.removeprefix(STEP_SIZE): value
-            for name, value in theta.items()
-            if name.startswith(STEP_SIZE)
-        }
-        if self.config.learned_lr == "parameter":
-            return [sizes] * num_steps
-        last = self.config.num_inner_steps - 1
-        return [
-            {name: value[min(step, last)] for name, value in sizes.items()}
-            for step in range(num_steps)
-        ]
-
     def _step_weights(self) -> Tensor | None:
         """Weights of the losses after each step, uniform at first; none once the last is all."""
         steps, span = self.config.num_inner_steps, self.config.multi_step_iterations
@@ -203,25 +205,22 @@ class MAMLClassifier(FewShotLearner):
         return torch.tensor(weights, device=self.device)
 
 
-def _learned_step_sizes(
-    network: HeadedNetwork, config: AdaptedClassifierConfig
-) -> dict[str, nn.Parameter]:
-    """Step sizes as the config wants them learned; those of a head are shared by its rows."""
-    if config.learned_lr == "none":
-        return {}
-    per_step = config.learned_lr == "step"
-    sizes = {}
-    for name, value in network.named_parameters():
-        if config.adapted == "head" and name not in HEAD:
-            continue
-        shape = (config.num_inner_steps,) if per_step else value.shape
-        if not per_step and config.head == "prototypes" and name in HEAD:
-            shape = torch.Size([1, *value.shape[1:]])
-        sizes[name] = nn.Parameter(torch.full(tuple(shape), config.inner_lr, device=value.device))
-    return sizes
+def _inner_rule(config: AdaptedClassifierConfig) -> SGD:
+    """Gradient descent as the config wants it."""
+    sizes: dict[str, float | LearnedStepSizes] = {
+        "none": config.inner_lr,
+        "parameter": LearnedStepSizes(config.inner_lr),
+        "step": LearnedStepSizes(config.inner_lr, config.num_inner_steps),
+    }
+    mask = HEAD if config.adapted == "head" else None
+    return SGD(sizes[config.learned_lr], mask, config.first_order)
 
 
-def _check_compilable(network: HeadedNetwork, device: torch.device) -> None:
+def _check_compilable(
+    network: HeadedNetwork, device: torch.device, config: AdaptedClassifierConfig
+) -> None:
+    if config.precision == "bf16":
+        raise ValueError("compile is in float32; leave out compile or precision bf16")
     if not isinstance(network.backbone, FeatureMLP):
         raise ValueError("compile is for the mlp backbone; leave it out for others")
     compilers = os.environ.get("CXX"), shutil.which("g++"), shutil.which("clang++")

@@ -1,0 +1,149 @@
+"""A meta-batch as a function of the meta-parameters, and the two parts that work on it.
+
+An :class:`Objective` says what the adapted policies are judged by, and gives its gradient. An
+:class:`OuterStep` moves the meta-parameters by it. Both see a :class:`MetaProblem`.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metarl.core import InnerRule, MetaParameters, adaptation_path, expand, parameters_of
+from metarl.nn import ActionDistribution, Policy
+from metarl.rl.estimators import Estimator
+from metarl.rl.experience import Experience
+from metarl.rl.losses import inner_loss
+from metarl.rl.rollout import AdvantageBatch
+from metarl.types import Metrics, Params
+
+Acting = list[list[ActionDistribution]]
+"""Of every chunk, what :meth:`MetaProblem.distributions` gave."""
+State = dict[str, Any]
+"""What an outer step remembers: tensors and plain data, as a checkpoint keeps them."""
+
+
+class MetaGradient(NamedTuple):
+    """An outer objective and its gradient at the current meta-parameters."""
+
+    loss: float
+    """Mean loss of the adapted policies."""
+    gradient: Tensor
+    """``[P]``, in the order of :meth:`metarl.core.MetaParameters.tensors`."""
+    acting: Acting
+    """The policies that it was taken at, outside autograd."""
+    metrics: Metrics
+    """What the objective reports besides."""
+
+    def is_finite(self) -> bool:
+        """Whether an update may use it."""
+        return bool(np.isfinite(self.loss) and torch.isfinite(self.gradient).all())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective(ABC):
+    """What adaptation descends, and what the adapted policies are judged by."""
+
+    estimator: Estimator = "lvc"
+    """How the inner objective estimates second derivatives; see :mod:`metarl.rl.estimators`."""
+    gae_lambda: float = 0.95
+    """λ of the advantages, in [0, 1]."""
+
+    @abstractmethod
+    def gradient(self, problem: "MetaProblem", old: Acting | None = None) -> MetaGradient:
+        """Outer loss and gradient at the current meta-parameters.
+
+        Args:
+            problem: the meta-batch.
+            old: the policies that acted, where the parameters have moved since.
+        """
+
+
+@dataclass(frozen=True)
+class MetaProblem:
+    """What objectives and outer steps see."""
+
+    policy: Policy
+    """The network that adapts."""
+    rule: InnerRule[Any]
+    """How it adapts; takes ``theta.rule``."""
+    objective: Objective
+    """What is minimised."""
+    theta: MetaParameters
+    """The meta-parameters themselves: whoever writes into them moves the learner."""
+    chunks: list[Experience]
+    """The meta-batch, in parts that are differentiated at once."""
+
+    @property
+    def num_tasks(self) -> int:
+        """M of all chunks."""
+        return sum(len(chunk.query.weights) for chunk in self.chunks)
+
+    def start(self, theta: MetaParameters, experience: Experience) -> Params:
+        """Task-batched parameters before adaptation, ``[M, *shape]``."""
+        return expand(parameters_of(self.policy) | theta.network, len(experience.query.weights))
+
+    def inner_loss(self, params: Params, batch: AdvantageBatch) -> Tensor:
+        """What adaptation descends, ``[M]``."""
+        acting = self.policy.distribution(params, batch.observations)
+        return inner_loss(acting, batch, self.objective.estimator)
+
+    def distributions(
+        self, theta: MetaParameters, experience: Experience, *, supports: bool = False
+    ) -> list[ActionDistribution]:
+        """Actions of the adapted policies on the query.
+
+        With ``supports`` those on each support come before it, by the policies that sampled it.
+        """
+        acting: list[ActionDistribution] = []
+
+        def loss(params: Params, batch: AdvantageBatch) -> Tensor:
+            acting.append(self.policy.distribution(params, batch.observations))
+            return inner_loss(acting[-1], batch, self.objective.estimator)
+
+        start, rule = self.start(theta, experience), self.rule.at(theta.rule)
+        path = adaptation_path(rule, loss, start, experience.supports)
+        adapted = self.policy.distribution(path[-1], experience.query.observations)
+        if not supports:
+            return [adapted]
+        # first-order gradients have used up the graphs, and a rule may look at a loss twice
+        if rule.first_order or len(acting) != len(experience.supports):
+            before = zip(path[:-1], experience.supports, strict=True)
+            acting = [self.policy.distribution(theta, b.observations) for theta, b in before]
+        return [*acting, adapted]
+
+    def gradient(self, old: Acting | None = None) -> MetaGradient:
+        """Of the objective; see :meth:`Objective.gradient`."""
+        return self.objective.gradient(self, old)
+
+
+class OuterStep(Protocol):
+    """How one meta-batch moves the meta-parameters.
+
+    One of your own subclasses this; ``step`` is enough.
+    """
+
+    judged_by: ClassVar[type] = Objective
+    """What it works with."""
+    step_metrics: ClassVar[tuple[str, ...]] = ()
+    """Keys that :meth:`step` reports."""
+
+    def init(self, theta: MetaParameters) -> State:
+        """The state before the first step; nothing here."""
+        return {}
+
+    @abstractmethod
+    def step(self, problem: MetaProblem, meta: MetaGradient, state: State) -> tuple[Metrics, State]:
+        """Move ``problem.theta`` in place.
+
+        Args:
+            problem: the meta-batch.
+            meta: loss and gradient at the current meta-parameters; finite.
+            state: of the step before.
+
+        Returns:
+            What to report under :attr:`step_metrics`, and the state after the step.
+        """

@@ -1,0 +1,165 @@
+"""What the adapted policies are judged by: a surrogate return, PPO's clipped one, or Reptile's way.
+
+E-MAML's credit can be added to the first two.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector
+
+from metarl.core import SGD, adapt, reptile_loss
+from metarl.nn import ActionDistribution
+from metarl.rl.estimators import Estimator, sampling_credit
+from metarl.rl.experience import Experience
+from metarl.rl.losses import clipped_loss, mean_kl, surrogate_loss
+from metarl.rl.meta_problem import Acting, MetaGradient, MetaProblem, Objective
+from metarl.rl.rollout import AdvantageBatch
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossObjective(Objective, ABC):
+    """Objectives that are losses of the adapted policies, differentiated through adaptation."""
+
+    credit_weight: float = 0.0
+    """Of E-MAML's credit of the pre-adaptation trajectories for the outcome; 0 leaves it out."""
+
+    @abstractmethod
+    def query_losses(
+        self, new: ActionDistribution, old: ActionDistribution, query: AdvantageBatch
+    ) -> Tensor:
+        """Of every task, ``[M]``; ``old`` is a constant, the adapted policy that acted."""
+
+    @property
+    def needs_supports(self) -> bool:
+        """Whether it looks at the policies before adaptation."""
+        return self.credit_weight > 0
+
+    def losses(
+        self, new: list[ActionDistribution], old: list[ActionDistribution], experience: Experience
+    ) -> Tensor:
+        """Of every task, ``[M]``; ``old`` is what ``new`` was at first."""
+        losses = self.query_losses(new[-1], old[-1], experience.query)
+        if self.credit_weight > 0:
+            losses = losses + self.credit_weight * _credit(new, experience)
+        return losses
+
+    def gradient(self, problem: MetaProblem, old: Acting | None = None) -> MetaGradient:
+        """Through adaptation, one chunk after another."""
+        tensors = problem.theta.tensors()
+        total = torch.zeros_like(parameters_to_vector(tensors)).detach()
+        loss, acting = 0.0, []
+        for i, chunk in enumerate(problem.chunks):
+            new = problem.distributions(problem.theta, chunk, supports=self.needs_supports)
+            acting.append([one.detach() for one in new])
+            before = acting[-1] if old is None else old[i]
+            chunk_loss = self.losses(new, before, chunk).sum() / problem.num_tasks
+            total += parameters_to_vector(torch.autograd.grad(chunk_loss, tensors))
+            loss += chunk_loss.item()
+        return MetaGradient(loss, total, acting, {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surrogate(LossObjective):
+    """The return of the adapted policies, by importance weights.
+
+    At the parameters that collected the data, its gradient is the policy gradient.
+    """
+
+    def query_losses(
+        self, new: ActionDistribution, old: ActionDistribution, query: AdvantageBatch
+    ) -> Tensor:
+        """-E[r A]."""
+        return surrogate_loss(new, old, query)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClippedSurrogate(LossObjective):
+    """The same with clipped weights (PPO), and a penalty on the policies before adaptation (ProMP).
+
+    At the old parameters the ratios are 1 and the KL is flat: its gradient is that of
+    :class:`Surrogate`.
+    """
+
+    clip: float = 0.3
+    """ε, how far the probability ratio of the adapted policies counts."""
+    inner_kl: float = 0.0
+    """η, weight of the mean KL between old and new policies before adaptation (ProMP)."""
+
+    @property
+    def needs_supports(self) -> bool:
+        """Whether it looks at the policies before adaptation."""
+        return self.inner_kl > 0 or super().needs_supports
+
+    def query_losses(
+        self, new: ActionDistribution, old: ActionDistribution, query: AdvantageBatch
+    ) -> Tensor:
+        """-E[min(r A, clip(r) A)]."""
+        return clipped_loss(new, old, query, self.clip)
+
+    def losses(
+        self, new: list[ActionDistribution], old: list[ActionDistribution], experience: Experience
+    ) -> Tensor:
+        """With the penalty."""
+        losses = super().losses(new, old, experience)
+        if self.inner_kl > 0:
+            losses = losses + self.inner_kl * mean_inner_kl(new, old, experience)
+        return losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReptileDirection(Objective):
+    """Σ_k g_k, what the steps of adaptation descended (Nichol et al. 2018, section 2).
+
+    That is (θ - θ'_m) / α, averaged over the tasks; no second derivatives. The trajectories of the
+    adapted policy make one more step, so that all that is collected counts. The few-shot learner
+    goes the same way θ - θ'_m, but undivided, by plain descent, and its steps take mini-batches of
+    support and query, where these take fresh trajectories.
+    """
+
+    estimator: Estimator = "first-order"
+    """There are no second derivatives."""
+    lr: float = 0.1
+    """α of the last step, and what the way is divided by. At 0 a last step of 1 gives it."""
+
+    def gradient(self, problem: MetaProblem, old: Acting | None = None) -> MetaGradient:
+        """The mean direction; the loss is the surrogate's."""
+        tensors, size = problem.theta.tensors(), self.lr or 1.0
+        total = torch.zeros_like(parameters_to_vector(tensors)).detach()
+        loss = 0.0
+        acting: Acting = []
+        for chunk in problem.chunks:
+            start = problem.start(problem.theta, chunk)
+            with torch.no_grad():
+                adapted = adapt(problem.rule, problem.inner_loss, start, chunk.supports)
+                query = problem.policy.distribution(adapted, chunk.query.observations)
+                last = adapt(SGD(size), problem.inner_loss, adapted, [chunk.query])
+            acting.append([query])
+            loss += surrogate_loss(query, query, chunk.query).sum().item()
+            ways = torch.autograd.grad(reptile_loss(start, last).sum(), tensors)
+            total += parameters_to_vector(ways) / (problem.num_tasks * size)
+        distance = float(total.norm()) * self.lr
+        return MetaGradient(loss / problem.num_tasks, total, acting, {"meta/distance": distance})
+
+
+def mean_inner_kl(
+    new: list[ActionDistribution], old: list[ActionDistribution], experience: Experience
+) -> Tensor:
+    """Mean KL between old and new policies before adaptation, over the inner steps; ``[M]``."""
+    steps = list(zip(new[:-1], old[:-1], experience.supports[: len(new) - 1], strict=True))
+    if not steps:
+        return torch.zeros_like(experience.scores)
+    return torch.stack([mean_kl(*step) for step in steps]).mean(0)
+
+
+def _credit(new: list[ActionDistribution], experience: Experience) -> Tensor:
+    """E-MAML's term, divided by the steps of a trajectory as the surrogate is; ``[M]``."""
+    query = experience.query
+    total = torch.zeros_like(experience.scores)
+    for distribution, batch in zip(new[:-1], experience.supports, strict=True):
+        log_probs = batch.by_time(distribution.log_prob(batch.actions))
+        mask = batch.by_time(batch.weights > 0)
+        total = total + sampling_credit(log_probs, experience.scores, mask)
+    return total * max(query.num_trajectories, 1) / (query.weights > 0).sum(1)

@@ -1,0 +1,193 @@
+"""Learners from parts: presets are nothing else, and parts that do not go together are refused."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rl_samples import make_learner, make_policy, make_sampler
+
+from metarl.core import SGD, InnerRule, LearnedStepSizes, Momentum
+from metarl.rl import (
+    PRESETS,
+    Adam,
+    ClippedEpochs,
+    ClippedSurrogate,
+    MAMLLearner,
+    NoStep,
+    Objective,
+    OuterStep,
+    ReptileDirection,
+    Surrogate,
+    TrustRegion,
+    maml_parts,
+)
+
+FIRST_ORDER = SGD(0.1, first_order=True)
+
+
+def compose(
+    rule: InnerRule[Any], objective: Objective, outer_step: OuterStep, **numbers: Any
+) -> MAMLLearner:
+    policy = make_policy(0, numbers.pop("context_size", 0))
+    return MAMLLearner(policy, make_sampler(), rule, objective, outer_step, **numbers)
+
+
+def test_a_preset_is_its_parts() -> None:
+    """By hand, the learner that the name gives, number for number."""
+    by_hand = compose(
+        SGD([0.5, 0.25]),
+        ClippedSurrogate(estimator="lvc", gae_lambda=0.95, clip=0.3, inner_kl=5e-4),
+        ClippedEpochs(Adam(1e-3), 5),
+        seed=3,
+    )
+    named = make_learner("promp", seed=3)
+    by_hand.policy.load_state_dict(named.policy.state_dict())
+    for _ in range(2):
+        assert by_hand.update(by_hand.collect()) == named.update(named.collect())
+
+
+@pytest.mark.parametrize(
+    ("name", "objective", "outer_step"),
+    [
+        ("maml-trpo", Surrogate(), TrustRegion()),
+        ("maml-vpg", Surrogate(), Adam()),
+        ("maml-ppo", ClippedSurrogate(), ClippedEpochs(Adam())),
+        ("promp", ClippedSurrogate(inner_kl=5e-4), ClippedEpochs(Adam())),
+        (
+            "e-maml",
+            Surrogate(estimator="log-likelihood", credit_weight=0.05),
+            TrustRegion(),
+        ),
+        ("fomaml", Surrogate(estimator="first-order"), TrustRegion()),
+        ("reptile", ReptileDirection(lr=0.5), Adam()),
+        ("pretrained", Surrogate(), TrustRegion()),
+        ("random-init", Surrogate(), NoStep()),
+    ],
+)
+def test_named_learners(name: str, objective: Objective, outer_step: OuterStep) -> None:
+    parts = maml_parts(PRESETS[name].config, make_policy())
+    assert parts[1:] == (objective, outer_step)
+
+
+def test_every_preset_can_be_put_together() -> None:
+    assert {make_learner(name).outer_step.judged_by for name in PRESETS}
+
+
+def test_momentum_is_a_rule_like_any_other() -> None:
+    learner = compose(Momentum(0.3), Surrogate(), TrustRegion(), num_inner_steps=2)
+    metrics = learner.update(learner.collect())
+    assert metrics["meta/accepted"] == 1.0
+    plain = compose(SGD(0.3), Surrogate(), TrustRegion(), num_inner_steps=2)
+    assert plain.update(plain.collect())["meta/loss"] != metrics["meta/loss"]
+
+
+def test_given_step_sizes_replace_those_of_the_rule() -> None:
+    learner = compose(SGD(0.3, ["log_std"]), Surrogate(), NoStep())
+
+    def adapted(steps: Any) -> tuple[int, torch.Tensor]:
+        rng, noise = np.random.default_rng(0), torch.Generator().manual_seed(0)
+        learner.sampler.draw_tasks(rng, "train")
+        experience, params = learner.adapt(learner.sampler, steps, rng, noise)
+        assert torch.equal(params["mean.layers.0.bias"][0], learner.policy.mean.layers[0].bias)
+        return len(experience.supports), params["log_std"]
+
+    (two, own), (same, given), (_, other), (none, still) = map(
+        adapted, (2, [0.3, 0.3], [0.3, 0.1], [])
+    )
+    assert two == same == 2
+    assert torch.equal(own, given)
+    assert not torch.equal(own, other)
+    assert none == 0
+    assert torch.equal(still[0], learner.policy.log_std)
+
+
+@pytest.mark.parametrize(
+    ("parts", "numbers", "message"),
+    [
+        (
+            (SGD(LearnedStepSizes(0.1)), Surrogate(), TrustRegion()),
+            {"num_inner_steps": 0},
+            "num_inner_steps must be at least 1 for this rule, got 0",
+        ),
+        (
+            (SGD(0.1), Surrogate(), TrustRegion()),
+            {"num_inner_steps": -1},
+            "num_inner_steps must be at least 0 for this rule, got -1",
+        ),
+        (
+            (SGD(0.1, ["context"]), Surrogate(), TrustRegion()),
+            {},
+            "context_size must be above 0 where the context alone adapts, and 0 elsewhere, got 0",
+        ),
+        (
+            (SGD(0.1), Surrogate(), TrustRegion()),
+            {"context_size": 3},
+            "context_size must be above 0 where the context alone adapts, and 0 elsewhere, got 3",
+        ),
+        (
+            (SGD(0.1, ["head"]), Surrogate(), TrustRegion()),
+            {},
+            r"mask names unknown parameters \['head'\]",
+        ),
+        (
+            (FIRST_ORDER, ReptileDirection(), TrustRegion()),
+            {},
+            "TrustRegion needs a LossObjective, got ReptileDirection",
+        ),
+        (
+            (FIRST_ORDER, ReptileDirection(), ClippedEpochs(Adam())),
+            {},
+            "ClippedEpochs needs a ClippedSurrogate, got ReptileDirection",
+        ),
+        (
+            (SGD(0.1), Surrogate(), ClippedEpochs(Adam())),
+            {},
+            "ClippedEpochs needs a ClippedSurrogate, got Surrogate",
+        ),
+        (
+            (SGD(0.1), ReptileDirection(estimator="dice"), Adam()),
+            {},
+            "Reptile needs a first-order inner rule",
+        ),
+        (
+            (SGD(0.1), ReptileDirection(), Adam()),
+            {},
+            "got first-order and a rule whose first_order is False",
+        ),
+        (
+            (FIRST_ORDER, Surrogate(estimator="dice"), Adam()),
+            {},
+            "got dice and a rule whose first_order is True",
+        ),
+        (
+            (replace(FIRST_ORDER, mask=["log_std"]), ReptileDirection(), Adam()),
+            {},
+            "Reptile needs a first-order inner rule that moves all and learns nothing",
+        ),
+        (
+            (replace(FIRST_ORDER, lr=LearnedStepSizes(0.1)), ReptileDirection(), Adam()),
+            {},
+            "Reptile needs a first-order inner rule that moves all and learns nothing",
+        ),
+    ],
+)
+def test_parts_that_do_not_go_together(
+    parts: tuple[InnerRule[Any], Objective, OuterStep], numbers: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        compose(*parts, **numbers)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("cavia", {"context_size": 0}, "context_size must be above 0"),
+        ("maml-trpo", {"context_size": 3}, "context_size must be above 0"),
+        ("meta-sgd", {"num_inner_steps": 0}, "num_inner_steps must be at least 1"),
+    ],
+)
+def test_settings_that_do_not_go_together(name: str, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_learner(name, **change)
