@@ -88,6 +88,10 @@ def start(
     Raises:
         InputError: the parts do not fit together, or the folder cannot be made.
     """
+    if name is not None and Path(name).name != name:
+        raise InputError(f"{name} must be the start of a folder's name, not a path", "name")
+    if config.eval_tasks == 1:
+        raise InputError("must be 0, or at least 2 for an interval, got 1", "eval_tasks")
     built = BUILDERS[type(config.problem)](config, given, say)
     if isinstance(built, DataSets) and config.init_from is not None:
         take_backbone(built, Path(config.init_from), given, say)

@@ -172,15 +172,10 @@ class Simulated:
 
     def adapted(self, source: SimulatedTasks, steps: int) -> AdaptedPolicy:
         """The policy that is adapted to the one task of a source."""
+        self.check_policy()
         adaptation = self.adapt(source, steps)
-        try:
-            policy = adaptation.model(0, True)
-        except ValueError as error:
-            raise InputError(
-                f"{self.config.learner} adapts, but has no policy to keep: {error}"
-            ) from error
         return AdaptedPolicy(
-            policy=policy,
+            policy=adaptation.model(0, True),
             unadapted=lambda: adaptation.model(0, False),
             task=adaptation.tasks[0],
             adaptation=adaptation,
@@ -195,6 +190,15 @@ class Simulated:
             },
         )
 
+    def check_policy(self, prefix: str = "") -> None:
+        """Raise an :class:`InputError`, with that prefix, if the learner has no policy to keep."""
+        try:
+            self.learner.actor()
+        except ValueError as error:
+            raise InputError(
+                f"{prefix}{self.config.learner} adapts, but has no policy to keep: {error}"
+            ) from error
+
     def adapt_and_keep(
         self, options: AdaptationOptions, output: Path, say: Callable[[str], None]
     ) -> list[str]:
@@ -206,6 +210,7 @@ class Simulated:
         if options.task is None:
             raise InputError("is missing: the task to adapt to, as JSON", "task")
         self.checked(options.task)
+        self.check_policy()
         film = None if options.video is None else self.camera("video")
         make_folders(output=output, video=None if options.video is None else options.video.parent)
         adapted = self.adapt_to(
@@ -260,13 +265,14 @@ class Simulated:
 
     def training_films(self) -> "training.Films":
         """Films of one held-out task, always the same, by the policy of the moment."""
+        self.check_policy("--video-every: ")
         camera, seed = self.camera("video-every"), self.config.seed
 
         def film() -> Video:
             source = self.tasks(1, NUM_FILM_TRAJECTORIES, seed)
             return self.adapted(source, self.learner.num_steps).film(camera, seed)
 
-        film()  # fails early where a learner has no policy to film
+        film()  # fails early where no picture can be drawn
         return training.Films(self.problem.video_every, film)
 
     @property

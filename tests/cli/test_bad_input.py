@@ -71,6 +71,22 @@ def complaint(capsys, arguments):
             ["train", "maml-trpo", "--env", ENV, "--inner-lr", "-1"],
             ["--inner-lr", "at least 0", "-1"],
         ),
+        (
+            ["train", "maml-trpo", "--env", ENV, "--inner-lr", "inf"],
+            ["--inner-lr must be finite, got inf"],
+        ),
+        (
+            ["train", "maml-trpo", "--env", ENV, "--eval-tasks", "1"],
+            ["--eval-tasks must be 0, or at least 2", "got 1"],
+        ),
+        (
+            ["train", "maml-trpo", "--env", ENV, "--eval-tasks", "-1"],
+            ["--eval-tasks", "at least 0"],
+        ),
+        (
+            ["train", "maml-trpo", "--env", ENV, "--name", "a/b"],
+            ["--name a/b must be the start of a folder's name, not a path"],
+        ),
         (["train", "maml-trpo", "--env", ENV, "--max-kl", "0"], ["--max-kl", "above 0"]),
         (["train", "maml-vpg", "--env", ENV, "--outer-lr", "0"], ["--outer-lr", "above 0"]),
         (["train", "maml-trpo", "--env", ENV, "--horizon", "101"], ["--horizon 101", "100"]),
@@ -214,6 +230,30 @@ def test_paths_with_markup_are_printed_as_they_are(tmp_path, capsys):
 def test_a_damaged_config(content, run, capsys):
     (run / "config.json").write_text(content)
     assert "config.json" in complaint(capsys, ["resume", str(run)])
+
+
+OLD_CONFIG = {"metarl": "0.1", "learner": "maml-trpo", "env": ENV, "seed": 0, "algorithm": {}}
+
+
+@pytest.mark.parametrize("command", ["resume", "evaluate"])
+def test_a_run_of_an_older_version(command, run, capsys):
+    before = sorted(run.rglob("*"))
+    (run / "config.json").write_text(json.dumps(OLD_CONFIG))
+    line = complaint(capsys, [command, str(run)])
+    assert f"{run / 'config.json'} is not a config of this version of metarl: " in line
+    assert sorted(run.rglob("*")) == before
+
+
+def test_an_environment_with_other_spaces(run, capsys):
+    other = ["--env", "metarl/GridNavi-v0", "--tasks", "2"]
+    line = complaint(capsys, ["evaluate", str(run), *other])
+    assert "--env metarl/GridNavi-v0 has observations Box(" in line
+    assert "the run was trained on Box(" in line
+
+
+def test_a_policy_has_no_backbone(run, capsys):
+    line = complaint(capsys, ["evaluate", str(run), "--backbone", "nets:Net"])
+    assert "--backbone is for few-shot runs" in line
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -147,6 +148,54 @@ def test_adapt_leaves_a_policy_and_says_both_returns(run, tmp_path, capsys):
     observation, _ = env.reset(seed=0)
     action, _ = actor.predict(observation)
     assert env.action_space.contains(action)
+
+
+def test_the_table_has_means_and_iqms_with_their_intervals(run, capsys):
+    assert main(["evaluate", str(run), "--tasks", "5", "--steps", "1"]) == 0
+    figures = json.loads((run / "evaluation.json").read_text())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "gradient steps" in printed
+    columns = (figures[name] for name in ("mean", "ci95", "iqm", "iqm_ci95"))
+    for step, (mean, ci95, iqm, iqm_ci95) in enumerate(zip(*columns, strict=True)):
+        intervals = [f"[{low:.2f}, {high:.2f}]" for low, high in (ci95, iqm_ci95)]
+        cells = (str(step), f"{mean:.2f}", intervals[0], f"{iqm:.2f}", intervals[1])
+        assert " │ ".join(cells) in printed
+
+
+def test_tasks_of_the_closing_evaluation_by_option(tmp_path):
+    command = ["train", "maml-vpg", "--env", ENV, "--iterations", "1", *SMALL]
+    for tasks in ("0", "3"):
+        options = ["--eval-tasks", tasks, "--output", str(tmp_path / tasks)]
+        assert main([*command, *options]) == 0
+    (without,), (few,) = ((tmp_path / tasks).iterdir() for tasks in ("0", "3"))
+    assert not (without / "evaluation.json").exists()
+    assert not (without / "adaptation.png").exists()
+    assert json.loads((few / "evaluation.json").read_text())["num_tasks"] == 3
+
+
+def test_a_resumed_run_ends_with_its_own_evaluation(tmp_path):
+    options = ["--iterations", "1", "--eval-tasks", "0", "--output", str(tmp_path), *SMALL]
+    assert main(["train", "maml-vpg", "--env", ENV, *options]) == 0
+    (folder,) = tmp_path.iterdir()
+    assert main(["resume", str(folder), "--iterations", "2"]) == 0
+    assert not (folder / "evaluation.json").exists()
+
+
+def test_the_folder_by_name(tmp_path):
+    options = ["--name", "first", "--eval-tasks", "0", "--output", str(tmp_path)]
+    assert main(["train", "maml-vpg", "--env", ENV, "--iterations", "1", *options, *SMALL]) == 0
+    (folder,) = tmp_path.iterdir()
+    assert re.fullmatch(r"first_\d{8}-\d{6}", folder.name)
+
+
+@pytest.mark.parametrize("tasks", ["0", "2"])
+def test_a_quiet_run_prints_its_folder_alone(tasks, tmp_path, capsys):
+    options = ["--quiet", "--eval-tasks", tasks, "--output", str(tmp_path)]
+    assert main(["train", "maml-vpg", "--env", ENV, "--iterations", "1", *options, *SMALL]) == 0
+    (folder,) = tmp_path.iterdir()
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == [str(folder)] * 2
+    assert captured.err == ""
 
 
 def test_envs_lists_the_families(capsys):

@@ -158,6 +158,8 @@ def test_evaluate_writes_and_prints_the_contract(run, tmp_path, capsys):
         assert low <= mean <= high
         assert f"{100 * mean:.2f}" in shown
         assert f"[{100 * low:.2f}, {100 * high:.2f}]" in shown
+    for iqm, (low, high) in zip(record["iqm"], record["iqm_ci95"], strict=True):
+        assert f"{100 * iqm:.2f} │ [{100 * low:.2f}, {100 * high:.2f}]" in shown
     assert f"picture: {run / 'adaptation.png'}" in shown
 
 
@@ -238,6 +240,8 @@ def test_steps_are_for_learners_that_adapt_by_steps(protonet, capsys):
         (["meta-sgd", "--train-ways", "4"], ["--head free", "use --head shared"]),
         (["meta-sgd", "--sampling", "variable"], ["--head free", "use --head shared"]),
         (["maml", "--num-shots", "0"], ["--num-shots must be at least 1, got 0"]),
+        (["maml", "--inner-lr", "inf"], ["--inner-lr must be finite, got inf"]),
+        (["protonet", "--eval-tasks", "1"], ["--eval-tasks must be 0, or at least 2", "got 1"]),
         (["maml", "--lr", "-1"], ["--lr must be at least 0.0, got -1.0"]),
         (["maml", "--backbone", "vgg"], ["vgg", "conv4, resnet12, mlp"]),
         (["maml", "--backbone", "no_such_module:Net"], ["no_such_module"]),
@@ -277,7 +281,7 @@ def test_a_run_starts_from_the_backbone_of_another(protonet, tmp_path):
     [
         (["--filters", "8"], ["another backbone", '"filters": 4', '"filters": 8']),
         (["--split-seed", "1"], ["other classes of glyphs", "split_seed 0 there, 1 here"]),
-        (["--init-from", "nowhere"], ["nowhere"]),
+        (["--init-from", "nowhere"], ["--init-from", "nowhere", "not a run folder"]),
     ],
 )
 def test_starts_that_do_not_fit(arguments, parts, protonet, tmp_path, capsys):

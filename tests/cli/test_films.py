@@ -53,9 +53,9 @@ def _registered():
     del gym.registry["Dot-v0"]
 
 
-def train(folder: Path, *options: str) -> Path:
+def train(folder: Path, *options: str, learner: str = "maml-vpg") -> Path:
     """A run of three iterations."""
-    command = ["train", "maml-vpg", "--env", "Dot-v0", "--iterations", "3", *SMALL, *options]
+    command = ["train", learner, "--env", "Dot-v0", "--iterations", "3", *SMALL, *options]
     assert main([*command, "--output", str(folder)]) == 0
     (run,) = folder.iterdir()
     return run
@@ -86,6 +86,54 @@ def test_training_films_are_in_tensorboard_and_change_nothing(tmp_path: Path) ->
     assert gif.size == (image.width, image.height) == (96, 64)
     rows = [_without_clock(run / "metrics.csv") for run in (filmed, plain)]
     assert rows[0] == rows[1]
+
+
+QUICK = ["--iterations", "1", "--num-epochs", "1", "--eval-tasks", "2"]
+
+
+# imageio's reader leaves its pipes to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("learner", ["sb3-ppo", "proto-embedding"])
+def test_learners_without_gradients_are_filmed(learner: str, tmp_path: Path) -> None:
+    run = train(tmp_path / "runs", "--video-every", "1", *QUICK, learner=learner)
+    events = EventAccumulator(str(run))
+    events.Reload()
+    (image,) = events.Images("eval/adaptation")
+    assert image.step == 1
+    film = tmp_path / "dot.mp4"
+    options = ["--output", str(tmp_path / "adapted"), "--video", str(film), "--trajectories", "2"]
+    assert main(["adapt", str(run), "--task", '{"target": 0.5}', *options]) == 0
+    assert len(imageio.mimread(film)) == HORIZON + 1
+
+
+NO_POLICY = {"rl2": ["rl2"], "SAC": ["proto-embedding", "--optimiser", "sac"]}
+
+
+@pytest.mark.parametrize("name", list(NO_POLICY))
+def test_learners_without_a_policy_to_keep_are_not_filmed(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    learner, *options = NO_POLICY[name]
+    command = ["train", learner, "--env", "Dot-v0", *SMALL, *options, "--video-every", "1"]
+    assert main([*command, "--output", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"--video-every: {learner} adapts, but has no policy to keep: " in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_policy_that_cannot_be_kept_leaves_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train(tmp_path / "runs", *QUICK, learner="rl2")
+    capsys.readouterr()
+    task = ["--task", '{"target": 0.5}', "--trajectories", "2"]
+    adapted, films = tmp_path / "adapted", tmp_path / "films"
+    options = ["--output", str(adapted), "--video", str(films / "dot.mp4")]
+    assert main(["adapt", str(run), *task, *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "rl2 adapts, but has no policy to keep: a recurrent policy cannot be taken out" in line
+    assert not adapted.exists()
+    assert not films.exists()
 
 
 def _without_clock(path: Path) -> list[list[str]]:

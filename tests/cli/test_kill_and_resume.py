@@ -94,6 +94,18 @@ def test_killed_before_the_first_scheduled_checkpoint(learner, uninterrupted, tm
     assert_same(folder, uninterrupted)
 
 
+def test_resumed_while_it_trains(learner, uninterrupted, tmp_path, capsys):
+    """The second is sent away, and the first does not notice."""
+    process = start(learner, tmp_path)
+    folder = wait_for_iteration(tmp_path, 1)
+    capsys.readouterr()
+    assert main(["resume", str(folder)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"metarl: error: {folder} is being written by another process"
+    assert process.wait(timeout=60) == 0
+    assert_same(folder, uninterrupted)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ended_by_a_signal(number, learner, uninterrupted, tmp_path):
     process = start(learner, tmp_path)

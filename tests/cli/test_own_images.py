@@ -186,6 +186,61 @@ def test_a_file_that_is_no_classifier(tmp_path):
         load_classifier(tmp_path / "other.pt")
 
 
+def moved(run, tmp_path):
+    """A copy of a run, whose training images are in a folder of their own."""
+    folder = shutil.copytree(run, tmp_path / "run")
+    photos = shutil.copytree(run.parents[1] / "photos", tmp_path / "photos")
+    change_data(folder, photos)
+    return folder, photos
+
+
+def change_data(folder, data):
+    config = json.loads((folder / "config.json").read_text())
+    config["problem"]["data"]["data"] = str(data)
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize("learner", ["protonet", "maml"])
+def test_adapting_reads_no_training_data(learner, support, query, tmp_path, request):
+    run, photos = moved(request.getfixturevalue(learner), tmp_path)
+    assert adapt(run, tmp_path / "before", support=support, query=query) == 0
+    shutil.rmtree(photos)
+    assert adapt(run, tmp_path / "after", support=support, query=query) == 0
+    assert read_predictions(tmp_path / "after") == read_predictions(tmp_path / "before")
+
+
+def test_data_may_move(protonet, tmp_path, capsys):
+    """But evaluation needs them, and says so in a line."""
+    run, photos = moved(protonet, tmp_path)
+    (tmp_path / "new").mkdir()
+    photos.rename(tmp_path / "new" / "photos")
+    assert_complaint(complaint(capsys, ["evaluate", run, "--tasks", "5"]), f"--data {photos}")
+    change_data(run, tmp_path / "new" / "photos")
+    assert main(["evaluate", str(run), "--tasks", "5"]) == 0
+    assert main(["resume", str(run), "--iterations", "21"]) == 0
+
+
+@pytest.mark.parametrize(
+    "command", [["evaluate", "--tasks", "5"], ["resume", "--iterations", "21"]]
+)
+def test_classes_that_are_others_than_in_training(command, protonet, tmp_path, capsys):
+    run, photos = moved(protonet, tmp_path)
+    before = (run / "metrics.csv").read_text()
+    name, *options = command
+    write_classes(photos, "k", range(6))
+    line = complaint(capsys, [name, run, *options])
+    assert_complaint(line, f"--data {photos} holds other classes", "trained on: photos has k too")
+    shutil.rmtree(photos / "k")
+    shutil.move(photos / "a", tmp_path / "a")
+    assert_complaint(complaint(capsys, [name, run, *options]), "trained on: photos has no a")
+    shutil.move(tmp_path / "a", photos / "a")
+    (photos / "a" / "0.png").unlink()
+    assert_complaint(
+        complaint(capsys, [name, run, *options]), "trained on: photos has other examples"
+    )
+    assert (run / "metrics.csv").read_text() == before
+
+
 def complaint(capsys, arguments):
     """The one line of a command that must fail with status 2."""
     capsys.readouterr()

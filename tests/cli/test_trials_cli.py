@@ -175,7 +175,12 @@ def test_what_cannot_be_done_is_named(proto, tmp_path, capsys):
             *output,
         ],
         "--horizon 9 is beyond": [*train, "--horizon", "9", *output],
-        "--task 'goal' is [3.0, 0.0]": [*finetune, "--task", '{"goal": [3.0, 0.0]}', *output],
+        "--task task entry 'goal' is [3.0, 0.0]; it must lie within": [
+            *finetune,
+            "--task",
+            '{"goal": [3.0, 0.0]}',
+            *output,
+        ],
         "--init-from: ": [*train, "--init-from", "none.zip", *output],
         "--trial-length must be at least 2, got 1": [*proto_train, "--trial-length", "1", *output],
         "'sac' for argument '--optimiser'. Expected one of ('ppo',)": [
@@ -189,4 +194,4 @@ def test_what_cannot_be_done_is_named(proto, tmp_path, capsys):
         "--min-log-std": [*train, "--min-log-std", "-1", *output],
     }
     for part, arguments in lines.items():
-        assert part.replace("_", "-") in complaint(capsys, arguments).replace("_", "-")
+        assert part in complaint(capsys, arguments)

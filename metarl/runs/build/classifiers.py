@@ -1,0 +1,204 @@
+"""From a config to data sets with a learner."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+
+import torch
+
+from metarl.fewshot import ArraySource, Dataset, EpisodeSampler, Source, Split
+from metarl.fewshot.configs import AdaptedClassifierConfig, EpisodeConfig
+from metarl.fewshot.data.config import SINUSOID
+from metarl.fewshot.data.registry import load_data
+from metarl.fewshot.deferred import DeferredSampler, DeferredSource
+from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner, generator_of
+from metarl.fewshot.from_config import (
+    Problem,
+    make_backbone,
+    make_learner,
+    make_sampler,
+    train_episodes,
+)
+from metarl.runs.config import DataProblem, RunConfig
+from metarl.runs.dataset import DataSets
+from metarl.runs.errors import InputError
+from metarl.runs.facts import ClassFacts, DataFacts, data_facts
+from metarl.runs.user_objects import UserObjects, check_installed
+from metarl.training import resolve_device
+
+
+def build_classifier(config: RunConfig, given: UserObjects, say: Callable[[str], None]) -> DataSets:
+    """Data sets with a learner at its start, on its device; see :data:`BUILDERS`.
+
+    Raises:
+        InputError: the parts do not fit together.
+    """
+    problem = config.problem
+    assert isinstance(problem, DataProblem)
+    if given.env is not None:
+        raise InputError("is for policies; this is a few-shot run", "env")
+    _check_backbone(problem.backbone.backbone, given)
+    try:
+        torch.set_num_threads(config.threads)
+        device = resolve_device(config.device)
+        read = cache(lambda: _read_datasets(problem, device, say))
+        fresh = problem.trained_on is None
+        known = problem
+        if fresh:
+            facts = data_facts(read(), read()[0].train.shape if read() else (1,))
+            known = replace(problem, trained_on=facts)
+            _check(known, facts)
+        learner = _learner(replace(config, problem=known), known, given, device, read, fresh=fresh)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    assert known.trained_on is not None
+    return DataSets(
+        config=replace(config, problem=known),
+        learner=learner,
+        shape=known.trained_on.shape,
+        datasets=read,
+        stem=_stem(known, config.seed),
+    )
+
+
+def _learner(
+    config: RunConfig,
+    problem: DataProblem,
+    given: UserObjects,
+    device: torch.device,
+    read: Callable[[], tuple[Dataset, ...]],
+    *,
+    fresh: bool,
+) -> FewShotLearner:
+    """The learner; where the run is not fresh, its data are read when they are first needed."""
+    facts, training = problem.trained_on, train_episodes(problem.episodes)
+    assert facts is not None
+    parts: tuple[tuple[Split, EpisodeConfig], ...] = (
+        ("train", training),
+        ("validation", problem.episodes),
+    )
+    train, validation = (
+        make_sampler(read(), split, episodes)
+        if fresh
+        else DeferredSampler(partial(_sampler, read, split, episodes))
+        for split, episodes in parts
+    )
+    target = Problem(
+        shape=facts.shape,
+        num_outputs=training.num_ways if facts.classes else 1,
+        regression=not facts.classes,
+        train_source=read()[0].train if fresh and len(facts.classes) == 1 else _source(facts, read),
+    )
+    weights = generator_of(config.seed, 2)
+    return make_learner(
+        problem.algorithm,
+        make_backbone(problem.backbone, facts.shape, weights, own=given.backbone),
+        target,
+        EpisodeSamplers(train, validation, problem.episodes.num_validation),
+        iterations=config.schedule.iterations,
+        seed=config.seed,
+        device=device,
+    )
+
+
+def _sampler(
+    read: Callable[[], tuple[Dataset, ...]], split: Split, episodes: EpisodeConfig
+) -> EpisodeSampler:
+    return make_sampler(read(), split, episodes)
+
+
+def _stem(problem: DataProblem, seed: int) -> str:
+    """What the name of a run folder starts with."""
+    name = Path(problem.data.data.partition(":")[0]).stem
+    ways = "" if problem.data.data == SINUSOID else f"{problem.episodes.num_ways}w"
+    return f"{problem.algorithm.learner}_{name}-{ways}{problem.episodes.num_shots}s_seed{seed}"
+
+
+def _read_datasets(
+    problem: DataProblem, device: torch.device, say: Callable[[str], None]
+) -> tuple[Dataset, ...]:
+    """The run's data, in memory on its device where it fits; none for the sinusoid."""
+    if problem.data.data == SINUSOID:
+        return ()
+    try:
+        loaded = load_data(problem.data)
+    except ValueError as error:
+        data = problem.data.data
+        named = str(error).startswith(data)  # a file's loader says which file
+        raise InputError(str(error) if named else f"{data}: {error}", "data") from error
+    for note in loaded.notes:
+        say(note)
+    facts = problem.trained_on
+    if facts is not None and data_facts(loaded.datasets, facts.shape) != facts:
+        raise InputError(
+            f"{problem.data.data} holds other classes or examples than those that the run was "
+            f"trained on: {_difference(loaded.datasets, facts)}",
+            "data",
+        )
+    return tuple(
+        Dataset(d.name, *(_on_device(s, device) for s in (d.train, d.validation, d.test)))
+        for d in loaded.datasets
+    )
+
+
+def _difference(datasets: Sequence[Dataset], facts: DataFacts) -> str:
+    """The first part that is not what it was."""
+    now = data_facts(datasets, facts.shape).classes
+    for name, parts in facts.classes.items():
+        if name not in now:
+            return f"{name} is not there any more"
+        then, found = _class_names(parts), _class_names(now[name])
+        if new := sorted(found - then):
+            return f"{name} has {', '.join(new[:5])} too"
+        if gone := sorted(then - found):
+            return f"{name} has no {', '.join(gone[:5])}"
+        for split in parts:
+            if parts[split] != now[name][split]:
+                return f"{name} has other examples or classes in {split}"
+    return "a data set was added"
+
+
+def _class_names(parts: dict[Split, ClassFacts]) -> set[str]:
+    return {name for part in parts.values() for name in part.names}
+
+
+def _on_device(source: Source, device: torch.device) -> Source:
+    return source.to(device) if isinstance(source, ArraySource) else source
+
+
+def _source(facts: DataFacts, read: Callable[[], tuple[Dataset, ...]]) -> Source | None:
+    """All examples of the train classes, of a single data set."""
+    if len(facts.classes) != 1:
+        return None
+    ((name, parts),) = facts.classes.items()
+    train = parts["train"]
+    return DeferredSource(
+        f"{name} train", train.names, train.counts, facts.shape, lambda: read()[0].train
+    )
+
+
+def _check(problem: DataProblem, facts: DataFacts) -> None:
+    """Raise an :class:`InputError` where data and learner do not fit together."""
+    algorithm, episodes, shape = problem.algorithm, problem.episodes, facts.shape
+    if algorithm.augmentation != "none" and len(shape) != 3:
+        raise InputError(f"is for images, these data have shape {shape}", "augmentation")
+    free = isinstance(algorithm, AdaptedClassifierConfig) and algorithm.head == "free"
+    ways = train_episodes(episodes).num_ways
+    other_ways = episodes.sampling == "variable" or ways != episodes.num_ways
+    if free and other_ways and facts.classes:
+        raise InputError(
+            "--head free has a row for every class, so all episodes need the same number of ways; "
+            "use --head shared"
+        )
+
+
+def _check_backbone(named: str, given: UserObjects) -> None:
+    """Raise an :class:`InputError` if a backbone is another one, or code that only a file names."""
+    if given.backbone_name not in (None, named):
+        raise InputError(f"{given.backbone_name} is not the run's backbone, {named}", "backbone")
+    module, colon, _ = named.partition(":")
+    if colon and not given.allow_code and given.backbone_name is None:
+        check_installed(module, f"--backbone {named}")

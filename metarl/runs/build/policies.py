@@ -1,0 +1,309 @@
+"""From a config to a task family with a learner of a policy."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import nn
+
+from metarl import sb3
+from metarl.nn import CategoricalPolicy, GaussianPolicy, policy_network
+from metarl.rl import Actor, DeferredEnvs, Sampler, TaskEnvs, make_maml
+from metarl.runs.config import EnvProblem, PolicyConfig, RunConfig, json_object
+from metarl.runs.errors import InputError
+from metarl.runs.facts import EnvFacts, class_name
+from metarl.runs.policy_files import read_policy, start_from
+from metarl.runs.simulated import PolicyLearner, Simulated, checked_task
+from metarl.runs.user_objects import UserObjects, check_installed
+from metarl.training import resolve_device
+from metarl.types import Task
+from metarl_envs import making
+from metarl_envs.plain_spaces import plain_space, space_of
+
+
+def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], None]) -> Simulated:
+    """A task family with a learner at its start, on its device; see :data:`BUILDERS`.
+
+    Raises:
+        InputError: the parts do not fit together.
+    """
+    problem = config.problem
+    assert isinstance(problem, EnvProblem)
+    _check(problem, given)
+    make_env = _env_maker(problem, given)
+    if problem.trained_on is None:
+        envs = make_env(_num_envs(problem))
+        named = making.name_of(problem.env if given.env is None else given.env)
+        problem = replace(problem, trained_on=_env_facts(problem, envs, given), env=named)
+        config = replace(config, problem=problem)
+        make_env = _env_maker(problem, given)
+    else:
+        envs = _deferred(make_env, problem.trained_on)(_num_envs(problem))
+    only = _only_task(config.seed, problem.algorithm, make_env)
+    try:
+        torch.set_num_threads(config.threads)
+        learner = _learner(config, problem, envs, make_env, only, given)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{problem.algorithm.learner} on {problem.env}: {error}") from error
+    name = problem.env.split("/")[-1].split(":")[-1].split(".")[-1]
+    built = Simulated(
+        config=config,
+        learner=learner,
+        make_env=make_env,
+        make_single=_single_maker(problem, given, make_env),
+        only_tasks=only,
+        stem=f"{problem.algorithm.learner}_{name}_seed{config.seed}",
+    )
+    return replace(built, films=built.training_films()) if problem.video_every else built
+
+
+def _check(problem: EnvProblem, given: UserObjects) -> None:
+    """Raise an :class:`InputError` for what the kind of learner does without."""
+    if given.backbone_name is not None:
+        raise InputError("is for few-shot runs; this is a policy", "backbone")
+    if not isinstance(problem.algorithm, sb3.SB3Config):
+        return
+    if given.network is not None:
+        learner = problem.algorithm.learner
+        raise InputError(f"is not for {learner}: stable-baselines3 makes it", "policy")
+    if problem.policy.min_log_std != PolicyConfig.min_log_std:
+        raise InputError("is for learners by gradients: PPO has no floor", "min_log_std")
+
+
+def _num_envs(problem: EnvProblem) -> int:
+    """Of training."""
+    return problem.sampling.meta_batch_size * problem.sampling.num_trajectories
+
+
+def _learner(
+    config: RunConfig,
+    problem: EnvProblem,
+    envs: TaskEnvs,
+    make_env: Callable[[int], TaskEnvs],
+    only: list[Task] | None,
+    given: UserObjects,
+) -> PolicyLearner:
+    """The learner, from ``init_from`` if that is given."""
+    facts, sampling, algorithm = problem.trained_on, problem.sampling, problem.algorithm
+    assert facts is not None
+    device = resolve_device(config.device)
+    start = None
+    if config.init_from is not None:
+        start = read_policy("init-from", Path(config.init_from), sampling.action_scale)
+    if isinstance(algorithm, sb3.SB3Config):
+        late = _deferred(make_env, facts)
+        return _sb3_learner(config, problem, algorithm, late, start, only, device)
+    sampler = Sampler(
+        envs,
+        num_tasks=sampling.meta_batch_size,
+        horizon=facts.horizon,
+        discount=sampling.discount,
+        action_scale=sampling.action_scale,
+    )
+    policy = _policy(config.seed, problem, facts, given.network)
+    learner = make_maml(algorithm, policy.to(device), sampler, seed=config.seed)
+    if start is not None and config.init_from is not None:
+        start_from(learner, start, config.init_from)
+    return learner
+
+
+def _env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskEnvs]:
+    source = problem.env if given.env is None else given.env
+    trained_on = problem.trained_on
+    by_sb3 = isinstance(problem.algorithm, sb3.SB3Config)
+
+    def make(num_envs: int) -> TaskEnvs:
+        if given.env is None and trained_on is not None and trained_on.own:
+            raise InputError(
+                f"{source} was given as an object, which no file can hold: give it again", "env"
+            )
+        module = source.rpartition(":")[0] if isinstance(source, str) else ""
+        if module and not given.allow_code and given.env is None:
+            check_installed(module, f"--env {source}")
+        try:
+            env: TaskEnvs = making.make_task_env(
+                source,
+                num_envs,
+                problem.env_kwargs,
+                show_task=problem.algorithm.show_task,
+                reset_by_caller=by_sb3,
+                # where stable-baselines3 steps, trajectories end when the environment says so; at
+                # first the horizon is compared with the family's own
+                max_episode_steps=problem.sampling.horizon if by_sb3 and trained_on else None,
+            )
+        except ValueError as error:
+            raise InputError(str(error), "env") from error
+        if trained_on is not None:
+            _check_spaces(making.name_of(source), env, trained_on)
+        return env
+
+    return make
+
+
+def _check_spaces(name: str, env: TaskEnvs, trained_on: EnvFacts) -> None:
+    """Raise an :class:`InputError` if an environment is not such as the run was trained on."""
+    pairs = {
+        "observations": (env.single_observation_space, trained_on.observation_space),
+        "actions": (env.single_action_space, trained_on.action_space),
+    }
+    for what, (space, plain) in pairs.items():
+        if space != space_of(plain):
+            raise InputError(
+                f"{name} has {what} {space}, the run was trained on {space_of(plain)}", "env"
+            )
+
+
+def _single_maker(
+    problem: EnvProblem, given: UserObjects, make_env: Callable[[int], TaskEnvs]
+) -> Callable[..., gym.Env[Any, Any]]:
+    def make(**options: Any) -> gym.Env[Any, Any]:
+        make_env(1).close()  # says what is wrong
+        source = problem.env if given.env is None else given.env
+        options = {**problem.env_kwargs, **options}
+        return making.make_single(source, options, show_task=problem.algorithm.show_task)
+
+    return make
+
+
+def _deferred(make: Callable[[int], TaskEnvs], facts: EnvFacts) -> Callable[[int], TaskEnvs]:
+    seen, acted = space_of(facts.observation_space), space_of(facts.action_space)
+    return lambda num_envs: DeferredEnvs(make, num_envs, seen, acted)
+
+
+def _env_facts(problem: EnvProblem, envs: TaskEnvs, given: UserObjects) -> EnvFacts:
+    try:
+        return EnvFacts(
+            observation_space=plain_space(envs.single_observation_space),
+            action_space=plain_space(envs.single_action_space),
+            task_space={k: plain_space(v) for k, v in envs.get_attr("task_space")[0].items()},
+            horizon=_horizon(envs, problem.sampling.horizon),
+            own=given.env is not None and not isinstance(given.env, str),
+            own_network="" if given.network is None else class_name(given.network),
+        )
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{problem.env}: {error}", "env") from error
+
+
+def _horizon(env: TaskEnvs, requested: int | None) -> int:
+    """The requested horizon, or the environment's own time limit."""
+    registered = env.spec.max_episode_steps if env.spec is not None else None
+    inner = getattr(env, "unwrapped", env)  # vector wrappers hide its attributes
+    limit: int | None = getattr(inner, "max_episode_steps", registered)
+    if requested is None:
+        if limit is None:
+            raise InputError("is missing: the environment has no time limit of its own", "horizon")
+        return limit
+    if limit is not None and requested > limit:
+        raise InputError(
+            f"{requested} is beyond the environment's time limit of {limit} steps; "
+            f"""raise that with --env-kwargs '{{"max_episode_steps": {requested}}}'""",
+            "horizon",
+        )
+    return requested
+
+
+def _size(facts: EnvFacts) -> int | tuple[int, int, int]:
+    """Numbers of an observation; height, width and channels of an image."""
+    space = space_of(facts.observation_space)
+    if space.shape is None or len(space.shape) != 3:
+        return gym.spaces.flatdim(space)
+    height, width, channels = space.shape
+    if space.dtype != np.uint8 or channels > min(height, width):
+        raise InputError(f"images are uint8 of (height, width, channels), got {space}", "env")
+    return height, width, channels
+
+
+def _policy(
+    seed: int, problem: EnvProblem, facts: EnvFacts, network: nn.Module | None
+) -> GaussianPolicy | CategoricalPolicy:
+    """The policy with its initial weights, drawn from the seed."""
+    acted, shape = space_of(facts.action_space), problem.policy
+    num_outputs = gym.spaces.flatdim(acted)
+    context_size = getattr(problem.algorithm, "context_size", 0)
+    weights = int(np.random.SeedSequence((seed, 2)).generate_state(1)[0])
+    if bool(facts.own_network) != (network is not None):
+        raise InputError(
+            f"the run's network is one of your own, {facts.own_network}: give one"
+            if facts.own_network
+            else "the run has a standard network",
+            "policy",
+        )
+    if network is None:
+        network = policy_network(
+            _size(facts),
+            num_outputs,
+            hidden_sizes=shape.hidden_sizes,
+            activation=shape.activation,
+            context_size=context_size,
+            generator=torch.Generator().manual_seed(weights),
+        )
+    try:
+        policy: GaussianPolicy | CategoricalPolicy
+        if isinstance(acted, gym.spaces.Discrete):
+            policy = CategoricalPolicy(network, num_outputs, context_size=context_size)
+        else:
+            policy = GaussianPolicy(
+                network,
+                num_outputs,
+                initial_log_std=shape.initial_log_std,
+                min_log_std=shape.min_log_std,
+                context_size=context_size,
+            )
+    except ValueError as error:
+        raise InputError(f"--initial-log-std and --min-log-std: {error}") from error
+    try:
+        policy.check_network(gym.spaces.flatdim(space_of(facts.observation_space)))
+    except ValueError as error:
+        raise InputError(f"does not fit: {error}", "policy") from error
+    return policy
+
+
+def _sb3_learner(
+    config: RunConfig,
+    problem: EnvProblem,
+    algorithm: sb3.SB3Config,
+    make_env: Callable[[int], TaskEnvs],
+    start: Actor | None,
+    only: list[Task] | None,
+    device: torch.device,
+) -> "sb3.SB3Learner":
+    sampling, shape, facts = problem.sampling, problem.policy, problem.trained_on
+    assert facts is not None
+    kinds = {sb3.ProtoEmbeddingConfig: sb3.ProtoEmbedding, sb3.RL2Config: sb3.RL2}
+    kind = kinds.get(type(algorithm), sb3.SB3Learner)
+    return kind(
+        algorithm,
+        sb3.CollectionSpec(
+            make_env,
+            _num_envs(problem),
+            facts.horizon,
+            sampling.discount,
+            sampling.action_scale,
+            tasks=only,
+        ),
+        sb3.InitialPolicy(shape.hidden_sizes, shape.activation, shape.initial_log_std, start),
+        seed=config.seed,
+        device=device,
+    )
+
+
+def _only_task(seed: int, algorithm: Any, make_env: Callable[[int], TaskEnvs]) -> list[Task] | None:
+    """The one task of ``sb3-finetune``."""
+    if not isinstance(algorithm, sb3.SB3FinetuneConfig):
+        return None
+    if algorithm.task == "":
+        env = make_env(1)
+        return sb3.TaskVecEnv(env, draw_every=0, split="held_out", seed=seed).drawn(1)
+    try:
+        task = json_object(algorithm.task)
+    except ValueError as error:
+        raise InputError(str(error), "task") from error
+    return [checked_task(make_env(1), task)]
