@@ -30,8 +30,14 @@ REQUIRED: dict[Any, Any] = {
     Path: Path("file.zip"),
 }
 """Values for fields without a default, by their type."""
-NO_CONFIGS = {"metarl.types.Adaptation"}
-"""Dataclasses with such a field that we fill in, no user."""
+OBJECTIVES = ("objectives.Surrogate", "objectives.LossObjective", "objectives.ReptileDirection")
+NO_CONFIGS = {
+    "metarl.types.Adaptation",
+    "metarl.rl.meta_problem.Objective",
+    "metarl.rl.objectives.ClippedSurrogate",
+    *(f"metarl.rl.{name}" for name in OBJECTIVES),
+}
+"""Dataclasses with such a field that we fill in, or that the learner checks which takes them."""
 
 
 class Choice(NamedTuple):

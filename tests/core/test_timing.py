@@ -2,8 +2,7 @@
 
 import pytest
 
-from metarl.core import Stopwatch, collect_and_update
-from metarl.types import Metrics
+from metarl.core import Stopwatch
 
 
 class Clock:
@@ -25,18 +24,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr("metarl.core.timing.perf_counter", clock)
     return clock
-
-
-def test_an_iteration_says_how_long_its_halves_took(clock: Clock) -> None:
-    def update(experience: str) -> Metrics:
-        clock.takes(2.0)
-        return {"meta/same": float(experience == "3 s")}
-
-    assert collect_and_update(lambda: clock.takes(3.0), update) == {
-        "meta/same": 1.0,
-        "time/collect_seconds": 3.0,
-        "time/update_seconds": 2.0,
-    }
 
 
 def test_a_stopwatch_adds_up_the_calls_of_a_method_for_a_while(clock: Clock) -> None:

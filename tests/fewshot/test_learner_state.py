@@ -124,8 +124,8 @@ def test_a_saved_classifier_predicts_the_same(name: str, norm: str, tmp_path: Pa
     with torch.no_grad():
         support = learner.prepared(batch).support_x
         fitted = learner.fit(support, batch.support_y, WAYS, learner.num_steps)[-1]
-    kept = Classifier(learner, fitted, ["ant", "bee", "cat"], SHAPE)
-    kept.save(tmp_path / "classifier.pt", backbone=CONV4)
+    kept = Classifier(learner, fitted, ["ant", "bee", "cat"], SHAPE, CONV4)
+    kept.save(tmp_path / "classifier.pt")
     loaded = load_classifier(tmp_path / "classifier.pt")
     images = batch.query_x[0]
     assert torch.equal(loaded.probabilities(images), kept.probabilities(images))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from metarl.core import expand, meta_loss, parameters_of
+from metarl.core import SGD, expand, meta_loss, parameters_of
 from metarl.nn import MLP, CategoricalPolicy, GaussianPolicy, Policy, policy_network
 from metarl.types import Params
 
@@ -73,7 +73,7 @@ def gradients(policy: Policy, *, adapted: bool) -> Params:
     def loss(params: Params, observations: Tensor) -> Tensor:
         return loss_of(policy, params, observations)
 
-    losses = meta_loss(loss, loss, params, [support, support], query, lr=0.5)
+    losses = meta_loss(SGD(0.5), loss, loss, params, [support, support], query)
     return dict(zip(own, torch.autograd.grad(losses.sum(), list(own.values())), strict=True))
 
 

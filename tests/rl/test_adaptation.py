@@ -21,7 +21,7 @@ def adapted(learner: MAMLLearner) -> tuple[Params, Params]:
     """Parameters of the three tasks before and after one step."""
     generator = torch.Generator().manual_seed(0)
     learner.sampler.draw_tasks(learner._rng, "train")
-    _, after = learner.adapt(learner.sampler, 1, learner._rng, generator)
+    _, after = learner._adapt_on(learner.sampler, 1, learner._rng, generator)
     return expand(parameters_of(learner.policy), 3), after
 
 

@@ -89,7 +89,7 @@ def test_given_step_sizes_replace_those_of_the_rule() -> None:
     def adapted(steps: Any) -> tuple[int, torch.Tensor]:
         rng, noise = np.random.default_rng(0), torch.Generator().manual_seed(0)
         learner.sampler.draw_tasks(rng, "train")
-        experience, params = learner.adapt(learner.sampler, steps, rng, noise)
+        experience, params = learner._adapt_on(learner.sampler, steps, rng, noise)
         assert torch.equal(params["mean.layers.0.bias"][0], learner.policy.mean.layers[0].bias)
         return len(experience.supports), params["log_std"]
 
@@ -155,6 +155,11 @@ def test_given_step_sizes_replace_those_of_the_rule() -> None:
             (SGD(0.1), ReptileDirection(), Adam()),
             {},
             "got first-order and a rule whose first_order is False",
+        ),
+        (
+            (SGD(0.1), Surrogate(estimator="lcv"), Adam()),  # type: ignore[arg-type]  # a typo
+            {},
+            r"estimator must be one of \[.*'lvc'.*\], got 'lcv'",
         ),
         (
             (FIRST_ORDER, Surrogate(estimator="dice"), Adam()),

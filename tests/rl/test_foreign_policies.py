@@ -12,8 +12,9 @@ from rl_samples import make_learner
 from torch import Tensor, nn
 
 import metarl_envs  # noqa: F401  # registers the ids
+from metarl.core import expand, parameters_of
 from metarl.nn import MLP, CategoricalPolicy, GaussianPolicy, policy_network
-from metarl.rl import Actor, ANILConfig, CAVIAConfig, MAMLConfig, MAMLTRPOConfig, load_policy
+from metarl.rl import PRESETS, Actor, load_policy
 from metarl.rl.actions import ActionScaling, action_map
 from metarl.rl.actor import PolicySpec
 
@@ -38,19 +39,16 @@ class Residual(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("config", "adapted"),
+    ("name", "adapted"),
     [
-        (
-            MAMLTRPOConfig,
-            {"log_std", *(f"mean.{name}" for name, _ in Residual().named_parameters())},
-        ),
-        (ANILConfig, {"log_std", "mean.last.weight", "mean.last.bias"}),
-        (CAVIAConfig, {"context"}),
+        ("maml-trpo", {"log_std", *(f"mean.{name}" for name, _ in Residual().named_parameters())}),
+        ("anil", {"log_std", "mean.last.weight", "mean.last.bias"}),
+        ("cavia", {"context"}),
     ],
 )
-def test_it_is_meta_trained(config: type[MAMLConfig], adapted: set[str]) -> None:
-    network = Residual(2 + config().context_size)
-    learner = make_learner(config=config, network=network, inner_lr=0.1)
+def test_it_is_meta_trained(name: str, adapted: set[str]) -> None:
+    network = Residual(2 + PRESETS[name].config.context_size)
+    learner = make_learner(name, network=network, inner_lr=0.1)
     before = {name: p.clone() for name, p in learner.policy.named_parameters()}
     for _ in range(2):
         metrics = learner.update(learner.collect())
@@ -58,10 +56,10 @@ def test_it_is_meta_trained(config: type[MAMLConfig], adapted: set[str]) -> None
         assert metrics["meta/skipped"] == 0
     moved = {n for n, p in learner.policy.named_parameters() if not torch.equal(p, before[n])}
     assert moved == set(before) - {"context"}
-    _, params = learner.adapt(
-        learner.sampler, [0.1], np.random.default_rng(0), torch.Generator().manual_seed(0)
+    _, params = learner._adapt_on(
+        learner.sampler, 1, np.random.default_rng(0), torch.Generator().manual_seed(0)
     )
-    start = learner.adaptation.start(3)
+    start = expand(parameters_of(learner.policy), 3)
     assert {name for name in params if not torch.equal(params[name], start[name])} == adapted
 
 
