@@ -1,7 +1,16 @@
 from .core import MAML, AdaptedModel, ProtoNet
 from .fewshot import Classifier, load_classifier
 from .rl import Actor, load_policy
-from .runs import AdaptedClassifier, AdaptedPolicy, InputError, Run, load_run, train, train_fewshot
+from .runs import (
+    AdaptedClassifier,
+    AdaptedPolicy,
+    InputError,
+    Run,
+    describe,
+    load_run,
+    train,
+    train_fewshot,
+)
 
 __version__: str
 
@@ -16,6 +25,7 @@ __all__ = [
     "ProtoNet",
     "Run",
     "__version__",
+    "describe",
     "load_classifier",
     "load_policy",
     "load_run",

@@ -3,6 +3,7 @@
 from metarl.rl.actor import Actor, PolicySpec, load_policy
 from metarl.rl.configs import (
     PRESETS,
+    ComposedConfig,
     ControlConfig,
     MAMLConfig,
     MAMLPPOConfig,
@@ -29,6 +30,7 @@ __all__ = [
     "AdvantageBatch",
     "ClippedEpochs",
     "ClippedSurrogate",
+    "ComposedConfig",
     "ControlConfig",
     "DeferredEnvs",
     "Experience",

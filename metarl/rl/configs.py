@@ -1,6 +1,6 @@
 """Configs of the learners by gradients, and the named learners that are settings of them."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 from tyro.conf import Suppress
@@ -140,6 +140,21 @@ class RandomInitConfig(MAMLConfig):
     """Control: the untrained policy, adapted when it is evaluated."""
 
     learner: Suppress[Literal["random-init"]] = "random-init"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ComposedConfig:
+    """A learner that was composed in Python, its parts as plain data."""
+
+    learner: Literal["composed"] = "composed"
+    show_task: bool = False
+    """Whether the task is appended to the observation."""
+    rule: dict[str, Any]
+    objective: dict[str, Any]
+    outer_step: dict[str, Any]
+    num_inner_steps: Natural
+    task_chunk: Natural | None = None
+    context_size: Natural = 0
 
 
 PRESETS = presets(

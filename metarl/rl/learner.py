@@ -84,7 +84,7 @@ class MAMLLearner:
         """What the rule wants meta-learned, such as step sizes."""
         self.env_steps = 0
         self._optimiser: State = {}  # made at the first update
-        self._seed = seed
+        self._seed = self.seed = seed
         self._rng, self._generator = generators(np.random.SeedSequence(seed))
 
     def meta_parameters(self) -> MetaParameters:

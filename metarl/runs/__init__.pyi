@@ -1,3 +1,4 @@
+from .composed import describe
 from .config import RunConfig
 from .dataset import AdaptedClassifier
 from .errors import InputError
@@ -18,6 +19,7 @@ __all__ = [
     "RunConfig",
     "Session",
     "UserObjects",
+    "describe",
     "families",
     "go_on",
     "load",

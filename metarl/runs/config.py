@@ -83,6 +83,7 @@ PolicyAlgorithm = Annotated[
     | rl.ReptileConfig
     | rl.ControlConfig
     | rl.RandomInitConfig
+    | rl.ComposedConfig
     | sb3.SB3PPOConfig
     | sb3.SB3FinetuneConfig
     | sb3.RL2Config

@@ -12,12 +12,14 @@ from torch import nn
 
 from metarl import sb3
 from metarl.nn import CategoricalPolicy, GaussianPolicy, policy_network
-from metarl.rl import Actor, DeferredEnvs, Sampler, TaskEnvs, make_maml
-from metarl.runs.config import EnvProblem, PolicyConfig, RunConfig, json_object
+from metarl.rl import ComposedConfig, DeferredEnvs, Sampler, TaskEnvs, make_maml
+from metarl.runs.build.trial_learners import only_task, trial_learner
+from metarl.runs.composed import compose
+from metarl.runs.config import EnvProblem, PolicyConfig, RunConfig
 from metarl.runs.errors import InputError
 from metarl.runs.facts import EnvFacts, class_name
 from metarl.runs.policy_files import read_policy, start_from
-from metarl.runs.simulated import PolicyLearner, Simulated, checked_task
+from metarl.runs.simulated import PolicyLearner, Simulated
 from metarl.runs.user_objects import UserObjects, check_installed
 from metarl.training import resolve_device
 from metarl.types import Task
@@ -43,7 +45,7 @@ def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], Non
         make_env = _env_maker(problem, given)
     else:
         envs = _deferred(make_env, problem.trained_on)(_num_envs(problem))
-    only = _only_task(config.seed, problem.algorithm, make_env)
+    only = only_task(config.seed, problem.algorithm, make_env)
     try:
         torch.set_num_threads(config.threads)
         learner = _learner(config, problem, envs, make_env, only, given)
@@ -98,7 +100,7 @@ def _learner(
         start = read_policy("init-from", Path(config.init_from), sampling.action_scale)
     if isinstance(algorithm, sb3.SB3Config):
         late = _deferred(make_env, facts)
-        return _sb3_learner(config, problem, algorithm, late, start, only, device)
+        return trial_learner(config, problem, algorithm, late, start, only, device)
     sampler = Sampler(
         envs,
         num_tasks=sampling.meta_batch_size,
@@ -107,6 +109,8 @@ def _learner(
         action_scale=sampling.action_scale,
     )
     policy = _policy(config.seed, problem, facts, given.network)
+    if isinstance(algorithm, ComposedConfig):
+        return compose(algorithm, policy.to(device), sampler, seed=config.seed)
     learner = make_maml(algorithm, policy.to(device), sampler, seed=config.seed)
     if start is not None and config.init_from is not None:
         start_from(learner, start, config.init_from)
@@ -264,46 +268,3 @@ def _policy(
     except ValueError as error:
         raise InputError(f"does not fit: {error}", "policy") from error
     return policy
-
-
-def _sb3_learner(
-    config: RunConfig,
-    problem: EnvProblem,
-    algorithm: sb3.SB3Config,
-    make_env: Callable[[int], TaskEnvs],
-    start: Actor | None,
-    only: list[Task] | None,
-    device: torch.device,
-) -> "sb3.SB3Learner":
-    sampling, shape, facts = problem.sampling, problem.policy, problem.trained_on
-    assert facts is not None
-    kinds = {sb3.ProtoEmbeddingConfig: sb3.ProtoEmbedding, sb3.RL2Config: sb3.RL2}
-    kind = kinds.get(type(algorithm), sb3.SB3Learner)
-    return kind(
-        algorithm,
-        sb3.CollectionSpec(
-            make_env,
-            _num_envs(problem),
-            facts.horizon,
-            sampling.discount,
-            sampling.action_scale,
-            tasks=only,
-        ),
-        sb3.InitialPolicy(shape.hidden_sizes, shape.activation, shape.initial_log_std, start),
-        seed=config.seed,
-        device=device,
-    )
-
-
-def _only_task(seed: int, algorithm: Any, make_env: Callable[[int], TaskEnvs]) -> list[Task] | None:
-    """The one task of ``sb3-finetune``."""
-    if not isinstance(algorithm, sb3.SB3FinetuneConfig):
-        return None
-    if algorithm.task == "":
-        env = make_env(1)
-        return sb3.TaskVecEnv(env, draw_every=0, split="held_out", seed=seed).drawn(1)
-    try:
-        task = json_object(algorithm.task)
-    except ValueError as error:
-        raise InputError(str(error), "task") from error
-    return [checked_task(make_env(1), task)]

@@ -1,0 +1,57 @@
+"""Learners whose policy stable-baselines3 optimises over trials, from their configs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from metarl import sb3
+from metarl.rl import Actor, TaskEnvs
+from metarl.runs.config import EnvProblem, RunConfig, json_object
+from metarl.runs.errors import InputError
+from metarl.runs.simulated import checked_task
+from metarl.types import Task
+
+
+def trial_learner(
+    config: RunConfig,
+    problem: EnvProblem,
+    algorithm: sb3.SB3Config,
+    make_env: Callable[[int], TaskEnvs],
+    start: Actor | None,
+    only: list[Task] | None,
+    device: torch.device,
+) -> sb3.SB3Learner:
+    """The learner of stable-baselines3 that ``algorithm`` describes, on a family's environments."""
+    sampling, shape, facts = problem.sampling, problem.policy, problem.trained_on
+    assert facts is not None
+    kinds = {sb3.ProtoEmbeddingConfig: sb3.ProtoEmbedding, sb3.RL2Config: sb3.RL2}
+    kind = kinds.get(type(algorithm), sb3.SB3Learner)
+    return kind(
+        algorithm,
+        sb3.CollectionSpec(
+            make_env,
+            sampling.meta_batch_size * sampling.num_trajectories,
+            facts.horizon,
+            sampling.discount,
+            sampling.action_scale,
+            tasks=only,
+        ),
+        sb3.InitialPolicy(shape.hidden_sizes, shape.activation, shape.initial_log_std, start),
+        seed=config.seed,
+        device=device,
+    )
+
+
+def only_task(seed: int, algorithm: Any, make_env: Callable[[int], TaskEnvs]) -> list[Task] | None:
+    """The one task of ``sb3-finetune``."""
+    if not isinstance(algorithm, sb3.SB3FinetuneConfig):
+        return None
+    if algorithm.task == "":
+        env = make_env(1)
+        return sb3.TaskVecEnv(env, draw_every=0, split="held_out", seed=seed).drawn(1)
+    try:
+        task = json_object(algorithm.task)
+    except ValueError as error:
+        raise InputError(str(error), "task") from error
+    return [checked_task(make_env(1), task)]
