@@ -12,7 +12,7 @@ import torch
 import metarl
 import metarl_envs
 from metarl.fewshot import Episodes
-from metarl.runs import build
+from metarl.runs.build import classifiers
 from metarl_envs import making
 
 MANY = {"meta_batch_size": 20, "num_trajectories": 20}
@@ -125,7 +125,7 @@ def test_loading_is_quick(folders: dict[str, Path]) -> None:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The data sets that are read."""
     calls: list[str] = []
-    monkeypatch.setattr(build, "load_data", counted(calls, "data", build.load_data))
+    monkeypatch.setattr(classifiers, "load_data", counted(calls, "data", classifiers.load_data))
     return calls
 
 

@@ -230,7 +230,7 @@ def test_an_own_backbone(learner: str, tmp_path: Path) -> None:
         ),
         ({"policy": Residual(2, 3)}, "policy does not fit: .*"),
         ({"initial_log_std": -3.0}, ".*initial-log-std.*"),
-        ({"context_size": 3}, "context_size must be above 0 where adapted is context, .*"),
+        ({"context_size": 3}, ".*context_size must be above 0 where .*"),
     ],
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
 )
