@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +71,14 @@ def imports(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             prefix = "." * node.level + (node.module or "")
             yield from (f"{prefix}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no repository")
+def test_no_file_is_ignored_by_git() -> None:
+    """A folder called build or runs would be missing in every clone."""
+    command = ["git", "check-ignore", "--no-index", *FILES, *STUBS]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == ""
 
 
 def ours(name: str) -> bool:
@@ -167,8 +176,8 @@ def test_files_are_short_and_named_for_what_they_do(path: str) -> None:
         ("metarl/sb3/vec_env.py", "from metarl.fewshot import Episodes"),
         ("metarl/sb3/vec_env.py", "from metarl.training import Trainer"),
         ("metarl/sb3/vec_env.py", "from metarl_envs import making"),
-        ("metarl/runs/build.py", "from metarl.cli import main"),
-        ("metarl/runs/build.py", "import stable_baselines3"),
+        ("metarl/runs/build/policies.py", "from metarl.cli import main"),
+        ("metarl/runs/build/policies.py", "import stable_baselines3"),
         ("metarl/runs/evaluate.py", "from torch.utils.tensorboard import SummaryWriter"),
         ("metarl/training/trainer.py", "from metarl.runs import Run"),
         ("metarl/training/trainer.py", "from metarl.cli import main"),
@@ -207,7 +216,10 @@ def test_the_arrows_forbid(path: str, source: str) -> None:
         ("metarl/sb3/export.py", "from metarl.embedding import Trials"),
         ("metarl/cli.py", "from metarl import runs\nfrom metarl.training import Ending"),
         ("metarl/cli/run.py", "from metarl.runs.config import RunConfig"),
-        ("metarl/runs/build.py", "from metarl import fewshot, rl, sb3\nimport metarl_envs"),
+        (
+            "metarl/runs/build/policies.py",
+            "from metarl import fewshot, rl, sb3\nimport metarl_envs",
+        ),
         ("metarl/runs/run.py", "from metarl.report.curves import AdaptationCurve"),
         ("metarl/rl/configs.py", "from metarl.configs import STRICT"),
         ("metarl/training/trainer.py", "from metarl.configs import STRICT"),

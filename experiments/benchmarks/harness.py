@@ -23,10 +23,6 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
-from metarl.runs import UserObjects
-from metarl.runs.build import build
-from metarl.runs.config import EnvProblem, config_of
-
 RESULTS = Path(__file__).with_name("results.json")
 PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "metarl-toolkit")
 
@@ -74,12 +70,6 @@ class Row:
             },
             **self.extra,
         }
-
-
-def policy_learner(name: str, **options: Any) -> Any:
-    """The learner of ``metarl train NAME`` at its start, on the CPU; options as keywords."""
-    config = config_of(EnvProblem, name, **{"device": "cpu", **options})
-    return build(config, UserObjects(), print).learner
 
 
 def quick_asked(description: str | None) -> bool:

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import harness
-from trpo_iteration import make_trpo
+from policy_learners import make_learner
 
 from metarl.training import CSVWriter, Schedule, TensorBoardWriter, Trainer
 from metarl.types import Metrics
@@ -26,7 +26,8 @@ def main() -> None:
     """Train and look twice."""
     quick = harness.quick_asked(__doc__)
     early, late = 50, 150 if quick else 500
-    learner = make_trpo(num_trajectories=2 if quick else 5)
+    num_trajectories = 2 if quick else 5
+    learner = make_learner("maml-trpo", "metarl/PointGoal-v0", num_trajectories=num_trajectories)
     seen: dict[int, float] = {}
 
     def progress(iteration: int, metrics: Metrics) -> None:

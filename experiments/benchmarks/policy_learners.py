@@ -7,7 +7,7 @@ import gymnasium as gym
 import torch
 
 import metarl_envs  # noqa: F401  # registers the ids
-from metarl.nn import GaussianPolicy
+from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import PRESETS, MAMLLearner, Sampler, make_maml
 
 
@@ -40,11 +40,12 @@ def make_learner(
     sampler = Sampler(
         env, num_tasks=num_tasks, horizon=100, discount=0.99, action_scale=action_scale
     )
-    policy = GaussianPolicy(
+    action_size = gym.spaces.flatdim(env.single_action_space)
+    network = policy_network(
         gym.spaces.flatdim(env.single_observation_space),
-        gym.spaces.flatdim(env.single_action_space),
-        min_log_std=-0.5,
+        action_size,
         generator=torch.Generator().manual_seed(0),
     )
+    policy = GaussianPolicy(network, action_size, min_log_std=-0.5)
     config = replace(PRESETS[name].config, **numbers)
     return make_maml(config, policy.to(device), sampler, seed=0)

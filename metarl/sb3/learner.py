@@ -9,27 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import FloatSchedule
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from metarl.core import Stopwatch, iteration_times
 from metarl.embedding import Context, NoContext, TrialRecorder, Trials
-from metarl.embedding.contexts import num_features
 from metarl.rl import Actor, SimulatedTasks
 from metarl.rl.actions import action_map
 from metarl.sb3.evaluation import AdaptationRun, act, first_and_last
 from metarl.sb3.models import CollectionSpec, InitialPolicy, logged, make_model
 from metarl.sb3.policies import folded
-from metarl.sb3.state import (
-    global_generators,
-    load_normalisation,
-    load_replay,
-    normalisation_state,
-    replay_state,
-)
+from metarl.sb3.state import global_generators, load_model, model_state, normalised
 from metarl.sb3.trials import TrialVecEnv
 from metarl.sb3.vec_env import Task, TaskVecEnv
 from metarl.types import Adaptation, Metrics
@@ -67,7 +58,7 @@ class SB3Learner:
             self._prepare(self._task_env)
             self.recorder = self._recorder(self._task_env, config.trial_length)
             trials = self._make_trials(self._task_env, self.recorder, training=True)
-            self.env = self._normalised(trials)
+            self.env = normalised(trials, config.normalise, collection.discount)
             kwargs = self._policy_kwargs()
             self.model = make_model(
                 config, policy, self.env, collection, device=device, policy_kwargs=kwargs
@@ -178,7 +169,7 @@ class SB3Learner:
         task_env.set_tasks([task for task in chosen for _ in range(num_trials)])
         recorder = self._recorder(task_env, num_trajectories, keep_transitions)
         trials = self._make_trials(task_env, recorder)
-        env = self._normalised(trials, like=self.env)
+        env = normalised(trials, self.config.normalise, self.collection.discount, like=self.env)
         with global_generators(seed):
             act(self.model, env, recorder)
         context = trials.context.features()
@@ -188,7 +179,7 @@ class SB3Learner:
             returns,
             recorder.current,
             chosen,
-            _size(task_env),
+            task_env.observation_size,
             task_env.disjoint,
             context.reshape(num_tasks, num_trials, -1),
         )
@@ -220,33 +211,12 @@ class SB3Learner:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what happens next."""
-        state = {
-            "iteration": self.iteration,
-            "num_timesteps": self.model.num_timesteps,
-            "num_updates": getattr(self.model, "_n_updates", 0),
-            "model": self.model.get_parameters(),
-            "normalisation": normalisation_state(self.env),
-        }
-        entropy = getattr(self.model, "log_ent_coef", None)
-        if entropy is not None:
-            state["log_ent_coef"] = entropy.detach()
-        buffer = getattr(self.model, "replay_buffer", None)
-        if buffer is not None:
-            state["replay"] = replay_state(buffer)
-        return state
+        return {"iteration": self.iteration, **model_state(self.model, self.env)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`state_dict` gave."""
         self.iteration = state["iteration"]
-        self.model.num_timesteps = state["num_timesteps"]
-        self.model._n_updates = state["num_updates"]
-        self.model.set_parameters(state["model"], device=self.device)
-        load_normalisation(self.env, state["normalisation"])
-        if "log_ent_coef" in state:
-            with torch.no_grad():
-                self.model.log_ent_coef.copy_(state["log_ent_coef"])
-        if "replay" in state:
-            load_replay(self.model.replay_buffer, state["replay"])
+        load_model(self.model, self.env, state, self.device)
 
     def _train_policy(self, updating: Stopwatch) -> Trials:
         """Trials, on which stable-baselines3 updates the policy; ``updating`` times that."""
@@ -294,14 +264,9 @@ class SB3Learner:
             env.num_envs,
             num_trajectories,
             horizon=self.collection.horizon,
-            num_features=self._transition_size(env) if keep_transitions else 0,
+            num_features=env.transition_size if keep_transitions else 0,
             task_vectors=env.task_vectors,
         )
-
-    @staticmethod
-    def _transition_size(env: TaskVecEnv) -> int:
-        """F, numbers of a transition."""
-        return num_features(_size(env), spaces.flatdim(env.action_space))
 
     def _iteration_seed(self) -> int:
         return int(np.random.SeedSequence((self._seed, 4, self.iteration)).generate_state(1)[0])
@@ -325,20 +290,3 @@ class SB3Learner:
             episodes=self.config.episodes,
             observer=recorder,
         )
-
-    def _normalised(self, env: TrialVecEnv, like: VecEnv | None = None) -> VecEnv:
-        """By running statistics, or those of another environment, which then stay."""
-        what = self.config.normalise
-        if what == "none":
-            return env
-        normalised = VecNormalize(env, norm_obs=what == "all", gamma=self.collection.discount)
-        if isinstance(like, VecNormalize):
-            normalised.training, normalised.norm_reward = False, False
-            if what == "all":
-                normalised.obs_rms = like.obs_rms
-        return normalised
-
-
-def _size(env: TaskVecEnv) -> int:
-    """Numbers of an observation, without context."""
-    return spaces.flatdim(env.observation_space)

@@ -80,7 +80,7 @@ class ProtoEmbedding(SB3Learner):
         config = self.config
         kind = RecurrentEncoder if config.encoder == "recurrent" else TransitionEncoder
         encoder = kind(
-            self._transition_size(env),
+            env.transition_size,
             config.encoder_hidden_size,
             config.embedding_size,
             torch.Generator().manual_seed(self._iteration_seed()),

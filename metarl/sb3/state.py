@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from metarl.sb3.configs import Normalisation
+
 REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
@@ -25,6 +27,50 @@ def global_generators(seed: int) -> Iterator[None]:
         finally:
             np.random.set_state(kept[0])  # noqa: NPY002
             random.setstate(kept[1])
+
+
+def model_state(model: Any, env: VecEnv) -> dict[str, Any]:
+    """Everything of a model, and the running statistics of its environments."""
+    state = {
+        "num_timesteps": model.num_timesteps,
+        "num_updates": getattr(model, "_n_updates", 0),
+        "model": model.get_parameters(),
+        "normalisation": normalisation_state(env),
+    }
+    entropy = getattr(model, "log_ent_coef", None)
+    if entropy is not None:
+        state["log_ent_coef"] = entropy.detach()
+    buffer = getattr(model, "replay_buffer", None)
+    if buffer is not None:
+        state["replay"] = replay_state(buffer)
+    return state
+
+
+def load_model(model: Any, env: VecEnv, state: dict[str, Any], device: torch.device) -> None:
+    """Take back what :func:`model_state` gave."""
+    model.num_timesteps = state["num_timesteps"]
+    model._n_updates = state["num_updates"]
+    model.set_parameters(state["model"], device=device)
+    load_normalisation(env, state["normalisation"])
+    if "log_ent_coef" in state:
+        with torch.no_grad():
+            model.log_ent_coef.copy_(state["log_ent_coef"])
+    if "replay" in state:
+        load_replay(model.replay_buffer, state["replay"])
+
+
+def normalised(
+    env: VecEnv, what: Normalisation, discount: float, like: VecEnv | None = None
+) -> VecEnv:
+    """An environment divided by running statistics, or by those of another, which then stay."""
+    if what == "none":
+        return env
+    made = VecNormalize(env, norm_obs=what == "all", gamma=discount)
+    if isinstance(like, VecNormalize):
+        made.training, made.norm_reward = False, False
+        if what == "all":
+            made.obs_rms = like.obs_rms
+    return made
 
 
 def normalisation_state(env: VecEnv) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
+from metarl.embedding.contexts import num_features
 from metarl.rl.sampler import SEED_RANGE
 from metarl.rl.task_envs import TaskEnvs
 
@@ -66,6 +68,16 @@ class TaskVecEnv(VecEnv):
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self._vectors: NDArray[np.float32] | None = None
         self._drawn = not draw_every  # the first tasks are drawn when something first needs them
+
+    @property
+    def observation_size(self) -> int:
+        """Numbers of an observation."""
+        return spaces.flatdim(self.observation_space)
+
+    @property
+    def transition_size(self) -> int:
+        """F, numbers of a transition."""
+        return num_features(self.observation_size, spaces.flatdim(self.action_space))
 
     @property
     def disjoint(self) -> bool:
