@@ -9,7 +9,9 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import ConfigDict, Field, ValidationError
 
-STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, validate_default=True, defer_build=True)
+STRICT = ConfigDict(
+    extra="forbid", strict=True, allow_inf_nan=False, validate_default=True, defer_build=True
+)
 
 Count = Annotated[int, Field(ge=1)]
 """1, 2, ..."""

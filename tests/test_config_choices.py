@@ -9,6 +9,7 @@ import pkgutil
 import typing
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
+from inspect import isabstract
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,6 +19,7 @@ from pydantic.dataclasses import is_pydantic_dataclass
 
 import metarl
 from metarl.configs import STRICT, complaint
+from metarl.rl import Adam, OuterStep
 from metarl.runs.config import CLASSIFIER_LEARNERS, POLICY_LEARNERS
 
 REQUIRED: dict[Any, Any] = {
@@ -28,16 +30,11 @@ REQUIRED: dict[Any, Any] = {
     dict: {},
     tuple: (),
     Path: Path("file.zip"),
+    OuterStep: Adam(),
 }
 """Values for fields without a default, by their type."""
-OBJECTIVES = ("objectives.Surrogate", "objectives.LossObjective", "objectives.ReptileDirection")
-NO_CONFIGS = {
-    "metarl.types.Adaptation",
-    "metarl.rl.meta_problem.Objective",
-    "metarl.rl.objectives.ClippedSurrogate",
-    *(f"metarl.rl.{name}" for name in OBJECTIVES),
-}
-"""Dataclasses with such a field that we fill in, or that the learner checks which takes them."""
+NO_CONFIGS = {"metarl.types.Adaptation"}
+"""Dataclasses with such a field that we fill in."""
 
 
 class Choice(NamedTuple):
@@ -64,7 +61,7 @@ def dataclasses_of_the_package() -> list[type[Any]]:
         if not found.name.endswith("__main__")
     ]
     classes = [value for module in modules for value in vars(module).values()]
-    ours = [c for c in classes if isinstance(c, type) and is_dataclass(c)]
+    ours = [c for c in classes if isinstance(c, type) and is_dataclass(c) and not isabstract(c)]
     return list(dict.fromkeys(c for c in ours if c.__module__.startswith("metarl.")))
 
 

@@ -29,7 +29,6 @@ from metarl.nn import Policy
 from metarl.rl import configs
 from metarl.rl.actor import Actor
 from metarl.rl.advantages import advantage_batch
-from metarl.rl.estimators import INNER_LOSSES
 from metarl.rl.experience import Experience, outcome_scores
 from metarl.rl.losses import inner_loss
 from metarl.rl.meta_problem import MetaProblem, Objective, OuterStep, State
@@ -326,10 +325,6 @@ def _check_parts(
         raise ValueError(
             "context_size must be above 0 where the context alone adapts, and 0 elsewhere, got "
             f"{policy.context_size}"
-        )
-    if objective.estimator not in INNER_LOSSES:
-        raise ValueError(
-            f"estimator must be one of {sorted(INNER_LOSSES)}, got {objective.estimator!r}"
         )
     learned = rule.meta_parameters(parameters_of(policy))
     if steps < 0 or (learned and not steps):

@@ -6,12 +6,14 @@ An :class:`Objective` says what the adapted policies are judged by, and gives it
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
+from pydantic.dataclasses import dataclass as checked
 from torch import Tensor
 
+from metarl.configs import STRICT, UnitInterval
 from metarl.core import InnerRule, MetaParameters, adaptation_path, expand, parameters_of
 from metarl.nn import ActionDistribution, Policy
 from metarl.rl.estimators import Estimator
@@ -43,14 +45,14 @@ class MetaGradient(NamedTuple):
         return bool(np.isfinite(self.loss) and torch.isfinite(self.gradient).all())
 
 
-@dataclass(frozen=True, kw_only=True)
+@checked(frozen=True, kw_only=True, config=STRICT)
 class Objective(ABC):
     """What adaptation descends, and what the adapted policies are judged by."""
 
     estimator: Estimator = "lvc"
     """How the inner objective estimates second derivatives; see :mod:`metarl.rl.estimators`."""
-    gae_lambda: float = 0.95
-    """λ of the advantages, in [0, 1]."""
+    gae_lambda: UnitInterval = 0.95
+    """λ of the advantages."""
 
     @abstractmethod
     def gradient(self, problem: "MetaProblem", old: Acting | None = None) -> MetaGradient:
@@ -120,7 +122,7 @@ class MetaProblem:
         return self.objective.gradient(self, old)
 
 
-class OuterStep(Protocol):
+class OuterStep(ABC):
     """How one meta-batch moves the meta-parameters.
 
     One of your own subclasses this; ``step`` is enough.

@@ -4,12 +4,13 @@ E-MAML's credit can be added to the first two.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
+from metarl.configs import STRICT, NonNegative, Positive
 from metarl.core import SGD, adapt, reptile_loss
 from metarl.nn import ActionDistribution
 from metarl.rl.estimators import Estimator, sampling_credit
@@ -19,11 +20,11 @@ from metarl.rl.meta_problem import Acting, MetaGradient, MetaProblem, Objective
 from metarl.rl.rollout import AdvantageBatch
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class LossObjective(Objective, ABC):
     """Objectives that are losses of the adapted policies, differentiated through adaptation."""
 
-    credit_weight: float = 0.0
+    credit_weight: NonNegative = 0.0
     """Of E-MAML's credit of the pre-adaptation trajectories for the outcome; 0 leaves it out."""
 
     @abstractmethod
@@ -61,7 +62,7 @@ class LossObjective(Objective, ABC):
         return MetaGradient(loss, total, acting, {})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Surrogate(LossObjective):
     """The return of the adapted policies, by importance weights.
 
@@ -75,7 +76,7 @@ class Surrogate(LossObjective):
         return surrogate_loss(new, old, query)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ClippedSurrogate(LossObjective):
     """The same with clipped weights (PPO), and a penalty on the policies before adaptation (ProMP).
 
@@ -83,9 +84,9 @@ class ClippedSurrogate(LossObjective):
     :class:`Surrogate`.
     """
 
-    clip: float = 0.3
+    clip: Positive = 0.3
     """ε, how far the probability ratio of the adapted policies counts."""
-    inner_kl: float = 0.0
+    inner_kl: NonNegative = 0.0
     """η, weight of the mean KL between old and new policies before adaptation (ProMP)."""
 
     @property
@@ -109,7 +110,7 @@ class ClippedSurrogate(LossObjective):
         return losses
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ReptileDirection(Objective):
     """Σ_k g_k, what the steps of adaptation descended (Nichol et al. 2018, section 2).
 
@@ -121,7 +122,7 @@ class ReptileDirection(Objective):
 
     estimator: Estimator = "first-order"
     """There are no second derivatives."""
-    lr: float = 0.1
+    lr: NonNegative = 0.1
     """α of the last step, and what the way is divided by. At 0 a last step of 1 gives it."""
 
     def gradient(self, problem: MetaProblem, old: Acting | None = None) -> MetaGradient:

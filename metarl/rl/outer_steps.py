@@ -1,10 +1,12 @@
 """Outer steps by Adam, and none; :mod:`metarl.rl.trust_region` has another."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from pydantic import InstanceOf
+from pydantic.dataclasses import dataclass
 
+from metarl.configs import STRICT, Count, Positive
 from metarl.core import MetaParameters
 from metarl.rl.losses import mean_kl, ratio
 from metarl.rl.meta_problem import Acting, MetaGradient, MetaProblem, OuterStep, State
@@ -12,7 +14,7 @@ from metarl.rl.objectives import ClippedSurrogate, mean_inner_kl
 from metarl.types import Metrics
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class NoStep(OuterStep):
     """Leaves the meta-parameters as they are; a control."""
 
@@ -21,11 +23,11 @@ class NoStep(OuterStep):
         return {}, state
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Adam(OuterStep):
     """One step of Adam on the meta-gradient (Kingma and Ba 2015)."""
 
-    lr: float = 1e-3
+    lr: Positive = 1e-3
     """Step size β."""
 
     def init(self, theta: MetaParameters) -> State:
@@ -46,16 +48,16 @@ class Adam(OuterStep):
         return {}, optimiser.state_dict()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class ClippedEpochs(OuterStep):
     """Several steps on the clipped objective of one meta-batch.
 
     The first needs no further pass: its gradient is the one that is given.
     """
 
-    around: OuterStep
+    around: InstanceOf[OuterStep]
     """What a step is."""
-    num_epochs: int = 5
+    num_epochs: Count = 5
     """How many on one meta-batch."""
 
     judged_by: ClassVar[type] = ClippedSurrogate

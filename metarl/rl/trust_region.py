@@ -9,13 +9,14 @@ the adaptation and goes through it twice a product. :class:`TrustRegion` is the 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from metarl.configs import STRICT, Count, NonNegative, Positive
 from metarl.nn import ActionDistribution
 from metarl.rl.estimators import TRAJECTORY_WISE
 from metarl.rl.experience import Experience
@@ -161,25 +162,25 @@ def trust_region_step(
     return Step(parameters, start, region.max_backtracks, accepted=False)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrustRegion(OuterStep):
     """One :func:`trust_region_step` of the adapted policies (Finn et al. 2017, section 5.3).
 
     The constants are the MAML family's usual ones.
     """
 
-    max_kl: float = 0.01
+    max_kl: Positive = 0.01
     """δ, in nats."""
-    cg_iterations: int = 10
+    cg_iterations: Count = 10
     """Products for the direction."""
-    cg_damping: float = 1e-5
+    cg_damping: NonNegative = 1e-5
     """Added to the diagonal of the Fisher matrix."""
-    fisher_stride: int = 9
+    fisher_stride: Count = 9
     """The Fisher matrix is estimated on every n-th step, n raised to the next number coprime to the
     trajectories a task, so that all of them count."""
-    backtrack_factor: float = 0.8
+    backtrack_factor: Positive = 0.8
     """Each shrinking of the step."""
-    max_backtracks: int = 15
+    max_backtracks: Count = 15
     """Shrinkings tried before the step is given up."""
 
     judged_by: ClassVar[type] = LossObjective

@@ -3,6 +3,9 @@
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
+from metarl.configs import complaint
 from metarl.core import SGD, LearnedStepSizes, Momentum
 from metarl.nn import Policy
 from metarl.rl import (
@@ -77,8 +80,9 @@ def compose(config: ComposedConfig, policy: Policy, sampler: Sampler, *, seed: i
     """
     try:
         rule, objective, outer_step = map(_made, (config.rule, config.objective, config.outer_step))
-    except (KeyError, TypeError) as error:
-        raise InputError(f"the parts of the learner are not such as metarl has: {error}") from error
+    except (KeyError, TypeError, ValidationError) as error:
+        wrong = complaint(error) if isinstance(error, ValidationError) else error
+        raise InputError(f"the parts of the learner are not such as metarl has: {wrong}") from error
     return MAMLLearner(
         policy,
         sampler,

@@ -157,11 +157,6 @@ def test_given_step_sizes_replace_those_of_the_rule() -> None:
             "got first-order and a rule whose first_order is False",
         ),
         (
-            (SGD(0.1), Surrogate(estimator="lcv"), Adam()),  # type: ignore[arg-type]  # a typo
-            {},
-            r"estimator must be one of \[.*'lvc'.*\], got 'lcv'",
-        ),
-        (
             (FIRST_ORDER, Surrogate(estimator="dice"), Adam()),
             {},
             "got dice and a rule whose first_order is True",

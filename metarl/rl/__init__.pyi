@@ -1,0 +1,67 @@
+from .actor import Actor, PolicySpec, load_policy
+from .configs import (
+    PRESETS,
+    ComposedConfig,
+    ControlConfig,
+    MAMLConfig,
+    MAMLPPOConfig,
+    MAMLTRPOConfig,
+    MAMLVPGConfig,
+    RandomInitConfig,
+    ReptileConfig,
+)
+from .experience import Experience
+from .learner import MAMLLearner, make_maml, maml_parts
+from .meta_problem import (
+    MetaGradient,
+    MetaProblem,
+    Objective,
+    OuterStep,
+)
+from .objectives import (
+    ClippedSurrogate,
+    ReptileDirection,
+    Surrogate,
+)
+from .outer_steps import Adam, ClippedEpochs, NoStep
+from .rollout import AdvantageBatch, Rollout
+from .sampler import Sampler
+from .simulation import SimulatedTasks
+from .task_envs import DeferredEnvs, TaskEnvs
+from .trust_region import TrustRegion
+
+__all__ = [
+    "PRESETS",
+    "Actor",
+    "Adam",
+    "AdvantageBatch",
+    "ClippedEpochs",
+    "ClippedSurrogate",
+    "ComposedConfig",
+    "ControlConfig",
+    "DeferredEnvs",
+    "Experience",
+    "MAMLConfig",
+    "MAMLLearner",
+    "MAMLPPOConfig",
+    "MAMLTRPOConfig",
+    "MAMLVPGConfig",
+    "MetaGradient",
+    "MetaProblem",
+    "NoStep",
+    "Objective",
+    "OuterStep",
+    "PolicySpec",
+    "RandomInitConfig",
+    "ReptileConfig",
+    "ReptileDirection",
+    "Rollout",
+    "Sampler",
+    "SimulatedTasks",
+    "Surrogate",
+    "TaskEnvs",
+    "TrustRegion",
+    "load_policy",
+    "make_maml",
+    "maml_parts",
+]
