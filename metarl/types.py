@@ -41,6 +41,8 @@ StepSize = float | Tensor | Mapping[str, Tensor]
 """Inner learning rate: one number for all, or a tensor for each parameter name, broadcast to
 ``[M, *shape]``. A tensor that requires grad is learned with the parameters (Meta-SGD)."""
 
+ActionArray = NDArray[np.float32 | np.float64 | np.int64]
+"""Actions as an environment takes them."""
 Task = dict[str, NDArray[Any]]
 """One task of a task family: a goal, physical parameters."""
 

@@ -14,7 +14,7 @@ from torch import nn
 from metarl.core import expand, parameters_of
 from metarl.nn import CNN, MLP, CategoricalPolicy, GaussianPolicy, Policy, policy_network
 from metarl.rl.actions import ActionMap, ActionNumbering, ActionScaling
-from metarl.types import Params
+from metarl.types import ActionArray, Params
 
 FORMAT = "metarl-policy"
 
@@ -158,7 +158,7 @@ class Actor:
         state: None = None,
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
-    ) -> tuple[NDArray[Any], None]:
+    ) -> tuple[ActionArray, None]:
         """Environment actions for one observation ``[D]`` or a batch ``[B, D]``.
 
         Images are ``[H, W, C]`` or ``[B, H, W, C]``, discrete actions numbers.

@@ -25,7 +25,7 @@ from metarl.runs.evaluate import (
     write_json,
 )
 from metarl.runs.films import Camera
-from metarl.types import Adaptation, Metrics, Task, Video
+from metarl.types import ActionArray, Adaptation, Metrics, Task, Video
 
 NUM_FILM_TRAJECTORIES = 20  # a step of adaptation, of the films that are made in training
 NONE_HELD_OUT = "tasks (this family holds none out)"
@@ -74,7 +74,7 @@ class AdaptedPolicy:
         values: list[float] = self.adaptation.values[:, 0].tolist()
         return values
 
-    def act(self, observation: NDArray[Any], *, deterministic: bool = True) -> NDArray[Any]:
+    def act(self, observation: NDArray[Any], *, deterministic: bool = True) -> ActionArray:
         """The environment's action for one observation; the mean action unless told otherwise."""
         action, _ = self.policy.predict(observation, deterministic=deterministic)
         return action

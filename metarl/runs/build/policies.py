@@ -198,7 +198,8 @@ def _env_facts(problem: EnvProblem, envs: TaskEnvs, given: UserObjects) -> EnvFa
 
 def _horizon(env: TaskEnvs, requested: int | None) -> int:
     """The requested horizon, or the environment's own time limit."""
-    registered = env.spec.max_episode_steps if env.spec is not None else None
+    spec = env.spec or env.get_attr("spec")[0]  # gymnasium's vectors of objects have none
+    registered = spec.max_episode_steps if spec is not None else None
     inner = getattr(env, "unwrapped", env)  # vector wrappers hide its attributes
     limit: int | None = getattr(inner, "max_episode_steps", registered)
     if requested is None:
