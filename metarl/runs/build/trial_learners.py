@@ -21,7 +21,7 @@ def trial_learner(
     start: Actor | None,
     only: list[Task] | None,
     device: torch.device,
-) -> sb3.SB3Learner:
+) -> "sb3.SB3Learner":  # not evaluated: that would import stable-baselines3
     """The learner of stable-baselines3 that ``algorithm`` describes, on a family's environments."""
     sampling, shape, facts = problem.sampling, problem.policy, problem.trained_on
     assert facts is not None
