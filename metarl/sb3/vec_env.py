@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from metarl.rl.sampler import SEED_RANGE
 from metarl.rl.task_envs import TaskEnvs
 
 Task = dict[str, NDArray[Any]]
+SEED_RANGE = 2**31 - 1
 
 
 def task_vectors(tasks: Sequence[Task]) -> NDArray[np.float32]:

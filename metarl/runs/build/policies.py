@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from metarl import sb3
+from metarl.core import Streams
 from metarl.nn import CategoricalPolicy, GaussianPolicy, policy_network
 from metarl.rl import Actor, DeferredEnvs, Sampler, TaskEnvs, make_maml
 from metarl.runs.config import EnvProblem, PolicyConfig, RunConfig, json_object
@@ -228,7 +229,6 @@ def _policy(
     acted, shape = space_of(facts.action_space), problem.policy
     num_outputs = gym.spaces.flatdim(acted)
     context_size = getattr(problem.algorithm, "context_size", 0)
-    weights = int(np.random.SeedSequence((seed, 2)).generate_state(1)[0])
     if bool(facts.own_network) != (network is not None):
         raise InputError(
             f"the run's network is one of your own, {facts.own_network}: give one"
@@ -243,7 +243,7 @@ def _policy(
             hidden_sizes=shape.hidden_sizes,
             activation=shape.activation,
             context_size=context_size,
-            generator=torch.Generator().manual_seed(weights),
+            generator=Streams(seed, "training").torch("weights"),
         )
     try:
         policy: GaussianPolicy | CategoricalPolicy
