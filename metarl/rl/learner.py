@@ -148,6 +148,7 @@ class MAMLLearner:
             "policy": self.policy.state_dict(),
             "step_sizes": {k: v.detach() for k, v in self.learned.items()},
             "optimiser": self._optimiser,
+            "seed": self._seed,
             "iteration": self.iteration,
             "env_steps": self.env_steps,
         }
@@ -164,7 +165,7 @@ class MAMLLearner:
             for name, value in self.learned.items():
                 value.copy_(state["step_sizes"][name])
         self._optimiser = state["optimiser"]
-        self.iteration = state["iteration"]
+        self._seed, self.iteration = state["seed"], state["iteration"]
         self.env_steps = state["env_steps"]
 
     @property
