@@ -29,6 +29,8 @@ Stream = Literal[
     "mini-batches",
     "library",
     "encoder",
+    "context",
+    "trials",
 ]
 """What is drawn; ``library`` is all that stable-baselines3 draws by itself."""
 

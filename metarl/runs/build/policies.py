@@ -301,7 +301,8 @@ def _only_task(seed: int, algorithm: Any, make_env: Callable[[int], TaskEnvs]) -
         return None
     if algorithm.task == "":
         env = make_env(1)
-        return sb3.TaskVecEnv(env, draw_every=0, split="held_out", seed=seed).drawn(1)
+        held_out = sb3.TaskVecEnv(env, draw_every=0, split="held_out")
+        return held_out.drawn(1, Streams(seed, "test").numpy("tasks"))
     try:
         task = json_object(algorithm.task)
     except ValueError as error:
