@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format format-check lint type learning gpu golden bench wheel clean
+.PHONY: help install demo test check format format-check lint type learning gpu golden golden-values bench wheel clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,9 @@ gpu: $(INSTALLED) ## Run the tests that need CUDA
 
 golden: $(INSTALLED) ## Compare small runs of every learner with those of OLD=<commit>, bit for bit
 	$(BIN)/python tests/golden/compare.py $(OLD)
+
+golden-values: $(INSTALLED) ## Write tests/golden/values.json anew, after a change of results on purpose
+	$(BIN)/python tests/golden/compare.py --write
 
 format: $(INSTALLED) ## Format the code
 	$(BIN)/ruff format .

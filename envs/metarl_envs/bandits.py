@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from metarl_envs.discrete import checked, entries
 from metarl_envs.family import Outcome
+from metarl_envs.rows import Random
 from metarl_envs.tasks import Product, Task, Uniform
 
 
@@ -35,13 +36,11 @@ class BernoulliBandit:
         self.action_space = spaces.Discrete(num_arms)
         self.task_distribution = Product({"means": Uniform(np.zeros(num_arms), 1.0)})
 
-    def start(self, rng: np.random.Generator, leading: tuple[int, ...]) -> NDArray[np.int64]:
+    def start(self, rng: Random, leading: tuple[int, ...]) -> NDArray[np.int64]:
         """The only state."""
         return np.zeros(leading, np.int64)
 
-    def step(
-        self, state: NDArray[Any], action: NDArray[Any], task: Task, rng: np.random.Generator
-    ) -> Outcome:
+    def step(self, state: NDArray[Any], action: NDArray[Any], task: Task, rng: Random) -> Outcome:
         """Pull an arm."""
         arm = checked(action, self.num_arms, state.shape)
         paid = rng.random(state.shape) < entries(task["means"], arm)

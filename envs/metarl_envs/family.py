@@ -3,7 +3,8 @@
 A :class:`Family` describes start states, transitions and rewards on arrays of any leading shape.
 :class:`FamilyEnv` runs one environment of it (leading shape ``()``), :class:`FamilyVectorEnv` a
 whole batch (leading shape ``(num_envs,)``) with the same functions, so both agree step for step.
-Where steps are random, both draw from their ``np_random``.
+Where steps are random, one environment draws from its ``np_random``, a batch from
+:class:`~metarl_envs.rows.RowRandom` where every environment of it has a seed of its own.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from numpy.typing import ArrayLike, NDArray
 
+from metarl_envs.rows import Random
 from metarl_envs.task_spaces import validate_task
 from metarl_envs.tasks import Product, Task
 from metarl_envs.vector import TaskVectorEnv
@@ -45,13 +47,11 @@ class Family(Protocol):
 
     task_distribution: Product
 
-    def start(self, rng: np.random.Generator, leading: tuple[int, ...]) -> NDArray[Any]:
+    def start(self, rng: Random, leading: tuple[int, ...]) -> NDArray[Any]:
         """Start states ``[*leading, ...]``, of any type."""
         ...
 
-    def step(
-        self, state: NDArray[Any], action: NDArray[Any], task: Task, rng: np.random.Generator
-    ) -> Outcome:
+    def step(self, state: NDArray[Any], action: NDArray[Any], task: Task, rng: Random) -> Outcome:
         """Successor states, as fresh arrays, rewards and terminations."""
         ...
 
@@ -132,13 +132,13 @@ class FamilyVectorEnv(TaskVectorEnv):
         self.state = family.start(np.random.default_rng(0), (num_envs,))
 
     def _start(self, rows: NDArray[np.bool_]) -> None:
-        self.state[rows] = self.family.start(self.np_random, (int(rows.sum()),))
+        self.state[rows] = self.family.start(self._random(rows), (int(rows.sum()),))
 
     def _advance(
         self, actions: NDArray[Any]
     ) -> tuple[Array, NDArray[np.bool_], dict[str, NDArray[Any]]]:
         self.state, rewards, terminated = self.family.step(
-            self.state, actions, self._tasks, self.np_random
+            self.state, actions, self._tasks, self._random()
         )
         return rewards, terminated, {}
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from metarl_envs.discrete import checked
 from metarl_envs.family import Outcome
+from metarl_envs.rows import Random
 from metarl_envs.task_spaces import Integers
 from metarl_envs.tasks import Choice, Product, Task
 
@@ -52,13 +53,11 @@ class GridNavi:
         space = Integers(0, size - 1, (2,))
         self.task_distribution = Product({"goal": Choice(goals, held_out, space)})
 
-    def start(self, rng: np.random.Generator, leading: tuple[int, ...]) -> NDArray[np.int64]:
+    def start(self, rng: Random, leading: tuple[int, ...]) -> NDArray[np.int64]:
         """The corner."""
         return np.zeros((*leading, 2), np.int64)
 
-    def step(
-        self, state: NDArray[Any], action: NDArray[Any], task: Task, rng: np.random.Generator
-    ) -> Outcome:
+    def step(self, state: NDArray[Any], action: NDArray[Any], task: Task, rng: Random) -> Outcome:
         """Move, then look for the goal."""
         move = self.moves[checked(action, len(self.moves), state.shape[:-1])]
         state = np.minimum(np.maximum(state + move, 0), self.size - 1)

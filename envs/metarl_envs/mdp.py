@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from metarl_envs.discrete import checked, entries
 from metarl_envs.family import Outcome
+from metarl_envs.rows import Random
 from metarl_envs.tasks import Dirichlet, Normal, Product, Task
 
 
@@ -41,13 +42,11 @@ class TabularMDP:
             }
         )
 
-    def start(self, rng: np.random.Generator, leading: tuple[int, ...]) -> NDArray[np.int64]:
+    def start(self, rng: Random, leading: tuple[int, ...]) -> NDArray[np.int64]:
         """State 0."""
         return np.zeros(leading, np.int64)
 
-    def step(
-        self, state: NDArray[Any], action: NDArray[Any], task: Task, rng: np.random.Generator
-    ) -> Outcome:
+    def step(self, state: NDArray[Any], action: NDArray[Any], task: Task, rng: Random) -> Outcome:
         """Draw the reward, then the next state."""
         action = checked(action, self.num_actions, state.shape)
         reward = entries(task["reward_means"], state, action) + rng.standard_normal(state.shape)

@@ -14,6 +14,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from metarl_envs.family import Array, Outcome
+from metarl_envs.rows import Random
 from metarl_envs.tasks import Choice, Product, Task, Uniform
 
 POSITION_SPACE = spaces.Box(-np.inf, np.inf, (2,), dtype=np.float32)
@@ -48,13 +49,11 @@ class PointGoal:
     def __init__(self) -> None:
         self.task_distribution = Product({"goal": Uniform([-0.5, -0.5], 0.5)})
 
-    def start(self, rng: np.random.Generator, leading: tuple[int, ...]) -> Array:
+    def start(self, rng: Random, leading: tuple[int, ...]) -> Array:
         """The origin."""
         return np.zeros((*leading, 2))
 
-    def step(
-        self, state: Array, action: NDArray[Any], task: Task, rng: np.random.Generator
-    ) -> Outcome:
+    def step(self, state: Array, action: NDArray[Any], task: Task, rng: Random) -> Outcome:
         """Move, then measure the distance."""
         state = state + _clip(action, self.step_limit)
         offset = np.abs(state - task["goal"])
@@ -92,13 +91,11 @@ class PointGoalSparse:
         held_out = range(2, self.num_goals, 5)  # 20 goals, none at the ends of the arc
         self.task_distribution = Product({"goal": Choice(goals, held_out, space)})
 
-    def start(self, rng: np.random.Generator, leading: tuple[int, ...]) -> Array:
+    def start(self, rng: Random, leading: tuple[int, ...]) -> Array:
         """The origin."""
         return np.zeros((*leading, 2))
 
-    def step(
-        self, state: Array, action: NDArray[Any], task: Task, rng: np.random.Generator
-    ) -> Outcome:
+    def step(self, state: Array, action: NDArray[Any], task: Task, rng: Random) -> Outcome:
         """Move; reward only near the goal."""
         state = state + _clip(action, self.step_limit)
         gap = distance(state, task["goal"])
@@ -137,13 +134,11 @@ class PointCorners:
         self.reward = reward
         self.task_distribution = Product({"goal": Choice(self.corners)})
 
-    def start(self, rng: np.random.Generator, leading: tuple[int, ...]) -> Array:
+    def start(self, rng: Random, leading: tuple[int, ...]) -> Array:
         """Uniform in the start square."""
         return rng.uniform(-0.2, 0.2, (*leading, 2))
 
-    def step(
-        self, state: Array, action: NDArray[Any], task: Task, rng: np.random.Generator
-    ) -> Outcome:
+    def step(self, state: Array, action: NDArray[Any], task: Task, rng: Random) -> Outcome:
         """Move; the reward depends on the variant."""
         moved = state + _clip(action, self.step_limit)
         goal = task["goal"]

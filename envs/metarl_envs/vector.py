@@ -17,6 +17,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from metarl_envs.rows import Random, RowRandom
 from metarl_envs.task_spaces import fits, validate_task
 from metarl_envs.tasks import Product, Task, unstack
 
@@ -59,12 +60,13 @@ class TaskVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]], ABC):
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self._elapsed = np.zeros(num_envs, np.int64)
         self._finished = np.zeros(num_envs, bool)
+        self._row_random: RowRandom | None = None
         self._tasks: Task = {}
         self.set_tasks(task_distribution.sample(self.np_random, num_envs, "train"))
 
     @abstractmethod
     def _start(self, rows: NDArray[np.bool_]) -> None:
-        """Put the chosen environments into a start state, drawn from ``self.np_random``."""
+        """Put the chosen environments into a start state, drawn from ``self._random(rows)``."""
 
     @abstractmethod
     def _advance(
@@ -78,6 +80,12 @@ class TaskVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]], ABC):
     @abstractmethod
     def _observe(self) -> NDArray[Any]:
         """Fresh observations of every environment, not views of the state."""
+
+    def _random(self, rows: NDArray[np.bool_] | None = None) -> Random:
+        """What the chosen environments, or all, draw from: by :meth:`reset`'s last seeds."""
+        if self._row_random is None:
+            return self.np_random
+        return self._row_random if rows is None else self._row_random.of(rows)
 
     def _change_tasks(self, rows: NDArray[np.bool_], tasks: Task) -> None:
         """The chosen environments get these tasks, a batch of ``rows.sum()``: for new bodies."""
@@ -123,17 +131,33 @@ class TaskVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]], ABC):
         """Start all environments, or those of ``options["reset_mask"]``, in their current tasks.
 
         Args:
-            seed: one seed for the whole batch; of a list the first counts.
+            seed: one for the whole batch, which then draws from one generator; or a list with one
+                for each environment, which then draws the same whatever the others are and do. In
+                a list None leaves an environment's random numbers as they are.
             options: ``reset_mask``, bool ``[num_envs]``.
         """
-        first = seed[0] if isinstance(seed, list) else seed
-        super().reset(seed=first)
+        super().reset(seed=None if isinstance(seed, Sequence) else seed)
         everywhere = np.ones(self.num_envs, bool)
         mask = np.asarray((options or {}).get("reset_mask", everywhere), bool)
         if mask.shape != (self.num_envs,):
             raise ValueError(f"reset_mask must have shape ({self.num_envs},), got {mask.shape}")
+        if isinstance(seed, Sequence):
+            self._seed_rows(seed, mask)
+        elif seed is not None:
+            self._row_random = None
         self._restart(mask)
         return self._observe(), {}
+
+    def _seed_rows(self, seeds: Sequence[int | None], mask: NDArray[np.bool_]) -> None:
+        """Start the random numbers of the chosen environments that have a seed."""
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"need one seed an environment ({self.num_envs}), got {len(seeds)}")
+        if self._row_random is None:
+            first = self.np_random.integers(2**63, size=self.num_envs)
+            self._row_random = RowRandom(first.tolist())
+        given = mask & np.array([seed is not None for seed in seeds])
+        chosen = [seed for seed, here in zip(seeds, given, strict=True) if here]
+        self._row_random.restart(given, [seed for seed in chosen if seed is not None])
 
     def step(
         self, actions: NDArray[Any]

@@ -30,7 +30,7 @@ from gymnasium.vector.utils import batch_space
 from mujoco_stepping import NUM_THREADS, check_same, quiet_mujoco
 
 import metarl_envs  # noqa: F401  (registers the ids)
-from metarl.core import expand, parameters_of
+from metarl.core import Streams, expand, parameters_of
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Sampler
 from metarl_envs.tasks import Task
@@ -89,10 +89,9 @@ class ProcessPerTask:
             connection.send((command, part))
         return (connection.recv() for connection in self._connections)
 
-    def reset(self, *, seed: int) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: list[int]) -> tuple[Any, dict[str, Any]]:
         """Start all."""
-        seeds = range(seed, seed + self.num_envs)
-        return np.concatenate(list(self._ask("reset", seeds))), {}
+        return np.concatenate(list(self._ask("reset", seed))), {}
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Step all."""
@@ -140,11 +139,11 @@ def sampling_speed(sampler: Sampler, rounds: Sequence[Sequence[Task]]) -> float:
     """Environment steps a second of collecting ``rounds`` one after another, one task set each."""
     policy = GaussianPolicy(policy_network(17, 6, generator=torch.Generator().manual_seed(0)), 6)
     params = expand(parameters_of(policy), sampler.num_tasks)
-    rng, generator = np.random.default_rng(1), torch.Generator().manual_seed(1)
+    streams = Streams(1, "training")
     num_steps, start = 0, time.perf_counter()
-    for tasks in rounds:
+    for number, tasks in enumerate(rounds):
         sampler.set_tasks(tasks)
-        num_steps += sampler.collect(policy, params, rng, generator).num_steps()
+        num_steps += sampler.collect(policy, params, streams.at(number)).num_steps()
     return num_steps / (time.perf_counter() - start)
 
 

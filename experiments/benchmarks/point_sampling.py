@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import metarl_envs  # noqa: F401  (registers the ids)
-from metarl.core import expand, parameters_of
+from metarl.core import Streams, expand, parameters_of
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Rollout, Sampler
 
@@ -73,9 +73,7 @@ def main() -> None:
 
     def collect(sampler: Sampler) -> Rollout:
         # seeded alike each time, so that every run of both sides is the same rollout
-        return sampler.collect(
-            policy, params, np.random.default_rng(1), torch.Generator().manual_seed(1)
-        )
+        return sampler.collect(policy, params, Streams(1, "training"))
 
     samplers = make_sampler(None), make_sampler("sync")
     collect_ours, collect_theirs = (partial(collect, sampler) for sampler in samplers)

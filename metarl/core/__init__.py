@@ -29,6 +29,7 @@ from metarl.core.prototypes import (
     prototypes,
     squared_distances,
 )
+from metarl.core.streams import Streams
 from metarl.core.timing import Stopwatch, iteration_times
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Momentum",
     "ProtoNet",
     "Stopwatch",
+    "Streams",
     "adapt",
     "adaptation_path",
     "dry_run",

@@ -1,9 +1,11 @@
 """Random changes of images: every image of a batch its own, drawn on the CPU, made on its device.
 
-The images are floats; the same generator gives the same changes on every device.
+The images are floats; the same generators give the same changes on every device. Of several
+generators each draws for an equal share of the images, in their order: that of an episode for its.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -15,15 +17,15 @@ Augmentation = Literal["none", "affine", "flip-crop"]
 images and shifts of an eighth, for photographs (:func:`random_flip`, :func:`random_crop`)."""
 
 
-def augment(kind: Augmentation, images: Tensor, generator: torch.Generator) -> Tensor:
+def augment(kind: Augmentation, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
     """Change images ``[..., C, H, W]`` at random.
 
     Args:
         kind: which changes.
         images: floats.
-        generator: of the CPU.
+        generators: of the CPU, one or more.
 
-    >>> augment("affine", torch.rand(2, 5, 1, 28, 28), torch.Generator().manual_seed(0)).shape
+    >>> augment("affine", torch.rand(2, 5, 1, 28, 28), [torch.Generator().manual_seed(0)]).shape
     torch.Size([2, 5, 1, 28, 28])
     """
     if kind not in get_args(Augmentation):
@@ -32,15 +34,16 @@ def augment(kind: Augmentation, images: Tensor, generator: torch.Generator) -> T
         return images
     flat = images.flatten(0, -4)
     if kind == "affine":
-        flat = random_affine(flat, generator)
+        flat = random_affine(flat, generators)
     else:
-        flat = random_crop(random_flip(flat, generator), generator, padding=images.shape[-1] // 8)
+        flat = random_flip(flat, generators)
+        flat = random_crop(flat, generators, padding=images.shape[-1] // 8)
     return flat.reshape(images.shape)
 
 
 def random_affine(
     images: Tensor,
-    generator: torch.Generator,
+    generators: Sequence[torch.Generator],
     *,
     degrees: float = 10.0,
     translate: float = 0.1,
@@ -53,7 +56,7 @@ def random_affine(
 
     Args:
         images: ``[B, C, H, W]`` floats.
-        generator: of the CPU.
+        generators: of the CPU, one or more.
         degrees: φ ~ U[-degrees, degrees].
         translate: t ~ U[-translate, translate] of the width and of the height.
         scale: s is uniform within.
@@ -62,7 +65,7 @@ def random_affine(
     _check_images(images)
     if not 0 < scale[0] <= scale[1]:
         raise ValueError(f"scale must be two numbers above 0 in order, got {scale}")
-    unit = torch.rand(5, len(images), generator=generator)
+    unit = _drawn(lambda num, own: torch.rand(5, num, generator=own), len(images), generators)
     angle, slant, x, y = (2 * unit[:4] - 1) * torch.tensor(
         [math.radians(degrees), math.radians(shear), 2 * translate, 2 * translate]
     )[:, None]
@@ -76,20 +79,22 @@ def random_affine(
     return functional.grid_sample(images, grid, align_corners=False)
 
 
-def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
+def random_flip(images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
     """Mirror every image ``[B, C, H, W]`` left to right with probability ½."""
     _check_images(images)
-    flipped = torch.rand(len(images), generator=generator) < 0.5
+    flipped = _drawn(lambda num, own: torch.rand(num, generator=own), len(images), generators) < 0.5
     return torch.where(flipped.to(images.device)[:, None, None, None], images.flip(-1), images)
 
 
-def random_crop(images: Tensor, generator: torch.Generator, *, padding: int) -> Tensor:
+def random_crop(images: Tensor, generators: Sequence[torch.Generator], *, padding: int) -> Tensor:
     """Move every image ``[B, C, H, W]`` by up to ``padding`` whole pixels; what comes in is 0."""
     _check_images(images)
     if padding < 0:
         raise ValueError(f"padding must be at least 0, got {padding}")
     count, _, height, width = images.shape
-    first = torch.randint(2 * padding + 1, (2, count, 1), generator=generator)
+    first = _drawn(
+        lambda num, own: torch.randint(2 * padding + 1, (2, num), generator=own), count, generators
+    )[..., None]
     rows, columns = (
         (start + torch.arange(side)).to(images.device)
         for start, side in zip(first, (height, width), strict=True)
@@ -98,6 +103,16 @@ def random_crop(images: Tensor, generator: torch.Generator, *, padding: int) -> 
     chosen = torch.arange(count, device=images.device)[:, None, None]
     # advanced indices with a slice between them come first: [B, H, W, C]
     return padded[chosen, :, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2).contiguous()
+
+
+def _drawn(
+    draw: Callable[[int, torch.Generator], Tensor],
+    num_images: int,
+    generators: Sequence[torch.Generator],
+) -> Tensor:
+    """What each generator draws for its share of the images, joined along the last axis."""
+    share = num_images // len(generators)
+    return torch.cat([draw(share, generator) for generator in generators], -1)
 
 
 def _turn_and_shear(angle: Tensor, slant: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from torch import Tensor
 
 from metarl.fewshot.configs import Algorithm, BackboneConfig, FewShotConfig
-from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner, Fitted, generator_of
+from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner, Fitted
 from metarl.fewshot.from_config import Problem, make_backbone, make_learner
 from metarl.fewshot.samplers import SinusoidSampler
 from metarl.fewshot.sources import ArraySource
@@ -90,7 +90,7 @@ def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
     shape = tuple(content["shape"])
     algorithm: FewShotConfig = TypeAdapter(Algorithm).validate_json(to_json(content["algorithm"]))
     kind = TypeAdapter(BackboneConfig).validate_json(to_json(content["backbone"]))
-    backbone = make_backbone(kind, shape, generator_of(0, 0))
+    backbone = make_backbone(kind, shape, torch.Generator())
     problem = Problem(
         shape,
         num_outputs=content["training_ways"],

@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from metarl.core import Streams
+
 
 class Episodes(NamedTuple):
     """A batch of M episodes of one shape. Labels are shuffled anew for every episode."""
@@ -21,6 +23,8 @@ class Episodes(NamedTuple):
     """``[M, Q]``, or ``[M, Q, D]``."""
     num_ways: int
     """N; 0 for regression."""
+    first: int = 0
+    """Number of the first of them in the meta-batch."""
 
     @property
     def num_episodes(self) -> int:
@@ -31,19 +35,21 @@ class Episodes(NamedTuple):
         """The same episodes, at most ``size`` in a batch; 0 for all in one."""
         size = size or self.num_episodes
         starts = range(0, self.num_episodes, size)
-        return [self._each(partial(_slice, start=a, stop=a + size)) for a in starts]
+        return [
+            self._each(partial(_slice, start=a, stop=a + size))._replace(first=self.first + a)
+            for a in starts
+        ]
 
     def to(self, device: torch.device) -> "Episodes":
         """The same episodes on ``device``."""
         return self._each(lambda tensor: tensor.to(device))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Episodes":
-        return Episodes(
-            change(self.support_x),
-            change(self.support_y),
-            change(self.query_x),
-            change(self.query_y),
-            self.num_ways,
+        return self._replace(
+            support_x=change(self.support_x),
+            support_y=change(self.support_y),
+            query_x=change(self.query_x),
+            query_y=change(self.query_y),
         )
 
 
@@ -68,8 +74,8 @@ class EpisodeStream(NamedTuple):
 
     sampler: EpisodeSampler
     num_episodes: int
-    generator: torch.Generator
-    """Draws them; of the CPU."""
+    streams: Streams
+    """Draw them."""
     regression: bool = False
     """Whether targets are numbers."""
 

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from metarl.core import iteration_times
+from metarl.core import Streams, iteration_times
+from metarl.core.streams import Stream
 from metarl.fewshot.augment import augment
 from metarl.fewshot.configs import FewShotConfig, NormMode
 from metarl.fewshot.episodes import Episodes, EpisodeSampler, EpisodeStream, Support
@@ -67,7 +68,6 @@ class FewShotLearner(ABC):
         self.iterations = iterations
         self.iteration = 0
         self._seed = seed
-        self._generator = generator_of(seed, 0)
         self.optimiser: torch.optim.Optimizer = torch.optim.Adam(
             self.parameters(), lr=config.lr, weight_decay=config.weight_decay
         )
@@ -85,6 +85,16 @@ class FewShotLearner(ABC):
     @abstractmethod
     def scores(self, fitted: Fitted, x: Tensor) -> Tensor:
         """Class scores ``[M, Q, N]`` (or regression outputs) of queries ``[M, Q, *shape]``."""
+
+    @property
+    def streams(self) -> Streams:
+        """What training draws from in this iteration."""
+        return Streams(self._seed, "training").at(self.iteration)
+
+    def generators(self, stream: Stream, episodes: Episodes) -> list[torch.Generator]:
+        """One for each episode of a part of the meta-batch, whatever the parts are."""
+        numbers = range(episodes.first, episodes.first + episodes.num_episodes)
+        return [self.streams.torch(stream, number) for number in numbers]
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """What the outer optimiser trains."""
@@ -125,8 +135,9 @@ class FewShotLearner(ABC):
         return metrics | iteration_times(between - started, perf_counter() - between)
 
     def collect(self) -> list[Episodes]:
-        """Draw the meta-batch."""
-        return self.samplers.train.sample(self.config.meta_batch_size, self._generator)
+        """Draw the meta-batch of the iteration."""
+        generator = self.streams.torch("episodes")
+        return self.samplers.train.sample(self.config.meta_batch_size, generator)
 
     def update(self, batches: Sequence[Episodes]) -> Metrics:
         """One outer step. A non-finite meta-gradient changes nothing: ``meta/skipped`` is 1."""
@@ -143,15 +154,16 @@ class FewShotLearner(ABC):
     def _accumulate(self, batches: Sequence[Episodes]) -> tuple[float, float]:
         """Add up the gradient of the mean loss; the loss and the mean score."""
         total = sum(batch.num_episodes for batch in batches)
-        losses, figures = [], []
+        losses, figures, first = [], [], 0
         for batch in batches:
-            for chunk in batch.chunks(self.task_chunk):
+            for chunk in batch._replace(first=first).chunks(self.task_chunk):
                 chunk = self.augmented(self.prepared(chunk))
                 with self.autocast():
                     loss, outputs = self.losses(chunk)
                 (loss.sum() / total).backward()  # type: ignore[no-untyped-call]
                 losses.append(loss.detach())
                 figures.append(score(outputs.detach(), chunk))
+            first += batch.num_episodes
         return float(torch.cat(losses).mean()), float(torch.cat(figures).mean())
 
     def _step(self) -> Metrics:
@@ -188,9 +200,10 @@ class FewShotLearner(ABC):
         kind = self.config.augmentation
         if kind == "none":
             return episodes
+        generators = self.generators("augmentation", episodes)
         return episodes._replace(
-            support_x=augment(kind, episodes.support_x, self._generator),
-            query_x=augment(kind, episodes.query_x, self._generator),
+            support_x=augment(kind, episodes.support_x, generators),
+            query_x=augment(kind, episodes.query_x, generators),
         )
 
     def evaluate(self) -> Metrics:
@@ -199,7 +212,7 @@ class FewShotLearner(ABC):
             self.samplers.validation,
             self.samplers.num_validation,
             num_steps=self.num_steps,
-            generator=generator_of(self._seed, 1),
+            streams=Streams(self._seed, "validation"),
         ).mean(1)
         metrics = {"eval/score": float(figures[-1])}
         if len(figures) > 1:
@@ -224,7 +237,7 @@ class FewShotLearner(ABC):
         """
         if isinstance(source, EpisodeStream):
             scores = self.evaluate_on(
-                source.sampler, source.num_episodes, num_steps=steps, generator=source.generator
+                source.sampler, source.num_episodes, num_steps=steps, streams=source.streams
             )
             return Adaptation(
                 values=scores.double().numpy(),
@@ -251,15 +264,17 @@ class FewShotLearner(ABC):
         num_episodes: int,
         *,
         num_steps: int,
-        generator: torch.Generator,
+        streams: Streams,
     ) -> Tensor:
         """Score of every episode after 0 to ``num_steps`` steps, ``[K + 1, episodes]``.
 
-        Accuracy in [0, 1], or the mean squared error of a regression.
+        Accuracy in [0, 1], or the mean squared error of a regression. Every 32 episodes have a
+        generator of their own.
         """
         self.network.eval()
         figures = []
         for start in range(0, num_episodes, DRAWN_AT_ONCE):
+            generator = streams.torch("episodes", start // DRAWN_AT_ONCE)
             batches = sampler.sample(min(DRAWN_AT_ONCE, num_episodes - start), generator)
             for chunk in (chunk for batch in batches for chunk in batch.chunks(self.task_chunk)):
                 figures.append(self._curve(self.prepared(chunk), num_steps))
@@ -276,7 +291,7 @@ class FewShotLearner(ABC):
         return {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "generator": self._generator.get_state(),
+            "seed": self._seed,
             "iteration": self.iteration,
         }
 
@@ -284,14 +299,7 @@ class FewShotLearner(ABC):
         """Take back what :meth:`state_dict` gave."""
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self._generator.set_state(state["generator"])
-        self.iteration = state["iteration"]
-
-
-def generator_of(seed: int, stream: int) -> torch.Generator:
-    """One of the independent CPU generators of a seed."""
-    state = np.random.SeedSequence((seed, stream)).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+        self._seed, self.iteration = state["seed"], state["iteration"]
 
 
 def widened(x: Tensor) -> Tensor:

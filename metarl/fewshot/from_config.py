@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from metarl.core import Streams
 from metarl.fewshot.configs import (
     AdaptedClassifierConfig,
     BackboneConfig,
@@ -21,7 +22,7 @@ from metarl.fewshot.configs import (
     ReptileConfig,
 )
 from metarl.fewshot.episodes import EpisodeSampler
-from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner, generator_of
+from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner
 from metarl.fewshot.headed_network import HeadedNetwork, HeadKind
 from metarl.fewshot.maml_classifier import MAMLClassifier
 from metarl.fewshot.metric import MatchingClassifier, ProtoNetClassifier
@@ -130,7 +131,8 @@ def make_learner(
             raise ValueError(f"{name} with head prototypes classifies; for a regression use maml")
         free = algorithm.head == "free" or problem.regression
         head: HeadKind = "free" if free else "shared"
-        network = HeadedNetwork(backbone, problem.num_outputs, head, generator_of(seed, 4))
+        generator = Streams(seed, "training").torch("head")
+        network = HeadedNetwork(backbone, problem.num_outputs, head, generator)
     elif problem.regression:
         raise ValueError(f"{name} classifies, and these data are a regression; use maml")
     if issubclass(kind, PretrainedLearner):

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metarl.core import expand
+from metarl.core import Streams, expand
 from metarl.fewshot.configs import Balance, PretrainingConfig
 from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.episodic_learner import EpisodeSamplers, generator_of, task_losses
+from metarl.fewshot.episodic_learner import EpisodeSamplers, task_losses
 from metarl.fewshot.metric import MetricLearner
 from metarl.fewshot.samplers import check_counts
 from metarl.fewshot.sources import Source
@@ -95,7 +95,8 @@ class PretrainedLearner(MetricLearner):
         check_counts(train_source, 1, 1, "mini-batches")
         self.train_source = train_source
         device = device_of(network)
-        head = self.initial_head(network, len(train_source.class_names), generator_of(seed, 3))
+        generator = Streams(seed, "training").torch("pretraining head")
+        head = self.initial_head(network, len(train_source.class_names), generator)
         self.head = {name: nn.Parameter(value.to(device)) for name, value in head.items()}
         super().__init__(_module(network), samplers, config, iterations=iterations, seed=seed)
 
@@ -118,7 +119,8 @@ class PretrainedLearner(MetricLearner):
         config = self.config
         shape = config.meta_batch_size, config.batch_size
         counts = self.train_source.counts
-        classes, examples = draw_examples(counts, shape, config.balance, self._generator)
+        generator = self.streams.torch("episodes")
+        classes, examples = draw_examples(counts, shape, config.balance, generator)
         x = self.train_source.take(classes, examples)
         y = classes.to(x.device)
         return [Episodes(x[:, :0], y[:, :0], x, y, num_ways=len(counts))]

@@ -58,11 +58,11 @@ class ReptileClassifier(MAMLClassifier):
         """One for every inner step, each without repetition, of support and query together."""
         x = torch.cat([episodes.support_x, episodes.query_x], 1)
         y = torch.cat([episodes.support_y, episodes.query_y], 1)
-        num_tasks, num_examples = x.shape[:2]
+        num_examples = x.shape[1]
         size = min(self.config.inner_batch_size, num_examples)
         sizes = torch.full((self.config.num_inner_steps,), num_examples)
-        # one task after another, so that the draws are the same in chunks of any size
-        drawn = [draw_distinct(sizes, size, self._generator) for _ in range(num_tasks)]
-        tasks = torch.arange(num_tasks, device=x.device)[:, None]
+        generators = self.generators("mini-batches", episodes)
+        drawn = [draw_distinct(sizes, size, generator) for generator in generators]
+        tasks = torch.arange(len(x), device=x.device)[:, None]
         for chosen in torch.stack(drawn, 1).to(x.device):  # [M, B]
             yield x[tasks, chosen], y[tasks, chosen]

@@ -8,6 +8,7 @@ once from a generator of its own and the policy stays a pure function.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -97,8 +98,11 @@ class Policy(nn.Module, ABC):
         """Action distributions of ``[M, B, D]`` observations."""
 
     @abstractmethod
-    def noise(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
-        """What :meth:`act` needs for that many actions, ``[*shape, A]``."""
+    def noise(self, shape: Sequence[int], rng: np.random.Generator) -> Tensor:
+        """What :meth:`act` needs for that many actions, ``[*shape, A]``.
+
+        Drawn row by row, so that the first rows are the same however many there are.
+        """
 
     @abstractmethod
     def act(self, params: Params, observations: Tensor, noise: Tensor) -> Tensor:
@@ -185,9 +189,9 @@ class GaussianPolicy(Policy):
         mean = self._outputs(params, observations)
         return Gaussian(mean, params["log_std"].clamp(min=self.min_log_std)[:, None, :])
 
-    def noise(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    def noise(self, shape: Sequence[int], rng: np.random.Generator) -> Tensor:
         """Standard normal numbers, ``[*shape, A]``."""
-        return torch.randn(*shape, self.num_outputs, generator=generator, device=generator.device)
+        return torch.from_numpy(rng.standard_normal((*shape, self.num_outputs), np.float32))
 
     def act(self, params: Params, observations: Tensor, noise: Tensor) -> Tensor:
         """Sampled actions ``[M, B, A]``; zero noise gives the mean action."""
@@ -227,10 +231,9 @@ class CategoricalPolicy(Policy):
         """Action distributions of ``[M, B, D]`` observations, logits ``[M, B, A]``."""
         return Categorical(self._outputs(params, observations))
 
-    def noise(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    def noise(self, shape: Sequence[int], rng: np.random.Generator) -> Tensor:
         """Standard Gumbel numbers, ``[*shape, A]``: the highest logit plus noise is a sample."""
-        waiting = torch.empty(*shape, self.num_outputs, device=generator.device)
-        return -waiting.exponential_(generator=generator).log()
+        return torch.from_numpy(rng.gumbel(size=(*shape, self.num_outputs)).astype(np.float32))
 
     def act(self, params: Params, observations: Tensor, noise: Tensor) -> Tensor:
         """Indices of sampled actions as floats ``[M, B, 1]``; zero noise gives the likeliest."""

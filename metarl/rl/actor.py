@@ -130,7 +130,7 @@ class Actor:
         self.policy = policy
         self.spec = spec
         self.to_env = to_env
-        self._generator = torch.Generator().manual_seed(seed)
+        self._rng = np.random.default_rng(seed)
 
     @classmethod
     def of(
@@ -172,7 +172,7 @@ class Actor:
         single = np.ndim(observation) == (1 if isinstance(self.spec.observation_size, int) else 3)
         rows = np.asarray(observation)[None] if single else np.asarray(observation)
         batch = torch.as_tensor(rows.reshape(len(rows), -1), dtype=torch.float32)[None]
-        noise = self.policy.noise(batch.shape[:2], self._generator)
+        noise = self.policy.noise(batch.shape[:2], self._rng)
         with torch.no_grad():
             drawn = self.policy.act(
                 expand(parameters_of(self.policy), 1),

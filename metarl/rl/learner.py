@@ -9,7 +9,6 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +18,7 @@ from metarl.core import (
     InnerRule,
     LearnedStepSizes,
     MetaParameters,
+    Streams,
     adapt,
     expand,
     iteration_times,
@@ -34,9 +34,9 @@ from metarl.rl.losses import inner_loss
 from metarl.rl.meta_problem import MetaProblem, Objective, OuterStep, State
 from metarl.rl.objectives import ClippedSurrogate, ReptileDirection, Surrogate
 from metarl.rl.outer_steps import Adam, ClippedEpochs, NoStep
-from metarl.rl.rollout import AdvantageBatch
-from metarl.rl.sampler import Sampler, generators
-from metarl.rl.simulation import SimulatedTasks
+from metarl.rl.rollout import AdvantageBatch, Rollout
+from metarl.rl.sampler import Sampler
+from metarl.rl.simulation import BatchOutcome, SimulatedTasks
 from metarl.rl.trust_region import TrustRegion
 from metarl.types import Adaptation, Metrics, Params, StepSize
 
@@ -83,8 +83,9 @@ class MAMLLearner:
         """What the rule wants meta-learned, such as step sizes."""
         self.env_steps = 0
         self._optimiser: State = {}  # made at the first update
-        self._seed = self.seed = seed
-        self._rng, self._generator = generators(np.random.SeedSequence(seed))
+        self.iteration = 0
+        """Collections so far: what the next one draws follows from it and the seed."""
+        self.seed = seed
 
     def meta_parameters(self) -> MetaParameters:
         """The meta-parameters themselves; the policy's without its context."""
@@ -101,9 +102,10 @@ class MAMLLearner:
 
     def collect(self) -> Experience:
         """Draw train tasks; roll out before, between and after the inner steps."""
-        self.sampler.draw_tasks(self._rng, "train")
-        steps = self.num_inner_steps
-        experience, _ = self._adapt_on(self.sampler, steps, self._rng, self._generator)
+        streams = Streams(self.seed, "training").at(self.iteration)
+        self.sampler.draw_tasks(streams.numpy("tasks"), "train")
+        experience, _ = self._adapt_on(self.sampler, self.num_inner_steps, streams)
+        self.iteration += 1
         self.env_steps += experience.num_steps()
         return experience
 
@@ -130,9 +132,9 @@ class MAMLLearner:
 
     def evaluate(self) -> Metrics:
         """Returns before and after adaptation on held-out tasks, the same ones every time."""
-        rng, generator = generators(np.random.SeedSequence((self._seed, 1)))
-        self.sampler.draw_tasks(rng, "held_out")
-        experience, _ = self._adapt_on(self.sampler, self.num_steps, rng, generator)
+        streams = Streams(self.seed, "validation")
+        self.sampler.draw_tasks(streams.numpy("tasks"), "held_out")
+        experience, _ = self._adapt_on(self.sampler, self.num_steps, streams)
         metrics = experience.metrics()
         return {
             "eval/return_pre": metrics["rollout/return_pre"],
@@ -146,8 +148,8 @@ class MAMLLearner:
             "policy": self.policy.state_dict(),
             "step_sizes": {k: v.detach() for k, v in self.learned.items()},
             "optimiser": self._optimiser,
-            "rng": self._rng.bit_generator.state,
-            "generator": self._generator.get_state(),
+            "seed": self.seed,
+            "iteration": self.iteration,
             "env_steps": self.env_steps,
         }
 
@@ -163,8 +165,7 @@ class MAMLLearner:
             for name, value in self.learned.items():
                 value.copy_(state["step_sizes"][name])
         self._optimiser = state["optimiser"]
-        self._rng.bit_generator.state = state["rng"]
-        self._generator.set_state(state["generator"])
+        self.seed, self.iteration = state["seed"], state["iteration"]
         self.env_steps = state["env_steps"]
 
     @property
@@ -180,21 +181,23 @@ class MAMLLearner:
     def adapt(
         self, source: SimulatedTasks, steps: int, step_sizes: Sequence[float] = ()
     ) -> Adaptation[Actor]:
-        """Adapt to tasks on fresh trajectories.
+        """Adapt to tasks on fresh trajectories, a batch of tasks at a time.
 
         Args:
             source: of the trajectories.
             steps: of adaptation.
             step_sizes: one a step, instead of the learner's own.
         """
-        rng = np.random.default_rng(source.seed)
-        sampler = source.sampler(self.sampler, rng)
-        noise = torch.Generator().manual_seed(source.seed)
+        streams = Streams(source.seed, "test")
         taken: int | list[StepSize] = list(step_sizes) if step_sizes else steps
-        experience, params = self._adapt_on(sampler, taken, rng, noise)
+        outcomes, adapted = [], []
+        for first_task, sampler in source.samplers(self.sampler, streams.numpy("tasks")):
+            experience, params = self._adapt_on(sampler, taken, streams, first_task)
+            outcomes.append(BatchOutcome.of(sampler, experience))
+            adapted.append(params)
+        params = {name: torch.cat([part[name] for part in adapted]) for name in adapted[0]}
         return source.adaptation(
-            sampler,
-            experience,
+            outcomes,
             model=lambda task, after: self.actor(select(params, task) if after else None),
             inner_lr=list(step_sizes) or self.fixed_step_sizes(steps),
         )
@@ -203,8 +206,8 @@ class MAMLLearner:
         self,
         sampler: Sampler,
         steps: int | Sequence[StepSize],
-        rng: np.random.Generator,
-        generator: torch.Generator,
+        streams: Streams,
+        first_task: int = 0,
     ) -> tuple[Experience, Params]:
         """Adapt to the tasks of a sampler: roll out, adapt on it, roll out again, for each step.
 
@@ -213,8 +216,8 @@ class MAMLLearner:
         Args:
             sampler: with its tasks set.
             steps: how many, or the step size of each instead of the rule's own.
-            rng: seeds the environments.
-            generator: source of the action noise.
+            streams: of the environments and the action noise, at the iteration.
+            first_task: see :meth:`metarl.rl.Sampler.collect`.
 
         Returns:
             The experience, and the adapted parameters outside autograd.
@@ -223,10 +226,12 @@ class MAMLLearner:
         num_steps = steps if isinstance(steps, int) else len(steps)
         if not isinstance(steps, int) and num_steps:
             rule = replace(self._gradient_rule(), lr=steps)
-        rollouts, batches = [], []
+        rollouts: list[Rollout] = []
+        batches: list[AdvantageBatch] = []
 
         def roll_out(params: Params) -> AdvantageBatch:
-            rollouts.append(sampler.collect(self.policy, params, rng, generator))
+            at_step = streams.at(len(rollouts))
+            rollouts.append(sampler.collect(self.policy, params, at_step, first_task))
             batches.append(advantage_batch(rollouts[-1], gae_lambda=self.objective.gae_lambda))
             return batches[-1]
 

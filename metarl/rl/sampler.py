@@ -15,13 +15,12 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from metarl.core import Streams
 from metarl.nn import Policy
 from metarl.rl.actions import action_map
 from metarl.rl.rollout import Rollout
 from metarl.rl.task_envs import TaskEnvs
-from metarl.types import Params
-
-SEED_RANGE = 2**31 - 1
+from metarl.types import Params, Task
 
 
 class Sampler:
@@ -83,41 +82,46 @@ class Sampler:
             action_scale=self.action_scale,
         )
 
-    def set_tasks(self, tasks: Sequence[dict[str, NDArray[Any]]]) -> None:
+    def set_tasks(self, tasks: Sequence[Task]) -> None:
         """Give each of the M tasks to its E environments; they hold until set again."""
         if len(tasks) != self.num_tasks:
             raise ValueError(f"need {self.num_tasks} tasks, got {len(tasks)}")
         repeated = [task for task in tasks for _ in range(self.num_trajectories)]
         self.env.set_attr("task", repeated)
 
+    def drawn(
+        self, rng: np.random.Generator, num: int, split: Literal["train", "held_out"]
+    ) -> list[Task]:
+        """Tasks of one part of the environment's own distribution, which none gets yet."""
+        batch = self.env.get_attr("task_distribution")[0].sample(rng, num, split)
+        return [{name: values[i] for name, values in batch.items()} for i in range(num)]
+
     def draw_tasks(self, rng: np.random.Generator, split: Literal["train", "held_out"]) -> None:
-        """Draw M tasks of one part from the environment's own distribution and set them."""
-        distribution = self.env.get_attr("task_distribution")[0]
-        batch = distribution.sample(rng, self.num_tasks, split)
-        self.set_tasks(
-            [{name: values[i] for name, values in batch.items()} for i in range(self.num_tasks)]
-        )
+        """Draw M tasks of one part and set them."""
+        self.set_tasks(self.drawn(rng, self.num_tasks, split))
 
     def collect(
-        self,
-        policy: Policy,
-        params: Params,
-        rng: np.random.Generator,
-        generator: torch.Generator,
+        self, policy: Policy, params: Params, streams: Streams, first_task: int = 0
     ) -> Rollout:
         """One trajectory in every environment.
+
+        Actions and environments have their random numbers by task and trajectory: they are the
+        same whatever M and E.
 
         Args:
             policy: maps parameters, observations and noise to actions.
             params: task-batched parameters.
-            rng: seeds the environments.
-            generator: source of the action noise, on the CPU.
+            streams: at the iteration and the inner step.
+            first_task: number of the first of the M tasks among those that belong together.
         """
         num_tasks, num_envs, horizon = self.num_tasks, self.num_trajectories, self.horizon
+        tasks = range(first_task, first_task + num_tasks)
         params = {name: value.detach() for name, value in params.items()}
         device = next(iter(params.values())).device
-        noise = policy.noise((horizon, num_tasks, num_envs), generator).to(device)
-        raw, _ = self.env.reset(seed=int(rng.integers(SEED_RANGE)))
+        drawn = [policy.noise((num_envs, horizon), streams.numpy("actions", m)) for m in tasks]
+        noise = torch.stack(drawn).permute(2, 0, 1, 3).contiguous().to(device)  # [T, M, E, A]
+        seeds = [seed for m in tasks for seed in streams.seeds("environments", num_envs, m)]
+        raw, _ = self.env.reset(seed=list(seeds))
         raw = raw.reshape(self.env.num_envs, -1)
         record = _Record(num_tasks, horizon, num_envs, raw.shape[-1], policy.action_width)
         final = np.zeros_like(raw, dtype=np.float32)
@@ -183,10 +187,3 @@ class _Record:
         arrays.append(final_observations.reshape(num_tasks, num_envs, d))
         arrays.append(diverged.reshape(num_tasks, num_envs))
         return Rollout(*map(torch.from_numpy, arrays))
-
-
-def generators(seeds: np.random.SeedSequence) -> tuple[np.random.Generator, torch.Generator]:
-    """Independent generators for tasks and environments, and for action noise."""
-    for_numpy, for_torch = seeds.spawn(2)
-    torch_seed = int(for_torch.generate_state(1, np.uint64)[0] >> np.uint64(1))
-    return np.random.default_rng(for_numpy), torch.Generator().manual_seed(torch_seed)

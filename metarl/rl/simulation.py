@@ -1,8 +1,8 @@
 """Tasks of a simulator as a source of data to adapt to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,28 @@ Paths = Sequence[NDArray[Any]]
 """Observations ``[T, D]`` of a few trajectories."""
 
 
+class BatchOutcome(NamedTuple):
+    """What came of adapting to a batch of tasks."""
+
+    returns: NDArray[np.float64]
+    """Mean return of every task after 0..K steps, ``[K + 1, M]``."""
+    tasks: Sequence[Task]
+    held_out: bool
+    """Whether training draws none of them."""
+    paths: "list[tuple[Paths, Paths]]"
+    """Of the first tasks of the batch."""
+
+    @classmethod
+    def of(cls, sampler: Sampler, experience: Experience) -> "BatchOutcome":
+        """That of an experience with the tasks of a sampler."""
+        return cls(
+            experience.returns().cpu().double().numpy(),
+            sampler.env.get_attr("task")[:: sampler.num_trajectories],
+            bool(sampler.env.get_attr("task_distribution")[0].disjoint),
+            paths_of(experience),
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class SimulatedTasks:
     """M tasks, of which environments can be made."""
@@ -36,25 +58,33 @@ class SimulatedTasks:
     tasks: Sequence[Task] | None = None
     """M of them; by default held-out ones are drawn."""
 
-    def sampler(self, like: Sampler, rng: np.random.Generator) -> Sampler:
-        """A sampler of them.
+    tasks_at_once: int | None = None
+    """Tasks of one batch, which changes memory and time, not what is drawn; by default as many as
+    training has environments for."""
+
+    def samplers(self, like: Sampler, rng: np.random.Generator) -> Iterator[tuple[int, Sampler]]:
+        """Samplers of one batch of the tasks after another, each after its first task's number.
+
+        A sampler's environments are closed when the next one is asked for.
 
         Args:
-            like: with the same horizon, discount and scale of actions.
+            like: that of training, with the same horizon, discount and scale of actions.
             rng: draws held-out tasks where none are given.
         """
-        envs = self.make_env(self.num_tasks * self.num_trajectories)
-        sampler = like.over(envs, self.num_tasks)
-        if self.tasks is None:
-            sampler.draw_tasks(rng, "held_out")
-        else:
-            sampler.set_tasks(self.tasks)
-        return sampler
+        size = self.tasks_at_once or max(like.env.num_envs // self.num_trajectories, 1)
+        tasks = self.tasks
+        for first in range(0, self.num_tasks, size):
+            num = min(size, self.num_tasks - first)
+            sampler = like.over(self.make_env(num * self.num_trajectories), num)
+            if tasks is None:
+                tasks = sampler.drawn(rng, self.num_tasks, "held_out")
+            sampler.set_tasks(tasks[first : first + num])
+            yield first, sampler
+            sampler.env.close()
 
     def adaptation(
         self,
-        sampler: Sampler,
-        experience: Experience,
+        outcomes: Sequence[BatchOutcome],
         *,
         model: Callable[[int, bool], Actor],
         inner_lr: list[float] | None,
@@ -62,19 +92,18 @@ class SimulatedTasks:
         """What came of adapting to them by gradients.
 
         Args:
-            sampler: of :meth:`sampler`.
-            experience: that it collected while it adapted.
+            outcomes: of their batches.
             model: see :class:`~metarl.types.Adaptation`.
             inner_lr: the step sizes that were taken, where they are numbers.
         """
         return Adaptation(
-            values=experience.returns().cpu().double().numpy(),
+            values=np.concatenate([outcome.returns for outcome in outcomes], 1),
             measure="returns",
             unit="gradient steps",
             model=model,
-            tasks=sampler.env.get_attr("task")[:: self.num_trajectories],
-            held_out=bool(sampler.env.get_attr("task_distribution")[0].disjoint),
-            paths=paths_of(experience),
+            tasks=[task for outcome in outcomes for task in outcome.tasks],
+            held_out=outcomes[0].held_out,
+            paths=[path for outcome in outcomes for path in outcome.paths][: NUM_SHOWN[0]],
             figures={"inner_lr": inner_lr},
         )
 

@@ -26,9 +26,12 @@ class TaskEnvs(Protocol):
     spec: EnvSpec | None
 
     def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Start all environments, or those of ``options["reset_mask"]``."""
+        """Start all environments, or those of ``options["reset_mask"]``.
+
+        With a list of seeds, one an environment, each draws the same whatever the others do.
+        """
         ...
 
     def step(
@@ -84,7 +87,7 @@ class DeferredEnvs:
         return self._make(self.num_envs)
 
     def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:
         """See :class:`TaskEnvs`."""
         return self.envs.reset(seed=seed, options=options)

@@ -9,12 +9,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from metarl.core import Streams
 from metarl.fewshot import Classifier, Dataset
 from metarl.fewshot.configs import EpisodeConfig
 from metarl.fewshot.data.config import SINUSOID
 from metarl.fewshot.data.folder import FolderImages, read_class_folder, read_query_folder
 from metarl.fewshot.episodes import EpisodeStream, Support
-from metarl.fewshot.episodic_learner import FewShotLearner, generator_of
+from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.from_config import make_sampler
 from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.config import DataProblem, RunConfig
@@ -22,7 +23,6 @@ from metarl.runs.errors import InputError
 from metarl.runs.evaluate import NUM_EPISODES, EvaluationOptions, Test, make_folders, write_json
 from metarl.types import Metrics
 
-TEST_STREAM = 3
 SHOWN = 20  # predictions printed
 
 
@@ -119,7 +119,7 @@ class DataSets:
             stream = EpisodeStream(
                 make_sampler(datasets, "test", episodes),
                 options.tasks or NUM_EPISODES,
-                generator_of(options.seed, TEST_STREAM),
+                Streams(options.seed, "test"),
                 regression=self.is_regression,
             )
             adaptation = learner.with_norm(norm).adapt(stream, num_steps)

@@ -1,7 +1,9 @@
 """Learners whose policy stable-baselines3 optimises over trials; the trainer drives them.
 
 Every iteration starts new trials, so no state of an environment outlives it, and all that
-stable-baselines3 draws from the global generators is drawn from seeds of the iteration.
+stable-baselines3 draws from the global generators is drawn from seeds of the iteration. It draws
+the actions of all environments together, so these, unlike tasks and environments, change with the
+number of environments.
 """
 
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import FloatSchedule
 
-from metarl.core import Stopwatch, iteration_times
+from metarl.core import Stopwatch, Streams, iteration_times
 from metarl.embedding import Context, NoContext, TrialRecorder, Trials
 from metarl.rl import Actor, SimulatedTasks
 from metarl.rl.actions import action_map
@@ -53,7 +55,7 @@ class SB3Learner:
         self.device = device
         self.iteration = 0
         self._seed = seed
-        with global_generators(self._iteration_seed()):
+        with global_generators(self._streams.seed_of("weights")):
             self._task_env = self._make_task_env(collection.num_envs, config.trial_length)
             self._prepare(self._task_env)
             self.recorder = self._recorder(self._task_env, config.trial_length)
@@ -88,7 +90,7 @@ class SB3Learner:
 
     def evaluate(self) -> Metrics:
         """Returns of the first and last trajectory of trials on held-out tasks, always the same."""
-        seed = int(np.random.SeedSequence((self._seed, 1)).generate_state(1)[0])
+        seed = Streams(self._seed, "validation").seed_of("trials")
         length = max(self.config.trial_length, 2)
         run = self.run_trials(EVALUATION_TASKS, EVALUATION_TRIALS, length, seed=seed)
         first, last = first_and_last(run.returns)
@@ -164,13 +166,14 @@ class SB3Learner:
             keep_transitions: also where the learner itself does not want them.
         """
         task_env = self._make_task_env(num_tasks * num_trials, 0, split="held_out")
-        task_env.seed(seed)
-        chosen = task_env.drawn(num_tasks) if tasks is None else tasks
+        streams = Streams(seed, "test")
+        task_env.seed(streams.seed_of("trials"))
+        chosen = task_env.drawn(num_tasks, streams.numpy("tasks")) if tasks is None else tasks
         task_env.set_tasks([task for task in chosen for _ in range(num_trials)])
         recorder = self._recorder(task_env, num_trajectories, keep_transitions)
         trials = self._make_trials(task_env, recorder)
         env = normalised(trials, self.config.normalise, self.collection.discount, like=self.env)
-        with global_generators(seed):
+        with global_generators(streams.seed_of("library")):
             act(self.model, env, recorder)
         context = trials.context.features()
         env.close()
@@ -220,10 +223,10 @@ class SB3Learner:
 
     def _train_policy(self, updating: Stopwatch) -> Trials:
         """Trials, on which stable-baselines3 updates the policy; ``updating`` times that."""
-        seed = self._iteration_seed()
+        streams = self._streams
         self.model.lr_schedule = FloatSchedule(self.config.lr_at(self.iteration))
-        with global_generators(seed), updating.timing(self.model, "train"):
-            self.env.seed(seed)
+        with global_generators(streams.seed_of("library")), updating.timing(self.model, "train"):
+            self.env.seed(streams.seed_of("trials"))
             self.model.set_env(self.env)  # so that learn() starts new trials
             steps = self.steps_per_iteration * self.collection.num_envs
             quiet: Any = None  # no table of its own
@@ -268,15 +271,17 @@ class SB3Learner:
             task_vectors=env.task_vectors,
         )
 
-    def _iteration_seed(self) -> int:
-        return int(np.random.SeedSequence((self._seed, 4, self.iteration)).generate_state(1)[0])
+    @property
+    def _streams(self) -> Streams:
+        """What training draws from in this iteration."""
+        return Streams(self._seed, "training").at(self.iteration)
 
     def _make_task_env(self, num_envs: int, draw_every: int, **options: Any) -> TaskVecEnv:
         return TaskVecEnv(
             self.collection.make_env(num_envs),
             draw_every=draw_every,
             among=self.collection.tasks,
-            seed=self._iteration_seed(),
+            seed=self._streams.seed_of("trials"),
             **options,
         )
 

@@ -7,9 +7,9 @@ stable-baselines3's. At test a few trajectories make the prototype.
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from metarl.core import Streams
 from metarl.embedding import (
     Context,
     EncoderTrainer,
@@ -83,7 +83,7 @@ class ProtoEmbedding(SB3Learner):
             env.transition_size,
             config.encoder_hidden_size,
             config.embedding_size,
-            torch.Generator().manual_seed(self._iteration_seed()),
+            self._streams.torch("encoder"),
         )
         training = EncoderTrainingConfig(
             lr=config.encoder_lr,
@@ -99,13 +99,14 @@ class ProtoEmbedding(SB3Learner):
         self.encoder_trainer = EncoderTrainer(encoder.to(self.device), training)
 
     def _train_context(self, trials: Trials) -> Metrics:
-        generator = torch.Generator().manual_seed(self._iteration_seed())
+        generator = self._streams.torch("encoder")
         return self.encoder_trainer.train(trials, self.iteration, generator)
 
     def _context(self, env: TaskVecEnv, *, training: bool = False) -> Context:
         if self.config.joint:
+            seed = Streams(self._seed, "training").seed_of("context")
             return SupportSample(
-                env.num_envs, self.config.num_support, self.encoder.num_features, self._seed
+                env.num_envs, self.config.num_support, self.encoder.num_features, seed
             )
         prototypes = OnlinePrototypes(
             self.encoder,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
+from metarl.core import Streams
 from metarl.embedding.contexts import num_features
-from metarl.rl.sampler import SEED_RANGE
 from metarl.rl.task_envs import TaskEnvs
 
 Task = dict[str, NDArray[Any]]
@@ -38,7 +38,8 @@ class TaskVecEnv(VecEnv):
             True.
         split: part of the task distribution that tasks are drawn from.
         among: tasks to draw from instead of the distribution.
-        seed: of the task draws and, before ``seed()`` is called, of the environments.
+        seed: of tasks and environments, until ``seed()`` is called. What an environment gets
+            follows from the seed, its number and its trial's, not from what the others do.
 
     Raises:
         ValueError: for another autoreset mode.
@@ -62,7 +63,7 @@ class TaskVecEnv(VecEnv):
         self.draw_every = draw_every
         self.split = split
         self.among = among
-        self._rng = np.random.default_rng(seed)
+        self._start_streams(seed)
         self._actions: NDArray[Any] = np.empty(0)
         self._trajectories = np.zeros(env.num_envs, np.int64)  # ended in the current task
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
@@ -107,21 +108,26 @@ class TaskVecEnv(VecEnv):
 
     def draw_tasks(self) -> None:
         """Draw a new task for every environment."""
-        self.set_tasks(self.drawn(self.num_envs))
+        self.set_tasks([self._next_task(index) for index in range(self.num_envs)])
         self._trajectories[:] = 0
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seed the task draws, and the environments at the next reset."""
-        if seed is not None:
-            self._rng = np.random.default_rng(seed)
-        return super().seed(seed)
+        seeds = super().seed(seed)
+        self._start_streams(self._seeds[0] or 0)
+        return seeds
+
+    def _start_streams(self, seed: int) -> None:
+        self._streams = Streams(seed, "training")
+        self._num_resets = 0
+        self._num_drawn = np.zeros(self.env.num_envs, np.int64)  # tasks of every environment
 
     def reset(self) -> NDArray[Any]:
         """Start all environments."""
         self._draw_first()
-        first = self._seeds[0]
-        seed = int(self._rng.integers(SEED_RANGE)) if first is None else first
-        observations, _ = self.env.reset(seed=seed)
+        seeds = self._streams.seeds("environments", self.num_envs, self._num_resets)
+        self._num_resets += 1
+        observations, _ = self.env.reset(seed=list(seeds))
         self._reset_seeds()
         self._reset_options()
         return observations
@@ -186,7 +192,7 @@ class TaskVecEnv(VecEnv):
         self._trajectories += ended
         due = ended & (self.draw_every > 0) & (self._trajectories >= self.draw_every)
         if due.any():
-            tasks, drawn = self.tasks, self.drawn(int(due.sum()))
+            tasks, drawn = self.tasks, [self._next_task(int(i)) for i in np.flatnonzero(due)]
             for index, task in zip(np.flatnonzero(due), drawn, strict=True):
                 tasks[index] = task
             self.env.set_attr("task", tasks)
@@ -195,9 +201,15 @@ class TaskVecEnv(VecEnv):
             self._trajectories[due] = 0
         return due
 
-    def drawn(self, num: int) -> list[Task]:
+    def _next_task(self, index: int) -> Task:
+        """A new task of an environment."""
+        number = int(self._num_drawn[index])
+        self._num_drawn[index] += 1
+        return self.drawn(1, self._streams.numpy("tasks", index, number))[0]
+
+    def drawn(self, num: int, rng: np.random.Generator) -> list[Task]:
         """New tasks, which no environment gets yet."""
         if self.among is not None:
-            return [self.among[i] for i in self._rng.integers(len(self.among), size=num)]
-        batch = self._distribution.sample(self._rng, num, self.split)
+            return [self.among[i] for i in rng.integers(len(self.among), size=num)]
+        batch = self._distribution.sample(rng, num, self.split)
         return [{name: values[i] for name, values in batch.items()} for i in range(num)]

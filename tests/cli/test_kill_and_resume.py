@@ -64,8 +64,7 @@ def assert_same(folder: Path, uninterrupted: Path) -> None:
     assert ours["iteration"] == ITERATIONS
     for name, value in theirs["learner"]["policy"].items():
         assert torch.equal(ours["learner"]["policy"][name], value)
-    assert torch.equal(ours["learner"]["generator"], theirs["learner"]["generator"])
-    assert ours["learner"]["rng"] == theirs["learner"]["rng"]
+    assert ours["learner"]["iteration"] == theirs["learner"]["iteration"]
     assert rows(folder) == rows(uninterrupted)
     evaluations = [json.loads((f / "evaluation.json").read_text()) for f in (folder, uninterrupted)]
     for evaluation in evaluations:

@@ -2,12 +2,24 @@
 
 import itertools
 from statistics import NormalDist
+from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from metarl_envs import Choice, Dirichlet, Disk, Distribution, LogUniform, Normal, Product, Uniform
+from metarl_envs import (
+    FAMILIES,
+    Choice,
+    Dirichlet,
+    Disk,
+    Distribution,
+    LogUniform,
+    Normal,
+    Product,
+    Uniform,
+)
 from metarl_envs.tasks import CELLS, Split, is_held_out
 
 SPLITS: tuple[Split, Split] = ("train", "held_out")
@@ -61,6 +73,32 @@ def test_parts_are_disjoint(distribution: Distribution, split: Split) -> None:
     assert inside.mean() > 0.99
     assert (is_held_out(uniforms[inside]) == (split == "held_out")).all()
     assert distribution.disjoint
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize(
+    "distribution",
+    [*CONTINUOUS, Choice([-1.0, 1.0]), Choice(np.eye(5), [1, 3]), Product({"x": Disk(1.0)})],
+)
+def test_the_first_draws_do_not_depend_on_how_many_there_are(
+    distribution: Any, split: Split
+) -> None:
+    whole, first = (distribution.sample(rng(), num, split) for num in (NUM, 7))
+    if isinstance(distribution, Product):
+        whole, first = whole["x"], first["x"]
+    np.testing.assert_array_equal(whole[:7], first)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("env_id", sorted(FAMILIES))
+def test_the_first_tasks_of_every_family_do_not_depend_on_how_many_there_are(
+    env_id: str, split: Split
+) -> None:
+    env: Any = gym.make_vec(env_id, num_envs=1)
+    whole, first = (env.task_distribution.sample(rng(), num, split) for num in (40, 5))
+    for name, values in whole.items():
+        np.testing.assert_array_equal(values[:5], first[name])
+    env.close()
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -75,7 +75,7 @@ def test_a_batch_moves_as_single_environments_do() -> None:
 def test_transitions_have_their_probabilities() -> None:
     """χ² of 2 tasks, 4 states, 3 actions with 3 degrees of freedom each: 72, deviation 12."""
     distribution = TabularMDP(4, 3).task_distribution
-    tasks = distribution.sample(np.random.default_rng(1), 2)
+    tasks = distribution.sample(np.random.default_rng(0), 2)
     num = 1000
     task, state, action = np.indices((2, 4, 3, num)).reshape(4, -1)[:3]
     env = batch(

@@ -13,7 +13,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from small_envs import Countdown, Slide
 from stable_baselines3.common import env_checker as sb3_checker
 
-from metarl.core import expand, parameters_of
+from metarl.core import Streams, expand, parameters_of
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Sampler
 from metarl_envs import (
@@ -231,9 +231,7 @@ def test_our_sampler_collects(vector: Any, mode: AutoresetMode) -> None:
     )
     params = expand(parameters_of(policy), 2)
     for _ in range(2):
-        rollout = sampler.collect(
-            policy, params, np.random.default_rng(0), torch.Generator().manual_seed(0)
-        )
+        rollout = sampler.collect(policy, params, Streams(0, "training"))
         assert rollout.mask.shape == (2, 6, 1)
         positions = torch.cat(
             [rollout.observations[:, 1:, 0, 0], rollout.final_observations[..., 0]], 1

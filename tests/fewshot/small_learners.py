@@ -8,7 +8,7 @@ from torch import Tensor
 
 from metarl.fewshot import ArraySource, Episodes
 from metarl.fewshot.configs import PRESETS, AdaptedClassifierConfig, BackboneConfig
-from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner, generator_of
+from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner
 from metarl.fewshot.from_config import Problem, make_backbone, make_learner
 from metarl.fewshot.samplers import FixedSampler
 
@@ -45,7 +45,7 @@ def make_small(
     sampler = FixedSampler(source, num_ways=WAYS, num_shots=SHOTS, num_queries=QUERIES)
     return make_learner(
         replace(PRESETS[name].config, **small_settings(name) | settings),
-        make_backbone(backbone, SHAPE, generator_of(seed, 2)),
+        make_backbone(backbone, SHAPE, torch.Generator().manual_seed(seed)),
         Problem(SHAPE, WAYS, regression=False, train_source=source),
         EpisodeSamplers(sampler, sampler, 3),
         iterations=10,

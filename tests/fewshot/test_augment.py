@@ -1,6 +1,7 @@
 """What random changes do to images, read off images that hold their own coordinates."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -13,12 +14,13 @@ NOTHING = {"degrees": 0.0, "translate": 0.0, "scale": (1.0, 1.0), "shear": 0.0}
 HEIGHT, WIDTH = 20, 30
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def seeded(*seeds: int) -> list[torch.Generator]:
+    """One generator of seed 0, or one a seed."""
+    return [torch.Generator().manual_seed(seed) for seed in seeds or (0,)]
 
 
 def noise(*shape: int) -> Tensor:
-    return torch.rand(*shape, generator=seeded(1))
+    return torch.rand(*shape, generator=seeded(1)[0])
 
 
 def coordinates(count: int) -> Tensor:
@@ -154,11 +156,20 @@ def test_changes_come_from_the_generator_alone(kind: str) -> None:
     assert len({tuple(image.flatten().tolist()) for image in first.flatten(0, 1)}) > 4
 
 
+@pytest.mark.parametrize("kind", ["affine", "flip-crop"])
+def test_each_generator_changes_its_share(kind: Any) -> None:
+    """Of 3 episodes: as if each were alone."""
+    images = noise(3, 4, 2, 16, 16)
+    together = augment(kind, images, seeded(5, 6, 7))
+    for i in range(3):
+        assert torch.equal(together[i], augment(kind, images[i], seeded(5 + i)))
+
+
 def test_kinds() -> None:
     images = noise(3, 4, 2, 16, 16)
-    flat, generator = images.flatten(0, 1), seeded()
+    flat, generators = images.flatten(0, 1), seeded()
     assert augment("none", images, seeded()) is images
-    expected = random_crop(random_flip(flat, generator), generator, padding=2)
+    expected = random_crop(random_flip(flat, generators), generators, padding=2)
     assert torch.equal(augment("flip-crop", images, seeded()).flatten(0, 1), expected)
     expected = random_affine(flat, seeded())
     assert torch.equal(augment("affine", images, seeded()).flatten(0, 1), expected)

@@ -9,10 +9,10 @@ from small_learners import CONV4, MLP, WAYS, draw, make_small, make_source
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, max_pool2d
 
-from metarl.core import SGD, Momentum, adapt, prototype_logits, prototypes
+from metarl.core import SGD, Momentum, Streams, adapt, prototype_logits, prototypes
 from metarl.fewshot import Episodes
 from metarl.fewshot.configs import MAMLClassifierConfig
-from metarl.fewshot.episodic_learner import EpisodeSamplers, generator_of
+from metarl.fewshot.episodic_learner import EpisodeSamplers
 from metarl.fewshot.from_config import make_backbone
 from metarl.fewshot.headed_network import HeadedNetwork
 from metarl.fewshot.maml_classifier import MAMLClassifier
@@ -280,7 +280,7 @@ def test_any_number_of_ways_at_test(name: str, ways: int) -> None:
         make_small(name),
         FixedSampler(make_source(), num_ways=ways, num_shots=1, num_queries=2),
     )
-    figures = learner.evaluate_on(sampler, 2, num_steps=1, generator=generator_of(0, 9))
+    figures = learner.evaluate_on(sampler, 2, num_steps=1, streams=Streams(0, "test"))
     assert figures.shape == (2, 2)
     episodes = draw(ways=ways)
     fitted = learner.fit(episodes.support_x, episodes.support_y, ways, 1)[-1]
@@ -330,8 +330,7 @@ def test_more_steps_than_trained(name: str) -> None:
     sampler = learner.samplers.validation
 
     def curve(num_steps: int) -> Tensor:
-        generator = generator_of(0, 9)
-        return learner.evaluate_on(sampler, 5, num_steps=num_steps, generator=generator)
+        return learner.evaluate_on(sampler, 5, num_steps=num_steps, streams=Streams(0, "test"))
 
     longer = curve(6)
     assert longer.shape == (7, 5)
@@ -349,8 +348,8 @@ def test_another_rule_adapts_in_another_way() -> None:
     sampler = FixedSampler(source, num_ways=WAYS, num_shots=2, num_queries=4)
     paths = []
     for rule in (None, Momentum(0.4, momentum=0.0), Momentum(0.4)):
-        backbone = make_backbone(MLP, (1, 16, 16), generator_of(0, 2))
-        network = HeadedNetwork(backbone, WAYS, "shared", generator_of(0, 4))
+        backbone = make_backbone(MLP, (1, 16, 16), torch.Generator().manual_seed(2))
+        network = HeadedNetwork(backbone, WAYS, "shared", torch.Generator().manual_seed(4))
         learner = MAMLClassifier(
             network, EpisodeSamplers(sampler, sampler, 2), config, iterations=1, seed=0, rule=rule
         )

@@ -3,11 +3,16 @@
 ``make golden OLD=<commit>`` trains each problem of :data:`PROBLEMS` for three iterations with the
 old and the new version, and says where parameters, metrics and evaluations differ. It uses nothing
 but the command line and the files of a run folder, so any two versions can be compared.
+
+``make golden-values`` trains them with this version alone and writes a few numbers of each to
+``values.json``, to which ``test_values.py`` holds later versions. Look at what changed before you
+commit that file: it says that every run comes out differently.
 """
 
 import argparse
 import csv
 import json
+import math
 import os
 import subprocess
 import sys
@@ -18,6 +23,7 @@ from typing import Any
 import torch
 
 ROOT = Path(__file__).parents[2]
+VALUES = Path(__file__).with_name("values.json")
 SHAPES = (
     "--iterations 3 --eval-every 2 --meta-batch-size 3 --num-trajectories 4 --horizon 10 "
     "--hidden-sizes 8 8"
@@ -112,16 +118,16 @@ def train(version: Path, folder: Path, names: list[str]) -> subprocess.Popen[str
         (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: metarl\nVersion: 0.1.0\n")
     inside = version / "envs"  # before the package had a name of its own it was this folder
     places = [str(version), *([str(inside)] if (inside / "metarl_envs").exists() else [])]
-    log = (folder / "log.txt").open("w")
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUNNER, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=folder,  # so that no package of the current folder is imported
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(places)},
-    )
+    with (folder / "log.txt").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", RUNNER, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=folder,  # so that no package of the current folder is imported
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(places)},
+        )
     assert process.stdin is not None
     process.stdin.write("".join(f"{name} {PROBLEMS[name]}\n" for name in names))
     process.stdin.close()
@@ -158,6 +164,38 @@ def flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
     return [(prefix.rstrip("."), value)] if isinstance(value, int | float) else []
 
 
+def digest(values: dict[str, Any]) -> dict[str, float]:
+    """A few numbers of an outcome: norms of parameters, the last metrics, means of evaluations.
+
+    Whole numbers are left out.
+    """
+    last = max(int(name.split()[1]) for name in values if name.startswith("metrics"))
+    found: dict[str, float] = {}
+    for name, value in values.items():
+        kind, rest = name.split(" ", 1)
+        if kind == "parameters" and "optimizer" not in name:
+            found[name] = math.hypot(*numbers(value))
+        elif kind == "metrics" and rest.startswith(f"{last} ") and value % 1:
+            found[f"metrics {rest.split()[1]}"] = value
+        elif name == "evaluation mean":
+            found |= {f"{name} {k}": mean for k, mean in enumerate(value)}
+    return {name: float(f"{number:.8g}") for name, number in found.items()}
+
+
+def numbers(value: Any) -> list[float]:
+    """Those of nested lists."""
+    return [n for v in value for n in numbers(v)] if isinstance(value, list) else [float(value)]
+
+
+def values_now(names: list[str]) -> dict[str, dict[str, float]]:
+    """Digests of the problems as this version trains them."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if train(ROOT, folder, names).wait():
+            raise RuntimeError((folder / "log.txt").read_text()[-3000:])
+        return {name: digest(outcome(folder / name)) for name in names}
+
+
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What is missing, added or not equal bit for bit."""
     return [
@@ -175,9 +213,17 @@ def same(one: Any, other: Any) -> bool:
 def main() -> int:
     """Compare the working tree with an old commit."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("old", help="commit to compare with")
+    parser.add_argument("old", nargs="?", help="commit to compare with")
+    parser.add_argument("--write", action="store_true", help="write values.json instead")
     parser.add_argument("--only", nargs="*", default=list(PROBLEMS), help="names of problems")
     options = parser.parse_args()
+    if options.write:
+        known = json.loads(VALUES.read_text()) if VALUES.exists() else {}
+        known |= values_now(options.only)
+        VALUES.write_text(json.dumps({name: known[name] for name in PROBLEMS}, indent=0) + "\n")
+        return 0
+    if options.old is None:
+        parser.error("a commit to compare with, or --write, is missing")
     wrong = 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

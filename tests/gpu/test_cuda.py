@@ -76,7 +76,7 @@ def test_a_learner_iterates_on_cuda() -> None:
 
 
 def test_a_checkpoint_read_to_cuda_is_taken_up(tmp_path: Path) -> None:
-    """Generator states stay on the CPU, wherever the rest was read to."""
+    """What is drawn does not depend on the device that the state was read to."""
     learner, fresh = make_learner(CUDA), make_learner(CUDA)
     learner.update(learner.collect())
     path = save_checkpoint(tmp_path, 1, {"learner": learner.state_dict()})

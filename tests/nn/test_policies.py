@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -139,7 +140,7 @@ def test_actions_are_the_mean_plus_scaled_noise(policy: GaussianPolicy) -> None:
 
 def test_noise_comes_from_the_generator(policy: GaussianPolicy) -> None:
     before = torch.random.get_rng_state()
-    first, second = (policy.noise((7, 3, 5), torch.Generator().manual_seed(4)) for _ in range(2))
+    first, second = (policy.noise((7, 3, 5), np.random.default_rng(4)) for _ in range(2))
     assert torch.equal(torch.random.get_rng_state(), before)
     assert first.shape == (7, 3, 5, 2)
     assert torch.equal(first, second)
@@ -166,7 +167,7 @@ def chooser() -> CategoricalPolicy:
 def test_categorical_actions_are_drawn_by_their_probabilities(chooser: CategoricalPolicy) -> None:
     """Logits 0, 1, 2 (and a hundredth of noise from the weights): 0.090, 0.245, 0.665."""
     params, observations = expand(parameters_of(chooser), 1), torch.zeros(1, 50_000, 2)
-    noise = chooser.noise((1, 50_000), torch.Generator().manual_seed(1))
+    noise = chooser.noise((1, 50_000), np.random.default_rng(1))
     actions = chooser.act(params, observations, noise)
     assert actions.shape == (1, 50_000, 1)
     counts = torch.bincount(actions.flatten().long()) / 50_000

@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import metarl_envs  # noqa: F401  # registers the ids
 from metarl.cli import main
-from metarl.core import expand, parameters_of
+from metarl.core import Streams, expand, parameters_of
 from metarl.embedding import OnlinePrototypes, RecurrentEncoder, TransitionEncoder
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Sampler
@@ -76,7 +76,7 @@ def test_nothing_is_worth_anything_after_a_goal_reached_in_the_last_step(
             if name.endswith("bias"):
                 value[0] = 1.0  # ±1 spans the actions of ±0.1
     params = expand(parameters_of(policy), 2)
-    rollout = sampler.collect(policy, params, np.random.default_rng(0), torch.Generator())
+    rollout = sampler.collect(policy, params, Streams(0, "training"))
     assert rollout.mask.all()
     expected = torch.tensor([[0.9, 0.9, 0.9, 0.0], [0.9] * 4])
     torch.testing.assert_close(rollout.discounts[..., 0], expected)

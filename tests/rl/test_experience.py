@@ -4,7 +4,7 @@ import pytest
 import torch
 from rl_samples import make_learner
 
-from metarl.core import SGD, adapt, expand, parameters_of
+from metarl.core import SGD, Streams, adapt, expand, parameters_of
 from metarl.rl import Experience
 
 
@@ -15,9 +15,10 @@ def test_each_rollout_follows_the_parameters_adapted_so_far() -> None:
     params = expand(parameters_of(learner.policy), 3)
     for batch in experience.supports:
         params = adapt(SGD(0.3), learner.inner_loss, params, [batch])
-    # replay the noise: three rollouts from the same generator
-    fresh = make_learner("maml-vpg", inner_lr=0.3, num_inner_steps=2)
-    noise = [fresh.policy.noise((10, 3, 2), fresh._generator) for _ in range(3)][-1]
+    # replay the noise of iteration 0 after two steps
+    streams = Streams(0, "training").at(0, 2)
+    drawn = [learner.policy.noise((2, 10), streams.numpy("actions", m)) for m in range(3)]
+    noise = torch.stack(drawn).permute(2, 0, 1, 3)
     query = experience.rollouts[-1]
     with torch.no_grad():
         for t in range(query.mask.shape[1]):

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 import metarl_envs  # noqa: F401  # registers the ids
-from metarl.core import expand, parameters_of
+from metarl.core import Streams, expand, parameters_of
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Rollout, Sampler
 
@@ -100,8 +100,7 @@ def collect(sampler: Sampler, policy: GaussianPolicy | None = None, seed: int = 
     return sampler.collect(
         policy,
         expand(parameters_of(policy), sampler.num_tasks),
-        np.random.default_rng(seed),
-        torch.Generator().manual_seed(seed),
+        Streams(seed, "training"),
     )
 
 
@@ -174,8 +173,7 @@ def test_every_task_acts_with_its_own_parameters(counters: Counters) -> None:
     params = {name: torch.zeros(2, *p.shape) for name, p in policy.named_parameters()}
     params["log_std"] -= 20
     params["mean.layers.0.bias"] += torch.tensor([[0.1], [0.2]])
-    rng, generator = np.random.default_rng(0), torch.Generator()
-    rollout = make_sampler(counters).collect(policy, params, rng, generator)
+    rollout = make_sampler(counters).collect(policy, params, Streams(0, "training"))
     torch.testing.assert_close(rollout.actions[0, 0], torch.full((2, 2), 0.1))
     torch.testing.assert_close(rollout.actions[1, 0], torch.full((2, 2), 0.2))
 
@@ -192,7 +190,7 @@ def test_actions_are_scaled_and_clipped_for_the_environment(counters: Counters) 
     params["log_std"] -= 20
     params["mean.layers.0.bias"] += torch.tensor([[5.0], [-30.0]])
     sampler = make_sampler(counters, scale=10.0)
-    rollout = sampler.collect(policy, params, np.random.default_rng(0), torch.Generator())
+    rollout = sampler.collect(policy, params, Streams(0, "training"))
     expected = [[0.5, 3.0], [0.5, 3.0], [-1.0, 0.0], [-1.0, 0.0]]
     np.testing.assert_allclose(counters.received[0], expected, rtol=1e-6)
     torch.testing.assert_close(rollout.actions[1, 0, 0], torch.tensor([-30.0, -30.0]))

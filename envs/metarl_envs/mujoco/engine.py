@@ -122,7 +122,7 @@ class MujocoVectorEnv(TaskVectorEnv):
         return Physics(self.batch.bind("qpos"), self.batch.bind("qvel"), derived)
 
     def _start(self, rows: Bools) -> None:
-        self.set_state(rows, *self.family.robot.start(self.np_random, int(rows.sum())))
+        self.set_state(rows, *self.family.robot.start(self._random(rows), int(rows.sum())))
 
     def _change_tasks(self, rows: Bools, tasks: Task) -> None:
         fields = self.family.dynamics(tasks)

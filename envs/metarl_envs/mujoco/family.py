@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl_envs.mujoco.models import load_model
+from metarl_envs.rows import Random
 from metarl_envs.tasks import Product, Task
 
 Array = NDArray[Any]
@@ -40,7 +41,7 @@ class Robot(NamedTuple):
         """The compiled model, shared: never to be written to."""
         return load_model(self.xml_file)
 
-    def start(self, rng: np.random.Generator, num: int) -> tuple[Array, Array]:
+    def start(self, rng: Random, num: int) -> tuple[Array, Array]:
         """Start positions ``[num, nq]`` and velocities ``[num, nv]``, as gymnasium draws them."""
         model, noise = self.model, self.noise
         qpos = model.qpos0 + rng.uniform(-noise, noise, (num, model.nq))

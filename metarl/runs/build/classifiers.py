@@ -7,12 +7,13 @@ from pathlib import Path
 
 import torch
 
+from metarl.core import Streams
 from metarl.fewshot import ArraySource, Dataset, EpisodeSampler, Source, Split
 from metarl.fewshot.configs import AdaptedClassifierConfig, EpisodeConfig
 from metarl.fewshot.data.config import SINUSOID
 from metarl.fewshot.data.registry import load_data
 from metarl.fewshot.deferred import DeferredSampler, DeferredSource
-from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner, generator_of
+from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner
 from metarl.fewshot.from_config import (
     Problem,
     make_backbone,
@@ -92,7 +93,7 @@ def _learner(
         regression=not facts.classes,
         train_source=read()[0].train if fresh and len(facts.classes) == 1 else _source(facts, read),
     )
-    weights = generator_of(config.seed, 2)
+    weights = Streams(config.seed, "training").torch("weights")
     return make_learner(
         problem.algorithm,
         make_backbone(problem.backbone, facts.shape, weights, own=given.backbone),

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from metarl import sb3
+from metarl.core import Streams
 from metarl.nn import CategoricalPolicy, GaussianPolicy, policy_network
 from metarl.rl import ComposedConfig, DeferredEnvs, Sampler, TaskEnvs, make_maml
 from metarl.runs.build.trial_learners import only_task, trial_learner
@@ -45,7 +46,9 @@ def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], Non
         make_env = _env_maker(problem, given)
     else:
         envs = _deferred(make_env, problem.trained_on)(_num_envs(problem))
-    only = only_task(config.seed, problem.algorithm, make_env)
+    only = None
+    if isinstance(problem.algorithm, sb3.SB3FinetuneConfig):
+        only = only_task(config.seed, problem.algorithm, make_env)
     try:
         torch.set_num_threads(config.threads)
         learner = _learner(config, problem, envs, make_env, only, given)
@@ -233,7 +236,6 @@ def _policy(
     acted, shape = space_of(facts.action_space), problem.policy
     num_outputs = gym.spaces.flatdim(acted)
     context_size = getattr(problem.algorithm, "context_size", 0)
-    weights = int(np.random.SeedSequence((seed, 2)).generate_state(1)[0])
     if bool(facts.own_network) != (network is not None):
         raise InputError(
             f"the run's network is one of your own, {facts.own_network}: give one"
@@ -248,7 +250,7 @@ def _policy(
             hidden_sizes=shape.hidden_sizes,
             activation=shape.activation,
             context_size=context_size,
-            generator=torch.Generator().manual_seed(weights),
+            generator=Streams(seed, "training").torch("weights"),
         )
     try:
         policy: GaussianPolicy | CategoricalPolicy

@@ -1,11 +1,11 @@
 """Learners whose policy stable-baselines3 optimises over trials, from their configs."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
 from metarl import sb3
+from metarl.core import Streams
 from metarl.rl import Actor, TaskEnvs
 from metarl.runs.config import EnvProblem, RunConfig, json_object
 from metarl.runs.errors import InputError
@@ -43,13 +43,13 @@ def trial_learner(
     )
 
 
-def only_task(seed: int, algorithm: Any, make_env: Callable[[int], TaskEnvs]) -> list[Task] | None:
-    """The one task of ``sb3-finetune``."""
-    if not isinstance(algorithm, sb3.SB3FinetuneConfig):
-        return None
+def only_task(
+    seed: int, algorithm: sb3.SB3FinetuneConfig, make_env: Callable[[int], TaskEnvs]
+) -> list[Task]:
+    """The one task that is tuned to: a held-out one, if none is given."""
     if algorithm.task == "":
-        env = make_env(1)
-        return sb3.TaskVecEnv(env, draw_every=0, split="held_out", seed=seed).drawn(1)
+        held_out = sb3.TaskVecEnv(make_env(1), draw_every=0, split="held_out")
+        return held_out.drawn(1, Streams(seed, "test").numpy("tasks"))
     try:
         task = json_object(algorithm.task)
     except ValueError as error:
