@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from metarl.configs import complaint
-from metarl.core import SGD, MetaParameters, adapt, expand, parameters_of
+from metarl.core import SGD, MetaParameters, Streams, adapt, expand, parameters_of
 from metarl.rl import ControlConfig, MAMLLearner, ReptileConfig
 from metarl.rl.objectives import LossObjective
 from metarl.types import Params
@@ -19,9 +19,9 @@ from metarl.types import Params
 
 def adapted(learner: MAMLLearner) -> tuple[Params, Params]:
     """Parameters of the three tasks before and after one step."""
-    generator = torch.Generator().manual_seed(0)
-    learner.sampler.draw_tasks(learner._rng, "train")
-    _, after = learner._adapt_on(learner.sampler, 1, learner._rng, generator)
+    streams = Streams(0, "training")
+    learner.sampler.draw_tasks(streams.numpy("tasks"), "train")
+    _, after = learner._adapt_on(learner.sampler, 1, streams)
     return expand(parameters_of(learner.policy), 3), after
 
 

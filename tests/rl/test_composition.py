@@ -3,12 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from rl_samples import make_learner, make_policy, make_sampler
 
-from metarl.core import SGD, InnerRule, LearnedStepSizes, Momentum
+from metarl.core import SGD, InnerRule, LearnedStepSizes, Momentum, Streams
 from metarl.rl import (
     PRESETS,
     Adam,
@@ -87,9 +86,9 @@ def test_given_step_sizes_replace_those_of_the_rule() -> None:
     learner = compose(SGD(0.3, ["log_std"]), Surrogate(), NoStep())
 
     def adapted(steps: Any) -> tuple[int, torch.Tensor]:
-        rng, noise = np.random.default_rng(0), torch.Generator().manual_seed(0)
-        learner.sampler.draw_tasks(rng, "train")
-        experience, params = learner._adapt_on(learner.sampler, steps, rng, noise)
+        streams = Streams(0, "training")
+        learner.sampler.draw_tasks(streams.numpy("tasks"), "train")
+        experience, params = learner._adapt_on(learner.sampler, steps, streams)
         assert torch.equal(params["mean.layers.0.bias"][0], learner.policy.mean.layers[0].bias)
         return len(experience.supports), params["log_std"]
 

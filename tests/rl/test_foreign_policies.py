@@ -12,7 +12,7 @@ from rl_samples import make_learner
 from torch import Tensor, nn
 
 import metarl_envs  # noqa: F401  # registers the ids
-from metarl.core import expand, parameters_of
+from metarl.core import Streams, expand, parameters_of
 from metarl.nn import MLP, CategoricalPolicy, GaussianPolicy, policy_network
 from metarl.rl import PRESETS, Actor, load_policy
 from metarl.rl.actions import ActionScaling, action_map
@@ -56,9 +56,7 @@ def test_it_is_meta_trained(name: str, adapted: set[str]) -> None:
         assert metrics["meta/skipped"] == 0
     moved = {n for n, p in learner.policy.named_parameters() if not torch.equal(p, before[n])}
     assert moved == set(before) - {"context"}
-    _, params = learner._adapt_on(
-        learner.sampler, 1, np.random.default_rng(0), torch.Generator().manual_seed(0)
-    )
+    _, params = learner._adapt_on(learner.sampler, 1, Streams(0, "training"))
     start = expand(parameters_of(learner.policy), 3)
     assert {name for name in params if not torch.equal(params[name], start[name])} == adapted
 
