@@ -54,7 +54,7 @@ class LoopedProMP:
         self.network, self.objective = learner.policy.mean, learner.objective
         self.num_epochs = learner.outer_step.num_epochs
         self.min_log_std = learner.policy.min_log_std
-        (self.lr,) = learner.step_sizes(1)
+        self.lr = learner.rule.step_size(0)
         theta = parameters_of(learner.policy)
         self.theta = {k: v.detach().clone().requires_grad_() for k, v in theta.items()}
         self.optimiser = torch.optim.Adam(self.theta.values(), lr=learner.outer_step.around.lr)

@@ -65,6 +65,14 @@ class InnerRule(Protocol[StateT]):
         """The rule with these values of :meth:`meta_parameters`."""
         return self
 
+    def with_step_sizes(self, sizes: Sequence[StepSize]) -> Self:
+        """The rule with one step size a step; :class:`ValueError` if it has none."""
+        raise ValueError(f"step sizes are for SGD and Momentum, not for {type(self).__name__}")
+
+    def fixed_step_sizes(self, num_steps: int) -> list[float] | None:
+        """Of the first steps, where they are numbers that all parameters share."""
+        return None
+
 
 def adaptation_path(
     rule: InnerRule[StateT],
@@ -180,6 +188,17 @@ class GradientRule(InnerRule[StateT], ABC):
         if not isinstance(self.lr, LearnedStepSizes):
             return self
         return replace(self, lr=self.lr.schedule(values))
+
+    def with_step_sizes(self, sizes: Sequence[StepSize]) -> Self:
+        """The rule with one step size a step."""
+        return replace(self, lr=sizes)
+
+    def fixed_step_sizes(self, num_steps: int) -> list[float] | None:
+        """Of the first steps, where they are numbers that all parameters share."""
+        if isinstance(self.lr, LearnedStepSizes):
+            return None
+        sizes = [self.step_size(k) for k in range(num_steps)]
+        return [size for size in sizes if isinstance(size, float)] or None
 
     def step_size(self, step: int) -> StepSize:
         """α of a step, counted from 0."""

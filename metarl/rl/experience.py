@@ -57,6 +57,15 @@ class Experience(NamedTuple):
             "adapt/gain": float(returns[-1] - returns[0]),
         }
 
+    def evaluation_metrics(self) -> Metrics:
+        """What a learner reports of it where the tasks are held out."""
+        own = self.metrics()
+        return {
+            "eval/return_pre": own["rollout/return_pre"],
+            "eval/return_post": own["rollout/return_post"],
+            "eval/adaptation_gain": own["adapt/gain"],
+        }
+
     def chunks(self, num_tasks: int | None = None) -> list["Experience"]:
         """The batches of so many tasks each; 0 for all of them at once.
 

@@ -5,7 +5,6 @@ judged by, an outer step how the meta-parameters move. :func:`make_maml` compose
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -23,7 +22,6 @@ from metarl.core import (
     expand,
     iteration_times,
     parameters_of,
-    select,
 )
 from metarl.nn import Policy
 from metarl.rl import configs
@@ -36,7 +34,7 @@ from metarl.rl.objectives import ClippedSurrogate, ReptileDirection, Surrogate
 from metarl.rl.outer_steps import Adam, ClippedEpochs, NoStep
 from metarl.rl.rollout import AdvantageBatch, Rollout
 from metarl.rl.sampler import Sampler
-from metarl.rl.simulation import BatchOutcome, SimulatedTasks
+from metarl.rl.simulation import SimulatedTasks
 from metarl.rl.trust_region import TrustRegion
 from metarl.types import Adaptation, Metrics, Params, StepSize
 
@@ -70,7 +68,7 @@ class MAMLLearner:
         task_chunk: int | None = None,
         seed: int = 0,
     ) -> None:
-        _check_parts(policy, rule, objective, outer_step, num_inner_steps)
+        learned = _checked(policy, rule, objective, outer_step, num_inner_steps)
         self.policy = policy
         self.sampler = sampler
         self.rule = rule
@@ -78,13 +76,11 @@ class MAMLLearner:
         self.outer_step = outer_step
         self.num_inner_steps = num_inner_steps
         self.task_chunk = task_chunk
-        learned = rule.meta_parameters(parameters_of(policy))
         self.learned = {name: nn.Parameter(value) for name, value in learned.items()}
         """What the rule wants meta-learned, such as step sizes."""
         self.env_steps = 0
         self._optimiser: State = {}  # made at the first update
-        self.iteration = 0
-        """Collections so far: what the next one draws follows from it and the seed."""
+        self.iteration = 0  # collections so far: what the next one draws follows from it
         self.seed = seed
 
     def meta_parameters(self) -> MetaParameters:
@@ -135,12 +131,7 @@ class MAMLLearner:
         streams = Streams(self.seed, "validation")
         self.sampler.draw_tasks(streams.numpy("tasks"), "held_out")
         experience, _ = self._adapt_on(self.sampler, self.num_steps, streams)
-        metrics = experience.metrics()
-        return {
-            "eval/return_pre": metrics["rollout/return_pre"],
-            "eval/return_post": metrics["rollout/return_post"],
-            "eval/adaptation_gain": metrics["adapt/gain"],
-        }
+        return experience.evaluation_metrics()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what happens next."""
@@ -157,9 +148,7 @@ class MAMLLearner:
         """Take back what :meth:`state_dict` gave; :class:`ValueError` if another learner did."""
         given, expected = state["optimiser"], self.outer_step.init(self.meta_parameters())
         if given and given.keys() != expected.keys():
-            raise ValueError(
-                f"the outer step's state has {sorted(expected)}, but {sorted(given)} was given"
-            )
+            raise ValueError(f"the outer step's state has {sorted(expected)}, not {sorted(given)}")
         self.policy.load_state_dict(state["policy"])
         with torch.no_grad():
             for name, value in self.learned.items():
@@ -175,8 +164,7 @@ class MAMLLearner:
 
     def actor(self, params: Params | None = None) -> Actor:
         """The policy to act with, with other parameters if any are given."""
-        sampler = self.sampler
-        return Actor.of(self.policy, sampler.observation_size, sampler.to_env, params)
+        return Actor.of(self.policy, self.sampler.observation_size, self.sampler.to_env, params)
 
     def adapt(
         self, source: SimulatedTasks, steps: int, step_sizes: Sequence[float] = ()
@@ -189,17 +177,12 @@ class MAMLLearner:
             step_sizes: one a step, instead of the learner's own.
         """
         streams = Streams(source.seed, "test")
-        taken: int | list[StepSize] = list(step_sizes) if step_sizes else steps
-        outcomes, adapted = [], []
-        for first_task, sampler in source.samplers(self.sampler, streams.numpy("tasks")):
-            experience, params = self._adapt_on(sampler, taken, streams, first_task)
-            outcomes.append(BatchOutcome.of(sampler, experience))
-            adapted.append(params)
-        params = {name: torch.cat([part[name] for part in adapted]) for name in adapted[0]}
         return source.adaptation(
-            outcomes,
-            model=lambda task, after: self.actor(select(params, task) if after else None),
-            inner_lr=list(step_sizes) or self.fixed_step_sizes(steps),
+            lambda sampler, first: self._adapt_on(sampler, step_sizes or steps, streams, first),
+            like=self.sampler,
+            rng=streams.numpy("tasks"),
+            actor=self.actor,
+            inner_lr=list(step_sizes) or self.rule.fixed_step_sizes(steps),
         )
 
     def _adapt_on(
@@ -209,23 +192,13 @@ class MAMLLearner:
         streams: Streams,
         first_task: int = 0,
     ) -> tuple[Experience, Params]:
-        """Adapt to the tasks of a sampler: roll out, adapt on it, roll out again, for each step.
+        """Adapt to the tasks that a sampler has, on fresh trajectories at every step.
 
-        Fresh trajectories are taken at every step with the parameters of that step.
-
-        Args:
-            sampler: with its tasks set.
-            steps: how many, or the step size of each instead of the rule's own.
-            streams: of the environments and the action noise, at the iteration.
-            first_task: see :meth:`metarl.rl.Sampler.collect`.
-
-        Returns:
-            The experience, and the adapted parameters outside autograd.
+        Instead of their number ``steps`` may be the size of each, in place of the rule's own.
         """
         rule = self.rule.at(dict(self.learned))
-        num_steps = steps if isinstance(steps, int) else len(steps)
-        if not isinstance(steps, int) and num_steps:
-            rule = replace(self._gradient_rule(), lr=steps)
+        if not isinstance(steps, int):
+            rule, steps = rule.with_step_sizes(steps) if steps else rule, len(steps)
         rollouts: list[Rollout] = []
         batches: list[AdvantageBatch] = []
 
@@ -237,7 +210,7 @@ class MAMLLearner:
 
         start = expand(parameters_of(self.policy), sampler.num_tasks)
         with torch.no_grad():
-            params = adapt(rule, self.inner_loss, start, [roll_out] * num_steps)
+            params = adapt(rule, self.inner_loss, start, [roll_out] * steps)
             roll_out(params)
         return Experience(rollouts, batches, outcome_scores(rollouts[-1], batches[-1])), params
 
@@ -246,28 +219,10 @@ class MAMLLearner:
         acting = self.policy.distribution(params, batch.observations)
         return inner_loss(acting, batch, self.objective.estimator)
 
-    def fixed_step_sizes(self, num_steps: int) -> list[float] | None:
-        """Of the first steps of adaptation, where they are numbers that all parameters share."""
-        if not isinstance(self.rule, GradientRule) or self.learned:
-            return None
-        sizes = [self.rule.step_size(k) for k in range(num_steps)]
-        return [size for size in sizes if isinstance(size, float)] or None
-
-    def step_sizes(self, num_steps: int) -> list[StepSize]:
-        """Of the first steps of adaptation; :class:`ValueError` if the rule has none."""
-        rule = self._gradient_rule()
-        return [rule.step_size(k) for k in range(num_steps)]
-
     def problem(self, experience: Experience) -> MetaProblem:
         """A meta-batch as outer steps see it."""
         chunks = experience.chunks(self.task_chunk)
         return MetaProblem(self.policy, self.rule, self.objective, self.meta_parameters(), chunks)
-
-    def _gradient_rule(self) -> GradientRule[Any]:
-        rule = self.rule.at(dict(self.learned))
-        if not isinstance(rule, GradientRule):
-            raise ValueError(f"step sizes are for SGD and Momentum, not for {type(rule).__name__}")
-        return rule
 
 
 def make_maml(
@@ -291,8 +246,7 @@ def maml_parts(
     rule = _inner_rule(config, policy)
     numbers: dict[str, Any] = {"estimator": config.estimator, "gae_lambda": config.gae_lambda}
     if isinstance(config, configs.ReptileConfig):
-        direction = ReptileDirection(lr=config.inner_lr, **numbers)
-        return rule, direction, Adam(config.outer_lr)
+        return rule, ReptileDirection(lr=config.inner_lr, **numbers), Adam(config.outer_lr)
     numbers["credit_weight"] = config.credit_weight if config.sampling_credit else 0.0
     if isinstance(config, configs.MAMLPPOConfig):
         clipped = ClippedSurrogate(clip=config.clip, inner_kl=config.inner_kl, **numbers)
@@ -320,31 +274,26 @@ def _inner_rule(config: configs.MAMLConfig, policy: Policy) -> SGD:
     return SGD([part * config.inner_lr for part in parts], mask, first_order)
 
 
-def _check_parts(
+def _checked(
     policy: Policy, rule: InnerRule[Any], objective: Objective, outer_step: OuterStep, steps: int
-) -> None:
-    """Raise :class:`ValueError` unless the parts go together."""
+) -> Params:
+    """What the rule wants meta-learned; :class:`ValueError` unless the parts go together."""
     mask = rule.mask if isinstance(rule, GradientRule) else None
     context_alone = mask is not None and set(mask) == {"context"}
     if isinstance(rule, GradientRule) and context_alone != (policy.context_size > 0):
-        raise ValueError(
-            "context_size must be above 0 where the context alone adapts, and 0 elsewhere, got "
-            f"{policy.context_size}"
-        )
+        wanted = "above 0 where the context alone adapts, and 0 elsewhere"
+        raise ValueError(f"context_size must be {wanted}, got {policy.context_size}")
     learned = rule.meta_parameters(parameters_of(policy))
-    if steps < 0 or (learned and not steps):
-        raise ValueError(
-            f"num_inner_steps must be at least {1 if learned else 0} for this rule, got {steps}"
-        )
+    least = 1 if learned else 0
+    if steps < least:
+        raise ValueError(f"num_inner_steps must be at least {least} for this rule, got {steps}")
     if rule.first_order != (objective.estimator == "first-order"):
-        raise ValueError(
-            "first-order inner rules go with the estimator first-order, and it with no others, got "
-            f"{objective.estimator} and a rule whose first_order is {rule.first_order}"
-        )
+        both = f"{objective.estimator} and a rule whose first_order is {rule.first_order}"
+        raise ValueError(f"first-order rules go with the estimator first-order alone, got {both}")
     if not isinstance(objective, outer_step.judged_by):
         wanted, given = outer_step.judged_by.__name__, type(objective).__name__
         raise ValueError(f"{type(outer_step).__name__} needs a {wanted}, got {given}")
-    if isinstance(objective, ReptileDirection) and (
-        learned or mask is not None or not rule.first_order
-    ):
+    plain = mask is None and not learned and rule.first_order
+    if isinstance(objective, ReptileDirection) and not plain:
         raise ValueError("Reptile needs a first-order inner rule that moves all and learns nothing")
+    return learned

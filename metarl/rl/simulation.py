@@ -2,45 +2,25 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from metarl.core import select
 from metarl.rl.actor import Actor
 from metarl.rl.experience import Experience
 from metarl.rl.rollout import Rollout
 from metarl.rl.sampler import Sampler
 from metarl.rl.task_envs import TaskEnvs
-from metarl.types import Adaptation, Task
+from metarl.types import Adaptation, Params, Task
 
 NUM_SHOWN = 6, 3
 """Tasks of which an adaptation keeps paths, and trajectories of each."""
 
 Paths = Sequence[NDArray[Any]]
 """Observations ``[T, D]`` of a few trajectories."""
-
-
-class BatchOutcome(NamedTuple):
-    """What came of adapting to a batch of tasks."""
-
-    returns: NDArray[np.float64]
-    """Mean return of every task after 0..K steps, ``[K + 1, M]``."""
-    tasks: Sequence[Task]
-    held_out: bool
-    """Whether training draws none of them."""
-    paths: "list[tuple[Paths, Paths]]"
-    """Of the first tasks of the batch."""
-
-    @classmethod
-    def of(cls, sampler: Sampler, experience: Experience) -> "BatchOutcome":
-        """That of an experience with the tasks of a sampler."""
-        return cls(
-            experience.returns().cpu().double().numpy(),
-            sampler.env.get_attr("task")[:: sampler.num_trajectories],
-            bool(sampler.env.get_attr("task_distribution")[0].disjoint),
-            paths_of(experience),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +42,50 @@ class SimulatedTasks:
     """Tasks of one batch, which changes memory and time, not what is drawn; by default as many as
     training has environments for."""
 
-    def samplers(self, like: Sampler, rng: np.random.Generator) -> Iterator[tuple[int, Sampler]]:
+    def adaptation(
+        self,
+        adapt: Callable[[Sampler, int], tuple[Experience, Params]],
+        *,
+        like: Sampler,
+        rng: np.random.Generator,
+        actor: Callable[[Params | None], Actor],
+        inner_lr: list[float] | None,
+    ) -> Adaptation[Actor]:
+        """Adapt to them by gradients, a batch of tasks at a time.
+
+        Args:
+            adapt: to the tasks of a sampler, of which the first has a number: what was experienced,
+                and the parameters after.
+            like: the sampler of training, with the same horizon, discount and scale of actions.
+            rng: draws held-out tasks where none are given.
+            actor: the policy with the parameters of one task, or as it is.
+            inner_lr: the step sizes that are taken, where they are numbers.
+        """
+        tasks: list[Task] = []
+        returns, after, paths, held_out = [], [], [], False
+        for first_task, sampler in self._samplers(like, rng):
+            experience, params = adapt(sampler, first_task)
+            returns.append(experience.returns().cpu().double().numpy())
+            after.append(params)
+            tasks += sampler.env.get_attr("task")[:: self.num_trajectories]
+            paths += paths_of(experience)
+            held_out = bool(sampler.env.get_attr("task_distribution")[0].disjoint)
+        adapted = {name: torch.cat([part[name] for part in after]) for name in after[0]}
+        return Adaptation(
+            values=np.concatenate(returns, 1),
+            measure="returns",
+            unit="gradient steps",
+            model=lambda task, after: actor(select(adapted, task) if after else None),
+            tasks=tasks,
+            held_out=held_out,
+            paths=paths[: NUM_SHOWN[0]],
+            figures={"inner_lr": inner_lr},
+        )
+
+    def _samplers(self, like: Sampler, rng: np.random.Generator) -> Iterator[tuple[int, Sampler]]:
         """Samplers of one batch of the tasks after another, each after its first task's number.
 
         A sampler's environments are closed when the next one is asked for.
-
-        Args:
-            like: that of training, with the same horizon, discount and scale of actions.
-            rng: draws held-out tasks where none are given.
         """
         size = self.tasks_at_once or max(like.env.num_envs // self.num_trajectories, 1)
         tasks = self.tasks
@@ -81,31 +97,6 @@ class SimulatedTasks:
             sampler.set_tasks(tasks[first : first + num])
             yield first, sampler
             sampler.env.close()
-
-    def adaptation(
-        self,
-        outcomes: Sequence[BatchOutcome],
-        *,
-        model: Callable[[int, bool], Actor],
-        inner_lr: list[float] | None,
-    ) -> Adaptation[Actor]:
-        """What came of adapting to them by gradients.
-
-        Args:
-            outcomes: of their batches.
-            model: see :class:`~metarl.types.Adaptation`.
-            inner_lr: the step sizes that were taken, where they are numbers.
-        """
-        return Adaptation(
-            values=np.concatenate([outcome.returns for outcome in outcomes], 1),
-            measure="returns",
-            unit="gradient steps",
-            model=model,
-            tasks=[task for outcome in outcomes for task in outcome.tasks],
-            held_out=outcomes[0].held_out,
-            paths=[path for outcome in outcomes for path in outcome.paths][: NUM_SHOWN[0]],
-            figures={"inner_lr": inner_lr},
-        )
 
 
 def paths_of(experience: Experience) -> list[tuple[Paths, Paths]]:

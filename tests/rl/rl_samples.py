@@ -8,8 +8,10 @@ import torch
 from torch import nn
 
 import metarl_envs  # noqa: F401  # registers the ids
+from metarl.core import SGD
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import PRESETS, Experience, MAMLLearner, Rollout, Sampler, make_maml
+from metarl.types import StepSize
 
 
 def pad(value: torch.Tensor, mask: torch.Tensor, filler: float) -> torch.Tensor:
@@ -40,6 +42,13 @@ def make_rollout(lengths: list[list[int]], *, filler: float = 0.0, seed: int = 0
         final_observations=draw(num_tasks, num_envs, 2),
         diverged=torch.zeros(num_tasks, num_envs, dtype=torch.bool),
     )
+
+
+def step_size(learner: MAMLLearner, step: int) -> StepSize:
+    """Of a step of adaptation, counted from 0."""
+    rule = learner.rule.at(dict(learner.learned))
+    assert isinstance(rule, SGD)
+    return rule.step_size(step)
 
 
 def make_sampler() -> Sampler:

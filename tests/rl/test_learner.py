@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from rl_samples import in_double, make_learner
+from rl_samples import in_double, make_learner, step_size
 from torch import Tensor
 from torch.distributions import Independent, Normal
 from torch.func import functional_call
@@ -95,7 +95,7 @@ def test_a_gpu_takes_larger_chunks(steps: int, sizes: list[int]) -> None:
 def one_task_loss(learner: MAMLLearner, experience: Experience, m: int) -> Tensor:
     """Finn et al. 2017, algorithm 3, for one task and without a task axis."""
     estimator = learner.objective.estimator
-    policy, (lr,) = learner.policy, learner.step_sizes(1)
+    policy, lr = learner.policy, step_size(learner, 0)
     theta = dict(policy.named_parameters())
 
     def log_prob(params: dict[str, Tensor], batch: AdvantageBatch) -> Tensor:
@@ -307,7 +307,7 @@ def test_another_outer_steps_state_is_refused() -> None:
     train(learner, 1)
     state = snapshot(learner)
     with pytest.raises(
-        ValueError, match=r"state has \[\], but \['param_groups', 'state'\] was given"
+        ValueError, match=r"state has \[\], not \['param_groups', 'state'\]"
     ):
         make_learner("maml-trpo").load_state_dict(state)
 
@@ -365,7 +365,7 @@ def test_step_sizes_halve_beyond_the_trained_steps(
     num_inner_steps: int, expected: list[float]
 ) -> None:
     learner = make_learner(inner_lr=0.4, num_inner_steps=num_inner_steps)
-    assert learner.step_sizes(3) == expected
+    assert [step_size(learner, k) for k in range(3)] == expected
 
 
 @pytest.mark.parametrize(
