@@ -9,7 +9,9 @@ import io
 import re
 import sys
 from collections.abc import Callable, Collection, Sequence
-from typing import Annotated, Any, Union
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
 
 import tyro
 from pydantic import ValidationError
@@ -73,12 +75,13 @@ def _parse(given: list[str]) -> Any:
     """The options; tyro's boxed complaints become one line."""
     _check_names(given)
     box = io.StringIO()
-    kinds = [Annotated[kind, tyro.conf.subcommand(name)] for name, (kind, _) in COMMANDS.items()]
-    command: Any = Union[tuple(kinds)]  # noqa: UP007  # of as many as there are
+    kinds: list[Any] = [
+        Annotated[kind, tyro.conf.subcommand(name)] for name, (kind, _) in COMMANDS.items()
+    ]
     try:
         with contextlib.redirect_stderr(box):
             return tyro.cli(
-                command,
+                reduce(or_, kinds),
                 prog="metarl",
                 args=given,
                 config=(

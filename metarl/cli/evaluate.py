@@ -1,6 +1,5 @@
 """``metarl evaluate``."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from metarl import runs
 from metarl.cli.options import OpenRun
+from metarl.cli.progress import quiet
 from metarl.configs import STRICT
 from metarl.runs.evaluate import Evaluation, EvaluationOptions, write_json
 
@@ -25,17 +25,13 @@ class Evaluate(EvaluationOptions, OpenRun):
 
 def evaluate(options: Evaluate) -> int:
     """Run ``metarl evaluate``."""
-    asked = {entry.name: getattr(options, entry.name) for entry in fields(EvaluationOptions)}
-    run, _ = runs.load(options.run, options.device, options.objects, print_nothing)
-    evaluation = run.measure(EvaluationOptions(**asked))
+    # what is said of older checkpoints does not matter here
+    run, _ = runs.load(options.run, options.device, options.objects, quiet)
+    evaluation = run.measure(options)
     if options.json is not None:
         write_json(options.json, evaluation.record)
     print_evaluation(evaluation)
     return 0
-
-
-def print_nothing(line: str) -> None:
-    """What is said of older checkpoints does not matter here."""
 
 
 def print_evaluation(evaluation: Evaluation) -> None:

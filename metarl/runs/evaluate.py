@@ -15,7 +15,7 @@ from metarl import report, training
 from metarl.configs import STRICT, Count, Natural, NonNegative, Seed
 from metarl.fewshot.configs import NormMode, Ways
 from metarl.report.curves import AdaptationCurve, adaptation_curve
-from metarl.runs.errors import InputError
+from metarl.runs.errors import input_errors, written
 from metarl.types import Adaptation, Task
 
 NUM_TASKS, NUM_TRAJECTORIES, NUM_STEPS = 40, 40, 3  # the MAML authors' protocol
@@ -91,10 +91,8 @@ def summarise(test: Test, seed: int) -> AdaptationCurve:
     Raises:
         InputError: they are not finite.
     """
-    try:
+    with input_errors():
         return adaptation_curve(test.adaptation.values, seed=seed)
-    except ValueError as error:
-        raise InputError(str(error)) from error
 
 
 def figures_of(curve: AdaptationCurve, adaptation: Adaptation[Any], seed: int) -> dict[str, Any]:
@@ -177,17 +175,13 @@ def _parameter_names(task: Task) -> list[str]:
 
 def write_json(path: Path, figures: Mapping[str, Any]) -> None:
     """Write figures, or say in one line why not."""
-    try:
+    with written(path):
         path.write_text(json.dumps(figures, indent=2) + "\n")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def make_folders(**folders: Path | None) -> None:
     """Make the folders of what will be written, by the option that names each."""
     for option, folder in folders.items():
-        try:
-            if folder is not None:
+        if folder is not None:
+            with written(folder, option):
                 folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{folder} cannot be written: {error.strerror}", option) from error

@@ -17,7 +17,7 @@ from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.build import BUILDERS, Built
 from metarl.runs.config import CODEC, RunConfig, read_config, validated
 from metarl.runs.dataset import AdaptedClassifier, DataSets
-from metarl.runs.errors import InputError
+from metarl.runs.errors import InputError, input_errors, written
 from metarl.runs.evaluate import (
     MEASURES,
     Evaluation,
@@ -151,16 +151,10 @@ class Run:
             InputError: the run has no such policy, or the file cannot be written.
         """
         env = self.policies.make_single()
-        try:
+        with input_errors(prefix=f"{self.folder}: "), written(path, "sb3"):
             actor = self._actor(None if policy is None else Path(policy))
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             sb3.to_sb3(actor, env).save(path)
-        except InputError:
-            raise
-        except ValueError as error:
-            raise InputError(f"{self.folder}: {error}") from error
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}", "sb3") from error
 
     def _actor(self, adapted: Path | None) -> Actor:
         """The policy to export: the run's own, or an adapted one of its shape."""
