@@ -12,7 +12,7 @@ from metarl import runs
 from metarl.cli.options import OpenRun
 from metarl.cli.progress import quiet
 from metarl.configs import STRICT
-from metarl.runs.evaluate import Evaluation, EvaluationOptions, write_json
+from metarl.runs.evaluate import MEASURES, Evaluation, EvaluationOptions, write_json
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -37,10 +37,11 @@ def evaluate(options: Evaluate) -> int:
 def print_evaluation(evaluation: Evaluation) -> None:
     """The adaptation table, and where pictures are."""
     console = Console(width=None if Console().is_terminal else 100)
-    table = Table(title=Text(evaluation.title))
-    percent = evaluation.measure == "accuracy"
-    figure = "accuracy, %" if percent else evaluation.measure
-    for column in (evaluation.unit, figure, "95 % interval", "IQM", "95 % interval of IQM"):
+    table = Table(title=Text(evaluation.test.title))
+    adaptation = evaluation.test.adaptation
+    percent = adaptation.measure == "accuracy"
+    figure = "accuracy, %" if percent else MEASURES[adaptation.measure]
+    for column in (adaptation.unit, figure, "95 % interval", "IQM", "95 % interval of IQM"):
         table.add_column(column, justify="right")
     curve, factor = evaluation.curve, 100.0 if percent else 1.0
     rows = zip(curve.mean, curve.ci95, curve.iqm, curve.iqm_ci95, strict=True)

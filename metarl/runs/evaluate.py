@@ -14,8 +14,8 @@ from pydantic.dataclasses import dataclass as config_dataclass
 from metarl import report, training
 from metarl.configs import STRICT, Count, Natural, NonNegative, Seed
 from metarl.fewshot.configs import NormMode, Ways
-from metarl.report.curves import AdaptationCurve, adaptation_curve
-from metarl.runs.errors import input_errors, written
+from metarl.report.curves import AdaptationCurve
+from metarl.runs.errors import written
 from metarl.types import Adaptation, Task
 
 NUM_TASKS, NUM_TRAJECTORIES, NUM_STEPS = 40, 40, 3  # the MAML authors' protocol
@@ -71,28 +71,15 @@ class Test:
 class Evaluation:
     """An adaptation curve with all that is known of it."""
 
+    test: Test
     curve: AdaptationCurve
-    unit: str
-    """What a step is, in the plural."""
-    measure: str
-    """Of the figures, as a person reads it."""
-    title: str
     record: dict[str, Any]
     """The content of ``evaluation.json``."""
     pictures: tuple[Path, ...]
 
 
 MEASURES = {"returns": "mean return", "accuracy": "accuracy", "mse": "squared error"}
-
-
-def summarise(test: Test, seed: int) -> AdaptationCurve:
-    """Mean, IQM and intervals of the figures of a test.
-
-    Raises:
-        InputError: they are not finite.
-    """
-    with input_errors():
-        return adaptation_curve(test.adaptation.values, seed=seed)
+"""What figures are, as a person reads it."""
 
 
 def figures_of(curve: AdaptationCurve, adaptation: Adaptation[Any], seed: int) -> dict[str, Any]:

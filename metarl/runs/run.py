@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from metarl import sb3
 from metarl.fewshot.episodic_learner import FewShotLearner
-from metarl.report.curves import AdaptationCurve
+from metarl.report.curves import AdaptationCurve, adaptation_curve
 from metarl.rl import Actor
 from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.build import BUILDERS, Built
@@ -19,12 +19,10 @@ from metarl.runs.config import CODEC, RunConfig, read_config, validated
 from metarl.runs.dataset import AdaptedClassifier, DataSets
 from metarl.runs.errors import InputError, input_errors, written
 from metarl.runs.evaluate import (
-    MEASURES,
     Evaluation,
     EvaluationOptions,
     draw,
     figures_of,
-    summarise,
     write_json,
 )
 from metarl.runs.policy_files import read_policy
@@ -77,7 +75,8 @@ class Run:
     def measure(self, options: EvaluationOptions) -> Evaluation:
         """:meth:`evaluate`, with all that is known of the curve."""
         test = self.built.test(options)
-        curve = summarise(test, options.seed)
+        with input_errors():
+            curve = adaptation_curve(test.adaptation.values, seed=options.seed)
         record = {
             "env": self.config.subject,
             "learner": self.config.learner,
@@ -88,10 +87,8 @@ class Run:
         }
         write_json(self.folder / "evaluation.json", record)
         return Evaluation(
+            test=test,
             curve=curve,
-            unit=test.adaptation.unit,
-            measure=MEASURES[test.adaptation.measure],
-            title=test.title,
             record=record,
             pictures=draw(self.folder, self.iteration, test, curve),
         )

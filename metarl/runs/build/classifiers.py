@@ -74,9 +74,10 @@ def _learner(
     read: Callable[[], tuple[Dataset, ...]],
 ) -> FewShotLearner:
     """The learner; where the run is not new, its data are read when they are first needed."""
+    new = problem.trained_on is None
 
     def sampler(split: Split, episodes: EpisodeConfig) -> EpisodeSampler:
-        if problem.trained_on is None:
+        if new:
             return make_sampler(read(), split, episodes)
         return DeferredSampler(lambda: make_sampler(read(), split, episodes))
 
@@ -89,7 +90,7 @@ def _learner(
         shape=facts.shape,
         num_outputs=training.num_ways if facts.classes else 1,
         regression=not facts.classes,
-        train_source=_train_source(facts, read),
+        train_source=_train_source(facts, read, new),
     )
     weights = generator_of(config.seed, 2)
     return make_learner(
@@ -177,10 +178,14 @@ def _on_device(source: Source, device: torch.device) -> Source:
     return source.to(device) if isinstance(source, ArraySource) else source
 
 
-def _train_source(facts: DataFacts, read: Callable[[], tuple[Dataset, ...]]) -> Source | None:
+def _train_source(
+    facts: DataFacts, read: Callable[[], tuple[Dataset, ...]], new: bool
+) -> Source | None:
     """All examples of the train classes, of a single data set."""
     if len(facts.classes) != 1:
         return None
+    if new:
+        return read()[0].train
     ((name, parts),) = facts.classes.items()
     train = parts["train"]
     return DeferredSource(
