@@ -19,6 +19,7 @@ from metarl.runs.config import CODEC, RunConfig, read_config, validated
 from metarl.runs.dataset import AdaptedClassifier, DataSets
 from metarl.runs.errors import InputError, input_errors, written
 from metarl.runs.evaluate import (
+    NUM_STEPS,
     Evaluation,
     EvaluationOptions,
     draw,
@@ -135,7 +136,8 @@ class Run:
             return self.classifiers.adapt_to(support, steps=steps)
         if task is None:
             raise InputError("is missing: the task to adapt to", "task")
-        return self.policies.adapt_to(task, steps=steps, trajectories=trajectories, seed=seed)
+        source = self.policies.given_task(task, trajectories, seed)
+        return self.policies.adapted(source, steps or NUM_STEPS)
 
     def export(self, path: str | Path, *, policy: str | Path | None = None) -> None:
         """Write a policy as a PPO model that stable-baselines3 loads and goes on training.

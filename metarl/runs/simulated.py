@@ -152,23 +152,12 @@ class Simulated:
             },
         )
 
-    def adapt_to(
-        self,
-        task: dict[str, Any],
-        *,
-        steps: int | None = None,
-        trajectories: int | None = None,
-        seed: int = 0,
-    ) -> AdaptedPolicy:
-        """Adapt to one given task.
+    def adapted(self, source: SimulatedTasks, steps: int) -> AdaptedPolicy:
+        """The policy that is adapted to the one task of a source.
 
         Raises:
-            InputError: it does not fit the family, or the learner has no policy to keep.
+            InputError: the learner has no policy to keep.
         """
-        return self.adapted(self.given_task(task, trajectories, seed), steps or NUM_STEPS)
-
-    def adapted(self, source: SimulatedTasks, steps: int) -> AdaptedPolicy:
-        """The policy that is adapted to the one task of a source."""
         self.check_policy()
         adaptation = self.adapt(source, steps)
         return AdaptedPolicy(
