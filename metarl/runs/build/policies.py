@@ -16,7 +16,7 @@ from metarl.rl import ComposedConfig, DeferredEnvs, Sampler, TaskEnvs, make_maml
 from metarl.runs.build.trial_learners import only_task, trial_learner
 from metarl.runs.composed import compose
 from metarl.runs.config import EnvProblem, PolicyConfig, RunConfig
-from metarl.runs.errors import InputError, input_errors
+from metarl.runs.errors import InputError
 from metarl.runs.facts import EnvFacts, class_name
 from metarl.runs.policy_files import read_policy, start_from
 from metarl.runs.simulated import PolicyLearner, Simulated
@@ -45,12 +45,16 @@ def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], Non
         make_env = _env_maker(problem, given)
     else:
         envs = _deferred(make_env, problem.trained_on)(_num_envs(problem))
-    algorithm, only = problem.algorithm, None
-    if isinstance(algorithm, sb3.SB3FinetuneConfig):
-        only = only_task(config.seed, algorithm, make_env)
-    torch.set_num_threads(config.threads)
-    with input_errors(prefix=f"{algorithm.learner} on {problem.env}: "):
+    only = None
+    if isinstance(problem.algorithm, sb3.SB3FinetuneConfig):
+        only = only_task(config.seed, problem.algorithm, make_env)
+    try:
+        torch.set_num_threads(config.threads)
         learner = _learner(config, problem, envs, make_env, only, given)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{problem.algorithm.learner} on {problem.env}: {error}") from error
     name = problem.env.split("/")[-1].split(":")[-1].split(".")[-1]
     built = Simulated(
         config=config,
@@ -58,7 +62,7 @@ def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], Non
         make_env=make_env,
         make_single=_single_maker(problem, given, make_env),
         only_tasks=only,
-        stem=f"{algorithm.learner}_{name}_seed{config.seed}",
+        stem=f"{problem.algorithm.learner}_{name}_seed{config.seed}",
     )
     return replace(built, films=built.training_films()) if problem.video_every else built
 
@@ -128,7 +132,7 @@ def _env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskE
         module = source.rpartition(":")[0] if isinstance(source, str) else ""
         if module and not given.allow_code and given.env is None:
             check_installed(module, f"--env {source}")
-        with input_errors("env"):
+        try:
             env: TaskEnvs = making.make_task_env(
                 source,
                 num_envs,
@@ -139,6 +143,8 @@ def _env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskE
                 # first the horizon is compared with the family's own
                 max_episode_steps=problem.sampling.horizon if by_sb3 and trained_on else None,
             )
+        except ValueError as error:
+            raise InputError(str(error), "env") from error
         if trained_on is not None:
             _check_spaces(making.name_of(source), env, trained_on)
         return env
@@ -177,7 +183,7 @@ def _deferred(make: Callable[[int], TaskEnvs], facts: EnvFacts) -> Callable[[int
 
 
 def _env_facts(problem: EnvProblem, envs: TaskEnvs, given: UserObjects) -> EnvFacts:
-    with input_errors("env", f"{problem.env}: "):
+    try:
         return EnvFacts(
             observation_space=plain_space(envs.single_observation_space),
             action_space=plain_space(envs.single_action_space),
@@ -186,6 +192,10 @@ def _env_facts(problem: EnvProblem, envs: TaskEnvs, given: UserObjects) -> EnvFa
             own=given.env is not None and not isinstance(given.env, str),
             own_network="" if given.network is None else class_name(given.network),
         )
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{problem.env}: {error}", "env") from error
 
 
 def _horizon(env: TaskEnvs, requested: int | None) -> int:
@@ -241,8 +251,8 @@ def _policy(
             context_size=context_size,
             generator=torch.Generator().manual_seed(weights),
         )
-    policy: GaussianPolicy | CategoricalPolicy
-    with input_errors(prefix="--initial-log-std and --min-log-std: "):
+    try:
+        policy: GaussianPolicy | CategoricalPolicy
         if isinstance(acted, gym.spaces.Discrete):
             policy = CategoricalPolicy(network, num_outputs, context_size=context_size)
         else:
@@ -253,6 +263,10 @@ def _policy(
                 min_log_std=shape.min_log_std,
                 context_size=context_size,
             )
-    with input_errors("policy", "does not fit: "):
+    except ValueError as error:
+        raise InputError(f"--initial-log-std and --min-log-std: {error}") from error
+    try:
         policy.check_network(gym.spaces.flatdim(space_of(facts.observation_space)))
+    except ValueError as error:
+        raise InputError(f"does not fit: {error}", "policy") from error
     return policy

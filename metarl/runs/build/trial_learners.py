@@ -1,13 +1,14 @@
 """Learners whose policy stable-baselines3 optimises over trials, from their configs."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from metarl import sb3
 from metarl.rl import Actor, TaskEnvs
 from metarl.runs.config import EnvProblem, RunConfig, json_object
-from metarl.runs.errors import input_errors
+from metarl.runs.errors import InputError
 from metarl.runs.simulated import checked_task
 from metarl.types import Task
 
@@ -42,13 +43,15 @@ def trial_learner(
     )
 
 
-def only_task(
-    seed: int, algorithm: sb3.SB3FinetuneConfig, make_env: Callable[[int], TaskEnvs]
-) -> list[Task]:
+def only_task(seed: int, algorithm: Any, make_env: Callable[[int], TaskEnvs]) -> list[Task] | None:
     """The one task of ``sb3-finetune``."""
+    if not isinstance(algorithm, sb3.SB3FinetuneConfig):
+        return None
     if algorithm.task == "":
         env = make_env(1)
         return sb3.TaskVecEnv(env, draw_every=0, split="held_out", seed=seed).drawn(1)
-    with input_errors("task"):
+    try:
         task = json_object(algorithm.task)
+    except ValueError as error:
+        raise InputError(str(error), "task") from error
     return [checked_task(make_env(1), task)]
