@@ -9,7 +9,9 @@ import io
 import re
 import sys
 from collections.abc import Callable, Collection, Sequence
-from typing import Annotated, Any, Union
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
 
 import tyro
 from pydantic import ValidationError
@@ -73,12 +75,13 @@ def _parse(given: list[str]) -> Any:
     """The options; tyro's boxed complaints become one line."""
     _check_names(given)
     box = io.StringIO()
-    kinds = [Annotated[kind, tyro.conf.subcommand(name)] for name, (kind, _) in COMMANDS.items()]
-    command: Any = Union[tuple(kinds)]  # noqa: UP007  # of as many as there are
+    kinds: list[Any] = [
+        Annotated[kind, tyro.conf.subcommand(name)] for name, (kind, _) in COMMANDS.items()
+    ]
     try:
         with contextlib.redirect_stderr(box):
             return tyro.cli(
-                command,
+                reduce(or_, kinds),
                 prog="metarl",
                 args=given,
                 config=(
@@ -115,10 +118,7 @@ def _check_names(given: list[str]) -> None:
 
 
 def _one_line(box: str) -> str:
-    """The text of tyro's error box, without its frame; of its pointers to the help a learner's own.
-
-    A config's own complaint loses tyro's prefix, and its field is spelt as the option.
-    """
+    """The text of tyro's error box without its frame; of its pointers to help a learner's own."""
     texts = [line.strip("│| ") for line in box.splitlines()]
     if "╭" not in box:
         texts = texts[1:]  # without box characters the title is a line of its own
@@ -133,8 +133,4 @@ def _one_line(box: str) -> str:
     message = " ".join(kept)
     if help_of := re.search(r"run (metarl \w+ \S+ --help)", box):
         message = f"{message.rstrip('.')}; see {help_of[1]}"
-    return re.sub(
-        r"^Error parsing (?!--)[\w.-]+: ([a-z_0-9]+) ",
-        lambda found: f"--{found[1].replace('_', '-')} ",
-        message,
-    )
+    return message

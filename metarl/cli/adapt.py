@@ -1,6 +1,5 @@
 """``metarl adapt``."""
 
-from dataclasses import fields
 from pathlib import Path
 
 from pydantic.dataclasses import dataclass
@@ -24,9 +23,6 @@ class Adapt(AdaptationOptions, OpenRun):
 def adapt(options: Adapt) -> int:
     """Run ``metarl adapt``."""
     run, _ = runs.load(options.run, options.device, options.objects, say)
-    asked = {entry.name: getattr(options, entry.name) for entry in fields(AdaptationOptions)}
-    lines = run.built.adapt_and_keep(AdaptationOptions(**asked), options.output, say)
-    console = Console(soft_wrap=True, markup=False)
-    for line in lines:
-        console.print(line)
+    lines = run.built.adapt_and_keep(options, options.output, say)
+    Console(soft_wrap=True, markup=False).print(*lines, sep="\n")
     return 0

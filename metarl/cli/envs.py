@@ -16,7 +16,7 @@ class Envs:
 def envs(options: Envs) -> int:
     """Run ``metarl envs``."""
     table = Table(title="Task families")
-    for column in ("id", "observation", "action", "task", "horizon", "held-out tasks"):
+    for column in runs.COLUMNS:
         table.add_column(column, overflow="fold")
     for row in runs.families():
         table.add_row(*row)

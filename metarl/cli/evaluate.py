@@ -1,6 +1,5 @@
 """``metarl evaluate``."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,9 @@ from rich.text import Text
 
 from metarl import runs
 from metarl.cli.options import OpenRun
+from metarl.cli.progress import quiet
 from metarl.configs import STRICT
-from metarl.runs.evaluate import Evaluation, EvaluationOptions, write_json
+from metarl.runs.evaluate import MEASURES, Evaluation, EvaluationOptions, write_json
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -25,26 +25,23 @@ class Evaluate(EvaluationOptions, OpenRun):
 
 def evaluate(options: Evaluate) -> int:
     """Run ``metarl evaluate``."""
-    asked = {entry.name: getattr(options, entry.name) for entry in fields(EvaluationOptions)}
-    run, _ = runs.load(options.run, options.device, options.objects, print_nothing)
-    evaluation = run.measure(EvaluationOptions(**asked))
+    # what is said of older checkpoints does not matter here
+    run, _ = runs.load(options.run, options.device, options.objects, quiet)
+    evaluation = run.measure(options)
     if options.json is not None:
         write_json(options.json, evaluation.record)
     print_evaluation(evaluation)
     return 0
 
 
-def print_nothing(line: str) -> None:
-    """What is said of older checkpoints does not matter here."""
-
-
 def print_evaluation(evaluation: Evaluation) -> None:
     """The adaptation table, and where pictures are."""
     console = Console(width=None if Console().is_terminal else 100)
-    table = Table(title=Text(evaluation.title))
-    percent = evaluation.measure == "accuracy"
-    figure = "accuracy, %" if percent else evaluation.measure
-    for column in (evaluation.unit, figure, "95 % interval", "IQM", "95 % interval of IQM"):
+    table = Table(title=Text(evaluation.test.title))
+    adaptation = evaluation.test.adaptation
+    percent = adaptation.measure == "accuracy"
+    figure = "accuracy, %" if percent else MEASURES[adaptation.measure]
+    for column in (adaptation.unit, figure, "95 % interval", "IQM", "95 % interval of IQM"):
         table.add_column(column, justify="right")
     curve, factor = evaluation.curve, 100.0 if percent else 1.0
     rows = zip(curve.mean, curve.ci95, curve.iqm, curve.iqm_ci95, strict=True)

@@ -10,13 +10,7 @@ from metarl import runs
 from metarl.cli.evaluate import print_evaluation
 from metarl.cli.progress import Display, quiet, say
 from metarl.configs import STRICT
-from metarl.runs.config import (
-    FEWSHOT_SCHEDULE,
-    DataProblem,
-    EnvProblem,
-    RunConfig,
-    RunOptions,
-)
+from metarl.runs.config import FEWSHOT_SCHEDULE, DataProblem, EnvProblem, RunConfig, RunOptions
 from metarl.training import Ending, Schedule
 
 
@@ -79,9 +73,8 @@ def run_session(session: "runs.Session", *, show: bool) -> int:
     if show:
         seconds = f"{trainer.seconds:.0f} s of training"
         say(f"{ending.value} after {trainer.iteration} iterations, {seconds}")
-    if ending is not Ending.INTERRUPTED and session.closing is not None:
-        evaluation = session.run.measure(session.closing)
-        if show:
-            print_evaluation(evaluation)
+    evaluation = session.closing_evaluation(ending)
+    if show and evaluation is not None:
+        print_evaluation(evaluation)
     sys.stdout.write(f"{trainer.folder}\n")
     return 130 if ending is Ending.INTERRUPTED else 0

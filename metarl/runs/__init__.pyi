@@ -3,13 +3,14 @@ from .config import RunConfig
 from .dataset import AdaptedClassifier
 from .errors import InputError
 from .evaluate import Evaluation, EvaluationOptions
-from .families import families
+from .families import COLUMNS, families
 from .run import Run, load, load_run
 from .sessions import Session, go_on, start, train, train_fewshot
 from .simulated import AdaptedPolicy
 from .user_objects import UserObjects
 
 __all__ = [
+    "COLUMNS",
     "AdaptedClassifier",
     "AdaptedPolicy",
     "Evaluation",

@@ -7,8 +7,10 @@ all of them go through the checks of these dataclasses.
 
 import json
 from dataclasses import asdict, field, fields, is_dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union
+from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 from pydantic import Field, TypeAdapter, ValidationError
@@ -68,12 +70,11 @@ def json_object(text: str) -> dict[str, Any]:
 
 def _by_name(learners: dict[str, Preset]) -> Any:
     """The learners as subcommands of their names."""
-    choices = [
+    choices: list[Any] = [
         Annotated[type(config), subcommand(name, default=config, description=summary)]
         for name, (config, summary) in learners.items()
     ]
-    union: Any = Union[tuple(choices)]  # noqa: UP007  # of as many as there are
-    return tyro.conf.arg(constructor=union)
+    return tyro.conf.arg(constructor=reduce(or_, choices))
 
 
 PolicyAlgorithm = Annotated[
@@ -218,9 +219,9 @@ def config_of(kind: type[EnvProblem | DataProblem], learner: str, **options: Any
     own = asdict(preset) | _nested(type(preset), left)
     values["problem"] = {"kind": kind.kind, "algorithm": own, **_nested(kind, left)}
     if left:
-        known = [*options.keys() - left.keys(), *_names(RunOptions), *_names(kind), *own]
+        known = {*_names(RunOptions), *_names(kind), *own}
         name = next(iter(left))
-        raise InputError(f"is no option of {learner}; {nearest(name, set(known))}", name)
+        raise InputError(f"is no option of {learner}; {nearest(name, known)}", name)
     return validated(RunConfig, values)
 
 
@@ -234,10 +235,10 @@ def validated(kind: type[KindT], values: dict[str, Any]) -> KindT:
         raise InputError(f"the options are not plain data: {error}") from error
 
 
-def _nested(kind: type[Any], options: dict[str, Any]) -> dict[str, Any]:
+def _nested(kind: Any, options: dict[str, Any]) -> dict[str, Any]:
     """Take the options of a dataclass, and of the dataclasses in it."""
     return {
-        entry.name: _nested(_type(entry), options)
+        entry.name: _nested(entry.type, options)
         if is_dataclass(entry.type)
         else options.pop(entry.name)
         for entry in fields(kind)
@@ -245,17 +246,12 @@ def _nested(kind: type[Any], options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _type(entry: Any) -> type[Any]:
-    kind: type[Any] = entry.type
-    return kind
-
-
-def _names(kind: type[Any]) -> list[str]:
+def _names(kind: Any) -> list[str]:
     """All options of a dataclass, those of the dataclasses in it included."""
     return [
         name
         for entry in fields(kind)
-        for name in (_names(_type(entry)) if is_dataclass(entry.type) else [entry.name])
+        for name in (_names(entry.type) if is_dataclass(entry.type) else [entry.name])
     ]
 
 

@@ -19,7 +19,7 @@ from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.from_config import make_sampler
 from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.config import DataProblem, RunConfig
-from metarl.runs.errors import InputError
+from metarl.runs.errors import InputError, input_errors
 from metarl.runs.evaluate import NUM_EPISODES, EvaluationOptions, Test, make_folders, write_json
 from metarl.types import Metrics
 
@@ -115,7 +115,7 @@ class DataSets:
             raise InputError(f"{num_steps}: {self.config.learner} does not adapt by steps", "steps")
         norm = options.norm or learner.config.norm
         datasets = self.datasets()
-        try:
+        with input_errors():
             stream = EpisodeStream(
                 make_sampler(datasets, "test", episodes),
                 options.tasks or NUM_EPISODES,
@@ -123,8 +123,6 @@ class DataSets:
                 regression=self.is_regression,
             )
             adaptation = learner.with_norm(norm).adapt(stream, num_steps)
-        except ValueError as error:
-            raise InputError(str(error)) from error
         return Test(
             adaptation=adaptation,
             title=(
@@ -176,12 +174,9 @@ class DataSets:
             )
         indices = torch.tensor([names.index(label) for label in labels])
         num_steps = steps or self.learner.num_steps
-        try:
-            adaptation = self.learner.adapt(
-                Support(examples[None], indices[None], len(names)), num_steps
-            )
-        except ValueError as error:
-            raise InputError(str(error), "support") from error
+        labelled = Support(examples[None], indices[None], len(names))
+        with input_errors("support"):
+            adaptation = self.learner.adapt(labelled, num_steps)
         classifier = Classifier(
             self.learner, adaptation.model(0, True), names, self.shape, self.problem.backbone
         )
@@ -254,10 +249,8 @@ class DataSets:
         height, width = self.shape[1:]
         if height != width:
             raise InputError(f"the run's images are {height}x{width}, not square", option)
-        try:
+        with input_errors(option):
             return reader(folder, image_size=height, channels=channels, skip_bad=skip_bad)
-        except ValueError as error:
-            raise InputError(str(error), option) from error
 
     def headline(self, metrics: Metrics) -> str:
         """What a progress bar says of an iteration."""

@@ -1,11 +1,13 @@
 """Mistakes in what a user gave."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from metarl.fewshot.sources import DamagedDataError
 
-__all__ = ["DamagedDataError", "InputError", "nearest"]
+__all__ = ["DamagedDataError", "InputError", "input_errors", "nearest", "written"]
 
 
 class InputError(ValueError):
@@ -20,6 +22,26 @@ class InputError(ValueError):
         super().__init__(f"{option} {message}" if option else message)
         self.message = message
         self.option = option
+
+
+@contextmanager
+def input_errors(option: str | None = None, prefix: str = "") -> Iterator[None]:
+    """A :class:`ValueError` in here is the user's: an :class:`InputError` about that option."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{prefix}{error}", option) from error
+
+
+@contextmanager
+def written(path: Path | str, option: str | None = None) -> Iterator[None]:
+    """An :class:`OSError` in here is an :class:`InputError`: that path cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}", option) from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

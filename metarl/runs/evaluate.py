@@ -14,8 +14,8 @@ from pydantic.dataclasses import dataclass as config_dataclass
 from metarl import report, training
 from metarl.configs import STRICT, Count, Natural, NonNegative, Seed
 from metarl.fewshot.configs import NormMode, Ways
-from metarl.report.curves import AdaptationCurve, adaptation_curve
-from metarl.runs.errors import InputError
+from metarl.report.curves import AdaptationCurve
+from metarl.runs.errors import written
 from metarl.types import Adaptation, Task
 
 NUM_TASKS, NUM_TRAJECTORIES, NUM_STEPS = 40, 40, 3  # the MAML authors' protocol
@@ -71,30 +71,15 @@ class Test:
 class Evaluation:
     """An adaptation curve with all that is known of it."""
 
+    test: Test
     curve: AdaptationCurve
-    unit: str
-    """What a step is, in the plural."""
-    measure: str
-    """Of the figures, as a person reads it."""
-    title: str
     record: dict[str, Any]
     """The content of ``evaluation.json``."""
     pictures: tuple[Path, ...]
 
 
 MEASURES = {"returns": "mean return", "accuracy": "accuracy", "mse": "squared error"}
-
-
-def summarise(test: Test, seed: int) -> AdaptationCurve:
-    """Mean, IQM and intervals of the figures of a test.
-
-    Raises:
-        InputError: they are not finite.
-    """
-    try:
-        return adaptation_curve(test.adaptation.values, seed=seed)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+"""What figures are, as a person reads it."""
 
 
 def figures_of(curve: AdaptationCurve, adaptation: Adaptation[Any], seed: int) -> dict[str, Any]:
@@ -177,17 +162,13 @@ def _parameter_names(task: Task) -> list[str]:
 
 def write_json(path: Path, figures: Mapping[str, Any]) -> None:
     """Write figures, or say in one line why not."""
-    try:
+    with written(path):
         path.write_text(json.dumps(figures, indent=2) + "\n")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def make_folders(**folders: Path | None) -> None:
     """Make the folders of what will be written, by the option that names each."""
     for option, folder in folders.items():
-        try:
-            if folder is not None:
+        if folder is not None:
+            with written(folder, option):
                 folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{folder} cannot be written: {error.strerror}", option) from error

@@ -1,13 +1,12 @@
 """What a run was trained on, as plain data in its config, so that nothing is made to know it."""
 
-from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 from pydantic.dataclasses import dataclass
 from torch import nn
 
 from metarl.configs import STRICT, Count
-from metarl.fewshot import Dataset, Source, Split
+from metarl.fewshot import Split
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -44,22 +43,6 @@ class DataFacts:
     """Of one example."""
     classes: dict[str, dict[Split, ClassFacts]]
     """By name of the data set and part."""
-
-
-def data_facts(datasets: Sequence[Dataset], shape: tuple[int, ...]) -> DataFacts:
-    """What data sets hold, as plain data."""
-    splits: tuple[Split, ...] = get_args(Split)
-    return DataFacts(
-        shape=shape,
-        classes={
-            dataset.name: {split: _classes(dataset.split(split)) for split in splits}
-            for dataset in datasets
-        },
-    )
-
-
-def _classes(source: Source) -> ClassFacts:
-    return ClassFacts(names=tuple(source.class_names), counts=tuple(source.counts.tolist()))
 
 
 def class_name(module: nn.Module) -> str:

@@ -1,31 +1,22 @@
 """The registered task families, for people to read."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium as gym
 
 import metarl_envs
 
-
-class FamilyRow(NamedTuple):
-    """What there is to know of a family before it is made."""
-
-    env_id: str
-    observation: str
-    action: str
-    task: str
-    horizon: str
-    held_out: str
+COLUMNS = ("id", "observation", "action", "task", "horizon", "held-out tasks")
 
 
-def families() -> list[FamilyRow]:
-    """A row a family."""
+def families() -> list[tuple[str, ...]]:
+    """The :data:`COLUMNS` of every family."""
     return [_row(env_id) for env_id in metarl_envs.FAMILIES]
 
 
-def _row(env_id: str) -> FamilyRow:
+def _row(env_id: str) -> tuple[str, ...]:
     env: Any = gym.make(env_id).unwrapped
-    return FamilyRow(
+    return (
         env_id,
         _brief(env.observation_space),
         _brief(env.action_space),

@@ -11,20 +11,19 @@ from torch import Tensor, nn
 
 from metarl import sb3
 from metarl.fewshot.episodic_learner import FewShotLearner
-from metarl.report.curves import AdaptationCurve
+from metarl.report.curves import AdaptationCurve, adaptation_curve
 from metarl.rl import Actor
 from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.build import BUILDERS, Built
 from metarl.runs.config import CODEC, RunConfig, read_config, validated
 from metarl.runs.dataset import AdaptedClassifier, DataSets
-from metarl.runs.errors import InputError
+from metarl.runs.errors import InputError, input_errors, written
 from metarl.runs.evaluate import (
-    MEASURES,
+    NUM_STEPS,
     Evaluation,
     EvaluationOptions,
     draw,
     figures_of,
-    summarise,
     write_json,
 )
 from metarl.runs.policy_files import read_policy
@@ -77,7 +76,8 @@ class Run:
     def measure(self, options: EvaluationOptions) -> Evaluation:
         """:meth:`evaluate`, with all that is known of the curve."""
         test = self.built.test(options)
-        curve = summarise(test, options.seed)
+        with input_errors():
+            curve = adaptation_curve(test.adaptation.values, seed=options.seed)
         record = {
             "env": self.config.subject,
             "learner": self.config.learner,
@@ -88,10 +88,8 @@ class Run:
         }
         write_json(self.folder / "evaluation.json", record)
         return Evaluation(
+            test=test,
             curve=curve,
-            unit=test.adaptation.unit,
-            measure=MEASURES[test.adaptation.measure],
-            title=test.title,
             record=record,
             pictures=draw(self.folder, self.iteration, test, curve),
         )
@@ -138,7 +136,8 @@ class Run:
             return self.classifiers.adapt_to(support, steps=steps)
         if task is None:
             raise InputError("is missing: the task to adapt to", "task")
-        return self.policies.adapt_to(task, steps=steps, trajectories=trajectories, seed=seed)
+        source = self.policies.given_task(task, trajectories, seed)
+        return self.policies.adapted(source, steps or NUM_STEPS)
 
     def export(self, path: str | Path, *, policy: str | Path | None = None) -> None:
         """Write a policy as a PPO model that stable-baselines3 loads and goes on training.
@@ -151,16 +150,10 @@ class Run:
             InputError: the run has no such policy, or the file cannot be written.
         """
         env = self.policies.make_single()
-        try:
+        with input_errors(prefix=f"{self.folder}: "), written(path, "sb3"):
             actor = self._actor(None if policy is None else Path(policy))
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             sb3.to_sb3(actor, env).save(path)
-        except InputError:
-            raise
-        except ValueError as error:
-            raise InputError(f"{self.folder}: {error}") from error
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}", "sb3") from error
 
     def _actor(self, adapted: Path | None) -> Actor:
         """The policy to export: the run's own, or an adapted one of its shape."""

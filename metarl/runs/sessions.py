@@ -11,10 +11,10 @@ from torch import nn
 from metarl import training
 from metarl.fewshot.from_config import OWN_BACKBONE
 from metarl.runs.build import BUILDERS, Built
-from metarl.runs.config import CODEC, DataProblem, EnvProblem, RunConfig, config_of, read_config
+from metarl.runs.config import CODEC, DataProblem, EnvProblem, RunConfig, config_of
 from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
-from metarl.runs.evaluate import EvaluationOptions
+from metarl.runs.evaluate import Evaluation, EvaluationOptions
 from metarl.runs.run import Run, load
 from metarl.runs.starts import take_backbone
 from metarl.runs.user_objects import UserObjects
@@ -59,11 +59,12 @@ class Session:
         trainer = self.trainer
         return Run(trainer.folder, self.built, trainer.iteration, trainer.seconds)
 
-    @property
-    def closing(self) -> EvaluationOptions | None:
-        """How the run is evaluated when it ends, if it is."""
+    def closing_evaluation(self, ending: Ending) -> Evaluation | None:
+        """The evaluation at the end, unless the run goes on or wants none."""
         tasks = self.built.config.eval_tasks
-        return None if tasks == 0 else EvaluationOptions(tasks=tasks)
+        if tasks == 0 or ending is Ending.INTERRUPTED:
+            return None
+        return self.run.measure(EvaluationOptions(tasks=tasks))
 
 
 def start(
@@ -133,10 +134,8 @@ def go_on(
         InputError: it is no run folder, or has no usable checkpoint.
     """
     run, checkpoint = load(folder, device, given, say, iterations)
-    schedule = read_config(folder).schedule
-    schedule = replace(
-        schedule, iterations=iterations or schedule.iterations, time_limit=time_limit
-    )
+    planned = run.config.schedule
+    schedule = replace(planned, iterations=iterations or planned.iterations, time_limit=time_limit)
     trainer = Trainer(
         run.learner,
         schedule,
@@ -233,7 +232,5 @@ def train_fewshot(
 
 
 def _run(session: Session, progress: Progress | None) -> Run:
-    ending = session.train(progress)
-    if session.closing is not None and ending is not Ending.INTERRUPTED:
-        session.run.measure(session.closing)
+    session.closing_evaluation(session.train(progress))
     return session.run

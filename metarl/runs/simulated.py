@@ -13,7 +13,7 @@ from metarl.rl import Actor, SimulatedTasks, TaskEnvs
 from metarl.rl.simulation import plain_tasks
 from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.config import EnvProblem, RunConfig
-from metarl.runs.errors import InputError
+from metarl.runs.errors import InputError, input_errors
 from metarl.runs.evaluate import (
     NUM_STEPS,
     NUM_TASKS,
@@ -61,8 +61,6 @@ class AdaptedPolicy:
 
     policy: Actor
     """After adaptation."""
-    unadapted: Callable[[], Actor]
-    """Makes the policy of before."""
     task: Task
     adaptation: Adaptation[Actor]
     record: dict[str, Any]
@@ -85,7 +83,7 @@ class AdaptedPolicy:
 
     def film(self, camera: Camera, seed: int = 0) -> Video:
         """The task before and after adaptation, mean actions."""
-        return camera.both(self.task, (self.unadapted(), self.policy), seed)
+        return camera.both(self.task, (self.adaptation.model(0, False), self.policy), seed)
 
     def keep(self, folder: Path) -> list[str]:
         """Write policy, figures and, in the plane, a picture; lines that say what came of it."""
@@ -154,29 +152,16 @@ class Simulated:
             },
         )
 
-    def adapt_to(
-        self,
-        task: dict[str, Any],
-        *,
-        steps: int | None = None,
-        trajectories: int | None = None,
-        seed: int = 0,
-    ) -> AdaptedPolicy:
-        """Adapt to one given task.
+    def adapted(self, source: SimulatedTasks, steps: int) -> AdaptedPolicy:
+        """The policy that is adapted to the one task of a source.
 
         Raises:
-            InputError: it does not fit the family, or the learner has no policy to keep.
+            InputError: the learner has no policy to keep.
         """
-        source = self.tasks(1, trajectories or NUM_TRAJECTORIES, seed, [self.checked(task)])
-        return self.adapted(source, steps or NUM_STEPS)
-
-    def adapted(self, source: SimulatedTasks, steps: int) -> AdaptedPolicy:
-        """The policy that is adapted to the one task of a source."""
         self.check_policy()
         adaptation = self.adapt(source, steps)
         return AdaptedPolicy(
             policy=adaptation.model(0, True),
-            unadapted=lambda: adaptation.model(0, False),
             task=adaptation.tasks[0],
             adaptation=adaptation,
             record={
@@ -192,12 +177,9 @@ class Simulated:
 
     def check_policy(self, prefix: str = "") -> None:
         """Raise an :class:`InputError`, with that prefix, if the learner has no policy to keep."""
-        try:
+        about = f"{prefix}{self.config.learner} adapts, but has no policy to keep: "
+        with input_errors(prefix=about):
             self.learner.actor()
-        except ValueError as error:
-            raise InputError(
-                f"{prefix}{self.config.learner} adapts, but has no policy to keep: {error}"
-            ) from error
 
     def adapt_and_keep(
         self, options: AdaptationOptions, output: Path, say: Callable[[str], None]
@@ -209,16 +191,11 @@ class Simulated:
             )
         if options.task is None:
             raise InputError("is missing: the task to adapt to, as JSON", "task")
-        self.checked(options.task)
+        source = self.given_task(options.task, options.trajectories, options.seed)
         self.check_policy()
         film = None if options.video is None else self.camera("video")
         make_folders(output=output, video=None if options.video is None else options.video.parent)
-        adapted = self.adapt_to(
-            options.task,
-            steps=options.steps,
-            trajectories=options.trajectories,
-            seed=options.seed,
-        )
+        adapted = self.adapted(source, options.steps or NUM_STEPS)
         lines = adapted.keep(output)
         if film is not None and options.video is not None:
             report.write_mp4(options.video, adapted.film(film, options.seed))
@@ -234,12 +211,11 @@ class Simulated:
             InputError: step sizes are given to a learner that has none.
         """
         try:
-            adaptation: Adaptation[Actor] = self.learner.adapt(source, steps, step_sizes)
+            return self.learner.adapt(source, steps, step_sizes)
         except ValueError as error:
             if not step_sizes:
                 raise
             raise InputError(str(error).removeprefix("inner_lr "), "inner_lr") from error
-        return adaptation
 
     def tasks(
         self, num_tasks: int, trajectories: int, seed: int, given: Sequence[Task] | None = None
@@ -255,9 +231,12 @@ class Simulated:
             tasks=given,
         )
 
-    def checked(self, task: dict[str, Any]) -> Task:
-        """A given task as the environment has it."""
-        return checked_task(self.make_env(1), task)
+    def given_task(
+        self, task: dict[str, Any], trajectories: int | None, seed: int
+    ) -> SimulatedTasks:
+        """One task, as the environment has it; :class:`InputError` if it does not fit."""
+        checked = checked_task(self.make_env(1), task)
+        return self.tasks(1, trajectories or NUM_TRAJECTORIES, seed, [checked])
 
     def camera(self, option: str) -> Camera:
         """What films an environment of the family, for an option that asks for it."""
@@ -299,10 +278,8 @@ def checked_task(env: TaskEnvs, task: dict[str, Any]) -> Task:
     Raises:
         InputError: the task does not fit.
     """
-    try:
+    with input_errors("task"):
         env.set_attr("task", [task])
-    except ValueError as error:
-        raise InputError(str(error), "task") from error
     checked: Task = env.get_attr("task")[0]
     env.close()
     return checked

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +57,8 @@ class TensorBoardWriter(Writer):
             height=height, width=width, colorspace=3, encoded_image_string=_gif(video)
         )
         summary = Summary(value=[Summary.Value(tag=VIDEO_KEY, image=image)])
-        # declared None, set by the constructor
-        self._events.file_writer.add_summary(summary, iteration)  # type: ignore[attr-defined]
+        written: Any = self._events.file_writer  # declared None, set by the constructor
+        written.add_summary(summary, iteration)
 
     def close(self) -> None:
         """Write what is left."""

@@ -80,12 +80,8 @@ class Ending(Enum):
     DIVERGED = "diverged"
 
 
-class Progress(Protocol):
-    """Someone who watches the iterations go by."""
-
-    def __call__(self, iteration: int, metrics: Metrics) -> None:
-        """Called after every iteration."""
-        ...
+Progress = Callable[[int, Metrics], object]
+"""Called with the number and the metrics of every iteration."""
 
 
 class FolderInUseError(ValueError):
@@ -130,7 +126,6 @@ class Trainer:
         self.iteration = 0
         self.seconds = 0.0
         self._skipped = 0
-        self._open: list[Writer] = []
         self.folder = new_folder(Path(output), name) if folder is None else folder
         if folder is None:
             (self.folder / "config.json").write_text(self.config)
@@ -160,11 +155,13 @@ class Trainer:
             FolderInUseError: another process trains in the folder.
         """
         try:
-            with FileLock(self.folder / ".lock", blocking=False), stop_on_signals() as interruption:
-                try:
-                    return self._run(progress, interruption)
-                finally:
-                    self._close()
+            with (
+                FileLock(self.folder / ".lock", blocking=False),
+                stop_on_signals() as interruption,
+                ExitStack() as self._closing,  # all writers, whatever one of them raises
+            ):
+                self._opened = False
+                return self._run(progress, interruption)
         except Timeout as error:
             raise FolderInUseError(f"{self.folder} is being written by another process") from error
 
@@ -187,20 +184,15 @@ class Trainer:
 
     def _report(self, metrics: Metrics, progress: Progress | None) -> None:
         """Tell the writers and who watches."""
-        if not self._open:
+        if not self._opened:
+            self._opened = True
             for writer in self.writers:
                 writer.open(self.folder, self.iteration - 1)
-                self._open.append(writer)
-        for writer in self._open:
+                self._closing.callback(writer.close)
+        for writer in self.writers:
             writer.write(self.iteration, metrics)
         if progress is not None:
             progress(self.iteration, metrics)
-
-    def _close(self) -> None:
-        """Close the writers that are open, all of them whatever one of them raises."""
-        with ExitStack() as closing:
-            while self._open:
-                closing.callback(self._open.pop().close)
 
     def _should_save(self, ending: Ending | None) -> bool:
         if self._skipped and ending in (None, Ending.DIVERGED):

@@ -1,9 +1,10 @@
 """From a config to data sets with a learner."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import torch
 
@@ -24,9 +25,12 @@ from metarl.fewshot.from_config import (
 from metarl.runs.config import DataProblem, RunConfig
 from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
-from metarl.runs.facts import ClassFacts, DataFacts, data_facts
+from metarl.runs.facts import ClassFacts, DataFacts
 from metarl.runs.user_objects import UserObjects, check_installed
 from metarl.training import resolve_device
+
+AllClasses = Mapping[str, Mapping[Split, ClassFacts]]
+"""By name of the data set and part."""
 
 
 def build_classifier(config: RunConfig, given: UserObjects, say: Callable[[str], None]) -> DataSets:
@@ -44,71 +48,61 @@ def build_classifier(config: RunConfig, given: UserObjects, say: Callable[[str],
         torch.set_num_threads(config.threads)
         device = resolve_device(config.device)
         read = cache(lambda: _read_datasets(problem, device, say))
-        fresh = problem.trained_on is None
-        known = problem
-        if fresh:
-            facts = data_facts(read(), read()[0].train.shape if read() else (1,))
-            known = replace(problem, trained_on=facts)
-            _check(known, facts)
-        learner = _learner(replace(config, problem=known), known, given, device, read, fresh=fresh)
+        facts = problem.trained_on
+        if facts is None:
+            facts = _facts(read())
+            _check(problem, facts)
+        learner = _learner(config, problem, facts, given, device, read)
     except InputError:
         raise
     except ValueError as error:
         raise InputError(str(error)) from error
-    assert known.trained_on is not None
     return DataSets(
-        config=replace(config, problem=known),
+        config=replace(config, problem=replace(problem, trained_on=facts)),
         learner=learner,
-        shape=known.trained_on.shape,
+        shape=facts.shape,
         datasets=read,
-        stem=_stem(known, config.seed),
+        stem=_stem(problem, config.seed),
     )
 
 
 def _learner(
     config: RunConfig,
     problem: DataProblem,
+    facts: DataFacts,
     given: UserObjects,
     device: torch.device,
     read: Callable[[], tuple[Dataset, ...]],
-    *,
-    fresh: bool,
 ) -> FewShotLearner:
-    """The learner; where the run is not fresh, its data are read when they are first needed."""
-    facts, training = problem.trained_on, train_episodes(problem.episodes)
-    assert facts is not None
-    parts: tuple[tuple[Split, EpisodeConfig], ...] = (
-        ("train", training),
-        ("validation", problem.episodes),
-    )
-    train, validation = (
-        make_sampler(read(), split, episodes)
-        if fresh
-        else DeferredSampler(partial(_sampler, read, split, episodes))
-        for split, episodes in parts
+    """The learner; where the run is not new, its data are read when they are first needed."""
+    new = problem.trained_on is None
+
+    def sampler(split: Split, episodes: EpisodeConfig) -> EpisodeSampler:
+        if new:
+            return make_sampler(read(), split, episodes)
+        return DeferredSampler(lambda: make_sampler(read(), split, episodes))
+
+    test = problem.episodes
+    training = train_episodes(test)
+    samplers = EpisodeSamplers(
+        sampler("train", training), sampler("validation", test), test.num_validation
     )
     target = Problem(
         shape=facts.shape,
         num_outputs=training.num_ways if facts.classes else 1,
         regression=not facts.classes,
-        train_source=read()[0].train if fresh and len(facts.classes) == 1 else _source(facts, read),
+        train_source=_train_source(facts, read, new),
     )
     weights = Streams(config.seed, "training").torch("weights")
     return make_learner(
         problem.algorithm,
         make_backbone(problem.backbone, facts.shape, weights, own=given.backbone),
         target,
-        EpisodeSamplers(train, validation, problem.episodes.num_validation),
+        samplers,
         iterations=config.schedule.iterations,
         seed=config.seed,
         device=device,
     )
-
-
-def _sampler(
-    read: Callable[[], tuple[Dataset, ...]], split: Split, episodes: EpisodeConfig
-) -> EpisodeSampler:
-    return make_sampler(read(), split, episodes)
 
 
 def _stem(problem: DataProblem, seed: int) -> str:
@@ -133,10 +127,10 @@ def _read_datasets(
     for note in loaded.notes:
         say(note)
     facts = problem.trained_on
-    if facts is not None and data_facts(loaded.datasets, facts.shape) != facts:
+    if facts is not None and facts.classes != (now := _facts(loaded.datasets).classes):
         raise InputError(
             f"{problem.data.data} holds other classes or examples than those that the run was "
-            f"trained on: {_difference(loaded.datasets, facts)}",
+            f"trained on: {_difference(facts.classes, now)}",
             "data",
         )
     return tuple(
@@ -145,10 +139,25 @@ def _read_datasets(
     )
 
 
-def _difference(datasets: Sequence[Dataset], facts: DataFacts) -> str:
+def _facts(datasets: Sequence[Dataset]) -> DataFacts:
+    """What data sets hold; the sinusoid without any is a function of one number."""
+    splits: tuple[Split, ...] = get_args(Split)
+    return DataFacts(
+        shape=datasets[0].train.shape if datasets else (1,),
+        classes={
+            dataset.name: {split: _class_facts(dataset.split(split)) for split in splits}
+            for dataset in datasets
+        },
+    )
+
+
+def _class_facts(source: Source) -> ClassFacts:
+    return ClassFacts(names=tuple(source.class_names), counts=tuple(source.counts.tolist()))
+
+
+def _difference(before: AllClasses, now: AllClasses) -> str:
     """The first part that is not what it was."""
-    now = data_facts(datasets, facts.shape).classes
-    for name, parts in facts.classes.items():
+    for name, parts in before.items():
         if name not in now:
             return f"{name} is not there any more"
         then, found = _class_names(parts), _class_names(now[name])
@@ -162,7 +171,7 @@ def _difference(datasets: Sequence[Dataset], facts: DataFacts) -> str:
     return "a data set was added"
 
 
-def _class_names(parts: dict[Split, ClassFacts]) -> set[str]:
+def _class_names(parts: Mapping[Split, ClassFacts]) -> set[str]:
     return {name for part in parts.values() for name in part.names}
 
 
@@ -170,10 +179,14 @@ def _on_device(source: Source, device: torch.device) -> Source:
     return source.to(device) if isinstance(source, ArraySource) else source
 
 
-def _source(facts: DataFacts, read: Callable[[], tuple[Dataset, ...]]) -> Source | None:
+def _train_source(
+    facts: DataFacts, read: Callable[[], tuple[Dataset, ...]], new: bool
+) -> Source | None:
     """All examples of the train classes, of a single data set."""
     if len(facts.classes) != 1:
         return None
+    if new:
+        return read()[0].train
     ((name, parts),) = facts.classes.items()
     train = parts["train"]
     return DeferredSource(
