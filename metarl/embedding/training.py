@@ -118,7 +118,7 @@ class EncoderTrainer:
             )
         )
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         self.optimiser.step()
         if self.encoder is not self.trained:
             self._average(list(self.encoder.parameters()), list(self.trained.parameters()), None)
