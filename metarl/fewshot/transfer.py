@@ -15,12 +15,7 @@ from metarl.core import SGD, adapt, prototypes, squared_distances
 from metarl.fewshot.configs import BaselinePlusPlusConfig, FittedHeadConfig, KNNConfig
 from metarl.fewshot.episodes import Episodes
 from metarl.fewshot.episodic_learner import EpisodeSamplers, Fitted, task_losses
-from metarl.fewshot.pretraining import (
-    PretrainedLearner,
-    device_of,
-    linear_head,
-    linear_logits,
-)
+from metarl.fewshot.pretraining import PretrainedLearner, device_of
 from metarl.fewshot.sources import Source
 from metarl.nn import Backbone, RawInputs
 from metarl.types import Metrics, Params
@@ -59,16 +54,6 @@ class FittedHeadLearner(PretrainedLearner):
 class BaselineClassifier(FittedHeadLearner):
     """Linear heads, W f + b."""
 
-    def initial_head(
-        self, network: Backbone, num_classes: int, generator: torch.Generator
-    ) -> Params:
-        """Weight and bias."""
-        return linear_head(network, num_classes, generator)
-
-    def logits(self, head: Params, features: Tensor) -> Tensor:
-        """W f + b."""
-        return linear_logits(head, features)
-
     def first_head(self, features: Tensor, labels: Tensor, num_ways: int) -> Params:
         """Zeros."""
         shape = len(features), num_ways, features.shape[-1]
@@ -88,7 +73,7 @@ class BaselinePlusPlusClassifier(FittedHeadLearner):
         self, network: Backbone, num_classes: int, generator: torch.Generator
     ) -> Params:
         """Weight only."""
-        return {"weight": linear_head(network, num_classes, generator)["weight"]}
+        return {"weight": super().initial_head(network, num_classes, generator)["weight"]}
 
     def logits(self, head: Params, features: Tensor) -> Tensor:
         """Of every class c: s cos(w_c, f)."""
@@ -140,11 +125,7 @@ class KNNClassifier(PretrainedLearner):
         """Weight and bias; for pixels nothing."""
         if isinstance(network, RawInputs):
             return {}
-        return linear_head(network, num_classes, generator)
-
-    def logits(self, head: Params, features: Tensor) -> Tensor:
-        """W f + b, for pre-training."""
-        return linear_logits(head, features)
+        return super().initial_head(network, num_classes, generator)
 
     def collect(self) -> list[Episodes]:
         """Draw mini-batches; for pixels none."""
