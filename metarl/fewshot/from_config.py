@@ -35,7 +35,7 @@ from metarl.fewshot.transfer import (
     KNNClassifier,
 )
 from metarl.fewshot.variable_sampler import MultiSourceSampler, VariableSampler
-from metarl.nn import Backbone, Conv4, FeatureMLP, LiftedBackbone, ResNet12
+from metarl.nn import Backbone, Conv4, FeatureMLP, LiftedBackbone, RawInputs, ResNet12
 
 CLASSES: dict[type[FewShotConfig], type[FewShotLearner]] = {
     MAMLClassifierConfig: MAMLClassifier,
@@ -124,6 +124,8 @@ def make_learner(
     kind = CLASSES[type(algorithm)]
     device, seed = options.pop("device"), options["seed"]
     network: Any = backbone
+    if isinstance(algorithm, KNNConfig) and algorithm.features == "pixels":
+        network = RawInputs(problem.shape)
     if issubclass(kind, MAMLClassifier):
         assert isinstance(algorithm, AdaptedClassifierConfig)
         if algorithm.head == "prototypes" and problem.regression:

@@ -51,11 +51,6 @@ def draw_examples(
     return classes, places - (ends - counts)[classes]
 
 
-def device_of(network: Backbone) -> torch.device:
-    """Where a network's parameters are."""
-    return next(_module(network).parameters()).device
-
-
 class PretrainedLearner(MetricLearner):
     """Trains features with a head over all train classes; subclasses classify by the features.
 
@@ -82,7 +77,7 @@ class PretrainedLearner(MetricLearner):
     ) -> None:
         check_counts(train_source, 1, 1, "mini-batches")
         self.train_source = train_source
-        device = device_of(network)
+        device = next(_module(network).parameters()).device
         head = self.initial_head(network, len(train_source.class_names), generator_of(seed, 3))
         self.head = {name: nn.Parameter(value.to(device)) for name, value in head.items()}
         super().__init__(_module(network), samplers, config, iterations=iterations, seed=seed)

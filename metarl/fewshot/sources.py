@@ -133,9 +133,5 @@ class Dataset:
 
     def split(self, name: Split) -> Source:
         """The source of a split."""
-        sources: dict[str, Source] = {
-            "train": self.train,
-            "validation": self.validation,
-            "test": self.test,
-        }
-        return sources[name]
+        source: Source = getattr(self, name)
+        return source

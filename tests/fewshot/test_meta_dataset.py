@@ -366,10 +366,6 @@ def test_too_few_and_too_many_records(birds: Path) -> None:
         path = birds / "birds" / "1.tfrecords"
         message = f"{path}: has {has} records, but dataset_spec.json says 5"
         assert_take_says(birds, message)
-        source = load_meta_dataset(birds)["birds"].train
-        assert isinstance(source, TFRecordSource)
-        with pytest.raises(ValueError, match=rf"has {has} records"):
-            source.verify()
 
 
 def test_a_file_that_is_none_of_records(birds: Path) -> None:

@@ -29,8 +29,8 @@ class TFRecordSource:
     """The images of one split, decoded from TFRecord files when they are taken.
 
     Opening looks only whether every class has its files. The records of a class are found, and
-    counted, when it is first drawn (:meth:`verify` does so for all): finding all 50 million of
-    Quick, Draw! means reading most of its files.
+    counted, when it is first drawn: finding all 50 million of Quick, Draw! means reading most of
+    its files.
 
     Args:
         folder: where the files are.
@@ -66,14 +66,6 @@ class TFRecordSource:
         except ValueError as error:
             raise DamagedDataError(str(error)) from error
         return torch.from_numpy(images).reshape(*classes.shape, *self.shape)
-
-    def verify(self) -> None:
-        """Find the records of all classes.
-
-        Raises:
-            ValueError: a file is cut short, or holds another number of images than it should.
-        """
-        self._index(range(len(self.class_names)))
 
     def _index(self, classes: Iterable[int]) -> None:
         for index in classes:

@@ -175,8 +175,9 @@ def _source(facts: DataFacts, read: Callable[[], tuple[Dataset, ...]]) -> Source
         return None
     ((name, parts),) = facts.classes.items()
     train = parts["train"]
+    counts = torch.tensor(train.counts, dtype=torch.int64)
     return DeferredSource(
-        f"{name} train", train.names, train.counts, facts.shape, lambda: read()[0].train
+        f"{name} train", train.names, counts, facts.shape, lambda: read()[0].train
     )
 
 
