@@ -17,7 +17,7 @@ from .prototypes import (
 )
 from .training import EncoderTrainer
 from .trial_data import HardNegatives, TrialData, first_prototypes
-from .trials import ReturnSpan, TrialObserver, TrialRecorder, Trials
+from .trials import ReturnSpan, TrialRecorder, Trials
 
 __all__ = [
     "Context",
@@ -36,7 +36,6 @@ __all__ = [
     "TransitionEncoder",
     "Transitions",
     "TrialData",
-    "TrialObserver",
     "TrialRecorder",
     "Trials",
     "embedding_logits",

@@ -46,13 +46,9 @@ class TFRecordSource:
         self.counts = torch.tensor(spec.counts, dtype=torch.int64)
         self.groups = spec.groups
         self._image_shape = ImageShape(3, image_size, image_size)
+        self.shape = tuple(self._image_shape)
         self._files = [_class_files(folder, spec, class_id) for class_id in spec.class_ids]
         self._starts: dict[int, list[NDArray[np.int64]]] = {}
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one image."""
-        return tuple(self._image_shape)
 
     def take(self, classes: Tensor, examples: Tensor) -> Tensor:
         """See :meth:`Source.take`; images are decoded in threads."""
