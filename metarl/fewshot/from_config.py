@@ -84,7 +84,8 @@ def make_backbone(
     """
     name = config.backbone
     if name == OWN_BACKBONE or ":" in name:
-        return _own_backbone(_made(name, shape) if own is None else own, shape)
+        module = _made(name, shape) if own is None else own
+        return module if isinstance(module, Backbone) else LiftedBackbone(module, shape)
     if name == "auto":
         name = "conv4" if len(shape) == 3 else "mlp"
     if name == "mlp":
@@ -142,10 +143,6 @@ def make_learner(
     build: Any = kind
     made: FewShotLearner = build(network.to(device), samplers, algorithm, **options)
     return made
-
-
-def _own_backbone(module: nn.Module, shape: tuple[int, ...]) -> Backbone:
-    return module if isinstance(module, Backbone) else LiftedBackbone(module, shape)
 
 
 def _made(name: str, shape: tuple[int, ...]) -> nn.Module:
