@@ -138,7 +138,5 @@ def load_meta_dataset(
 
 def _load_source(folder: Path, image_size: int) -> Dataset:
     specs = read_spec(folder / SPEC_FILE)
-    train, validation, test = (
-        TFRecordSource(folder, specs[split], image_size=image_size) for split in SPLITS
-    )
-    return Dataset(folder.name, train, validation, test)
+    sources = (TFRecordSource(folder, specs[split], image_size=image_size) for split in SPLITS)
+    return Dataset(folder.name, *sources)
