@@ -4,11 +4,8 @@
 lists. :func:`read_class_folder` and :func:`read_query_folder` read one folder, for adaptation.
 """
 
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
-
-from torch import Tensor
 
 from metarl.fewshot.data.class_splits import FRACTIONS, Partition
 from metarl.fewshot.data.folder_layouts import (
@@ -20,6 +17,7 @@ from metarl.fewshot.data.folder_layouts import (
 )
 from metarl.fewshot.data.image_files import (
     Channels,
+    FolderImages,
     ImageShape,
     common_shape,
     list_images,
@@ -34,29 +32,6 @@ class LoadedFolder(NamedTuple):
     dataset: Dataset
     skipped: tuple[Path, ...]
     """Files that could not be read."""
-
-
-class FolderImages(NamedTuple):
-    """The images of one folder."""
-
-    images: Tensor
-    """``[n, C, H, W]`` uint8, those of a class next to one another in order of class."""
-    paths: tuple[Path, ...]
-    """One an image."""
-    labels: tuple[str, ...]
-    """Class of every image; empty for a folder that has no classes."""
-    skipped: tuple[Path, ...]
-    """Files that could not be read."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """One a class."""
-        return tuple(dict.fromkeys(self.labels))
-
-    @property
-    def counts(self) -> list[int]:
-        """Images of every class."""
-        return list(Counter(self.labels).values())
 
 
 def load_folder(
@@ -133,16 +108,15 @@ def read_query_folder(
                 f"{path}: images both in it and in {folder.name}/; give one or the other"
             )
     shape = common_shape(files, image_size=image_size, channels=channels, skip_bad=skip_bad)
-    images, paths, skipped = read_images(files, shape, skip_bad=skip_bad)
-    return FolderImages(images, paths, (), skipped)
+    return read_images(files, shape, skip_bad=skip_bad)
 
 
 def _read(files: ClassFiles, shape: ImageShape, skip_bad: bool) -> FolderImages:
     classes = {path: name for name, paths in files.items() for path in paths}
-    images, paths, skipped = read_images(list(classes), shape, skip_bad=skip_bad)
-    labels = tuple(classes[path] for path in paths)
-    counts = Counter(labels)
+    images = read_images(list(classes), shape, skip_bad=skip_bad)
+    images = images._replace(labels=tuple(classes[path] for path in images.paths))
+    found = set(images.labels)
     for name in files:
-        if not counts[name]:
+        if name not in found:
             raise ValueError(f"class {name}: 0 images can be read, 1 are needed")
-    return FolderImages(images, paths, labels, skipped)
+    return images
