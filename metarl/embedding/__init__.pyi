@@ -1,3 +1,4 @@
+from .configs import EncoderConfig
 from .contexts import (
     Context,
     LastTransition,
@@ -14,14 +15,14 @@ from .prototypes import (
     nearest_accuracy,
     whole_prototypes,
 )
-from .training import EncoderTrainer, EncoderTrainingConfig
+from .training import EncoderTrainer
 from .trial_data import HardNegatives, TrialData, first_prototypes
-from .trials import ReturnSpan, TrialObserver, TrialRecorder, Trials
+from .trials import ReturnSpan, TrialRecorder, Trials
 
 __all__ = [
     "Context",
+    "EncoderConfig",
     "EncoderTrainer",
-    "EncoderTrainingConfig",
     "HardNegatives",
     "LastTransition",
     "NoContext",
@@ -35,7 +36,6 @@ __all__ = [
     "TransitionEncoder",
     "Transitions",
     "TrialData",
-    "TrialObserver",
     "TrialRecorder",
     "Trials",
     "embedding_logits",

@@ -35,14 +35,14 @@ class Transitions:
     @cached_property
     def features(self) -> Array:
         """(s, a, r, s', terminated) as vectors, ``[N, F]``."""
-        columns = (
-            self.observations,
-            self.actions,
-            self.rewards[:, None],
-            self.next_observations,
-            self.terminated[:, None],
+        return _side_by_side(
+            self.observations, self.actions, self.rewards, self.next_observations, self.terminated
         )
-        return np.concatenate([column.astype(np.float32) for column in columns], 1)
+
+
+def _side_by_side(*parts: Array | Rows) -> Array:
+    """Numbers ``[N]`` and vectors ``[N, ...]`` as one vector each, ``[N, F]``."""
+    return np.concatenate([part.reshape(len(part), -1).astype(np.float32) for part in parts], 1)
 
 
 def num_features(observation_size: int, action_size: int) -> int:
@@ -110,8 +110,7 @@ class LastTransition:
 
     def add(self, step: Transitions) -> None:
         """Keep it."""
-        columns = (step.actions, step.rewards[:, None], step.ended[:, None])
-        self._last = np.concatenate([column.astype(np.float32) for column in columns], 1)
+        self._last = _side_by_side(step.actions, step.rewards, step.ended)
 
     def features(self) -> Array:
         """``[N, A + 2]``."""

@@ -4,6 +4,7 @@ One grows by a transition in O(1). At test it is all that adapts.
 """
 
 import math
+from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -15,42 +16,34 @@ from metarl.core.prototypes import prototype_logits
 from metarl.embedding.encoders import Encoded, TaskEncoder
 
 
+@dataclass(eq=False)
 class OnlinePrototypes:
-    """Prototypes of N tasks that grow by one transition each at a time, O(1) a step.
+    """Prototypes of N tasks that grow by one transition each at a time, O(1) a step."""
 
-    Args:
-        encoder: of the transitions.
-        num_tasks: N.
-        within_trajectory: whether a transition counts at once, or when its trajectory has ended.
-        uncertainty: show the log count of transitions and the spread of embeddings, too.
-        capacity: count at which the first of these is 1.
-        noise: standard deviation of what :meth:`features` adds to every number of a prototype, from
-            torch's global generator. Of two prototypes at distances 0 and 1 from a query that is
-            sure, the nearer is e times as likely.
-    """
+    encoder: TaskEncoder
+    """Of the transitions."""
+    num_tasks: int
+    """N."""
+    _: KW_ONLY
+    within_trajectory: bool = True
+    """Whether a transition counts at once, or when its trajectory has ended."""
+    uncertainty: bool = True
+    """Show the log count of transitions and the spread of embeddings, too."""
+    capacity: int = 200
+    """Count at which the first of these is 1."""
+    noise: float = 0.0
+    """Standard deviation of what :meth:`features` adds to every number of a prototype, from torch's
+    global generator. Of two prototypes at distances 0 and 1 from a query that is sure, the nearer
+    is e times as likely."""
 
-    def __init__(
-        self,
-        encoder: TaskEncoder,
-        num_tasks: int,
-        *,
-        within_trajectory: bool = True,
-        uncertainty: bool = True,
-        capacity: int = 200,
-        noise: float = 0.0,
-    ) -> None:
-        self.encoder = encoder
-        self.noise = noise
-        self.within_trajectory = within_trajectory
-        self.uncertainty = uncertainty
-        self.capacity = capacity
-        device = self.device = next(encoder.parameters()).device
-        size = 3 * encoder.embedding_size + 1
+    def __post_init__(self) -> None:
+        device = self.device = next(self.encoder.parameters()).device
+        size = 3 * self.encoder.embedding_size + 1
         # of moments, and how many
-        self._sums = torch.zeros(num_tasks, size, device=device)
-        self._waiting = torch.zeros(num_tasks, size, device=device)
-        self._one = torch.ones(num_tasks, 1, device=device)
-        self._state = torch.zeros(num_tasks, encoder.state_size, device=device)
+        self._sums = torch.zeros(self.num_tasks, size, device=device)
+        self._waiting = torch.zeros(self.num_tasks, size, device=device)
+        self._one = torch.ones(self.num_tasks, 1, device=device)
+        self._state = torch.zeros(self.num_tasks, self.encoder.state_size, device=device)
 
     @property
     def num_features(self) -> int:

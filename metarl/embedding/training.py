@@ -2,12 +2,13 @@
 
 import copy
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from metarl.embedding.configs import EncoderConfig
 from metarl.embedding.encoders import TaskEncoder
 from metarl.embedding.loss import embedding_logits, embedding_loss
 from metarl.embedding.prototypes import Trajectories, whole_prototypes
@@ -18,39 +19,28 @@ from metarl.types import Metrics
 REFRESH = 50  # steps of the encoder after which hard negatives are looked for anew
 
 
-class EncoderTrainingConfig(NamedTuple):
-    """Numbers of the encoder's training, which ``ProtoEmbeddingConfig`` explains."""
-
-    lr: float
-    half_life: int
-    average: float | None  # None: what is trained makes the prototypes itself
-    warmup: int
-    steps: int
-    num_ways: int
-    num_similar: int
-    num_support: int  # a recurrent encoder needs all that came before, so it looks at all
-    num_queries: int
-
-
 class EncoderTrainer:
     """Trains an encoder and keeps the average of its weights that makes the prototypes.
 
     Args:
         trained: the encoder at its start.
-        training: numbers of the training.
+        config: numbers of the training.
+        averaged: whether there is such an average; without, what is trained makes the prototypes.
     """
 
     encoder: TaskEncoder
     """What makes the prototypes."""
 
-    def __init__(self, trained: TaskEncoder, training: EncoderTrainingConfig) -> None:
+    def __init__(
+        self, trained: TaskEncoder, config: EncoderConfig, *, averaged: bool = True
+    ) -> None:
         self.trained = trained
-        self.training = training
+        self.config = config
         # fused: of layers as small as these the calls cost more than the work
-        self.optimiser = torch.optim.Adam(trained.parameters(), training.lr, fused=True)
+        self.optimiser = torch.optim.Adam(trained.parameters(), config.encoder_lr, fused=True)
         self.encoder = trained
-        if training.average is not None:
-            self._average = get_ema_multi_avg_fn(training.average)  # type: ignore[no-untyped-call]
+        if averaged:
+            self._average = get_ema_multi_avg_fn(config.encoder_average)  # type: ignore[no-untyped-call]
             self.encoder = copy.deepcopy(trained)
             self.encoder.inputs = trained.inputs  # one set of statistics
 
@@ -71,7 +61,8 @@ class EncoderTrainer:
         data = TrialData(trials, next(self.trained.parameters()).device)
         self.trained.observe(data.real_transitions())
         self.optimiser.param_groups[0]["lr"] = self.lr_at(iteration)
-        num_steps = self.training.warmup if iteration == 1 else self.training.steps
+        config = self.config
+        num_steps = config.encoder_warmup if iteration == 1 else config.encoder_steps
         figures = [self._step(p, generator) for p in self._pairs(data, num_steps, generator)]
         losses, accuracies = zip(*figures, strict=True)
         return {
@@ -81,7 +72,8 @@ class EncoderTrainer:
 
     def lr_at(self, iteration: int) -> float:
         """Step size in an iteration, of which the first is 1."""
-        return self.training.lr * float(0.5 ** ((iteration - 1) / self.training.half_life))
+        halvings = (iteration - 1) / self.config.encoder_half_life
+        return self.config.encoder_lr * float(0.5**halvings)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what happens next."""
@@ -101,24 +93,25 @@ class EncoderTrainer:
         self, data: TrialData, num_steps: int, generator: torch.Generator
     ) -> Iterator[list[Trajectories]]:
         """What each step looks at; hard negatives are those of the encoder as it is by then."""
-        training = self.training
-        support = None if self.trained.state_size else training.num_support
+        config = self.config
+        # a recurrent encoder needs all that came before, so it looks at all
+        support = None if self.trained.state_size else config.num_support
         for step in range(num_steps):
             if step % REFRESH == 0:
                 with torch.no_grad():
                     found = whole_prototypes(self.trained, data.firsts(support, generator))
-                negatives = HardNegatives(found, training.num_similar)
-            yield data.draw(training.num_ways, generator, support, negatives)
+                negatives = HardNegatives(found, config.num_similar)
+            yield data.draw(config.num_ways, generator, support, negatives)
 
     def _step(self, pair: list[Trajectories], generator: torch.Generator) -> tuple[float, float]:
         """One optimiser step; loss and accuracy before it."""
         loss, accuracy = embedding_loss(
             embedding_logits(
-                self.trained, pair, num_queries=self.training.num_queries, generator=generator
+                self.trained, pair, num_queries=self.config.num_queries, generator=generator
             )
         )
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         self.optimiser.step()
         if self.encoder is not self.trained:
             self._average(list(self.encoder.parameters()), list(self.trained.parameters()), None)

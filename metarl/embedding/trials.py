@@ -1,7 +1,7 @@
 """What happened in trials: returns by trajectory and, if wanted, the transitions themselves."""
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +10,6 @@ from metarl.embedding.contexts import Transitions
 
 ReturnSpan = Literal["trial", "trajectory"]
 """What returns reach over."""
-
-
-class TrialObserver(Protocol):
-    """What :class:`~metarl.sb3.TrialVecEnv` tells of its N environments while they are stepped.
-
-    :meth:`begin` after every reset, then one call a step, before the observation is handed out.
-    Where a trial is over, its environment has the task of the next one by then.
-    """
-
-    def begin(self) -> None:
-        """Every environment has started a trial."""
-        ...
-
-    def __call__(self, step: Transitions, over: NDArray[np.bool_]) -> None:
-        """Every environment took a step, which ended a trial where ``over``, ``[N]``."""
-        ...
 
 
 class Trials(NamedTuple):
@@ -46,7 +30,11 @@ class Trials(NamedTuple):
 
 
 class TrialRecorder:
-    """Follows the trials of N environments; a :class:`TrialObserver`.
+    """Follows the trials of N environments of a :class:`~metarl.sb3.TrialVecEnv`.
+
+    That calls :meth:`begin` after every reset and then the recorder at every step, before the
+    observation is handed out. Where a trial is over, its environment has the task of the next one
+    by then.
 
     Of the trials that an environment ends the first is kept: where trials that go well are short,
     most of all those that fit into a number of steps would be such.
@@ -83,13 +71,13 @@ class TrialRecorder:
         self._num_features = num_features
 
     def begin(self) -> None:
-        """Every environment starts a trial."""
+        """Every environment has started a trial."""
         self.current = self.current._replace(tasks=self._task_vectors())
         self._forget(np.ones(len(self.index), bool))
         self._missing[:] = True
 
     def __call__(self, step: Transitions, over: NDArray[np.bool_]) -> None:
-        """One step of every environment, which ended a trial where ``over``."""
+        """Every environment took a step, which ended a trial where ``over``, ``[N]``."""
         rows = np.flatnonzero(self.index < self.current.returns.shape[1])
         place = rows, self.index[rows]
         if self._num_features:

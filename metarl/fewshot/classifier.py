@@ -1,7 +1,7 @@
 """Adapted classifiers in a file: everything that is needed to classify new examples."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +19,20 @@ from metarl.fewshot.sources import ArraySource
 FORMAT = "metarl-classifier"
 
 
+@dataclass(frozen=True, eq=False)
 class Classifier:
-    """A learner that has been fitted to one support set.
+    """A learner that has been fitted to one support set."""
 
-    Args:
-        learner: with its trained network.
-        fitted: the classifier of one task, ``[1, ...]`` by name.
-        class_names: one a class.
-        shape: of one example.
-        backbone: what the learner's backbone was made from.
-    """
-
-    def __init__(
-        self,
-        learner: FewShotLearner,
-        fitted: Fitted,
-        class_names: Sequence[str],
-        shape: tuple[int, ...],
-        backbone: BackboneConfig,
-    ) -> None:
-        self.learner = learner
-        self.fitted = fitted
-        self.class_names = tuple(class_names)
-        self.shape = shape
-        self.backbone = backbone
+    learner: FewShotLearner
+    """With its trained network."""
+    fitted: Fitted
+    """The classifier of one task, ``[1, ...]`` by name."""
+    class_names: Sequence[str]
+    """One a class."""
+    shape: tuple[int, ...]
+    """Of one example."""
+    backbone: BackboneConfig
+    """What the learner's backbone was made from."""
 
     @torch.no_grad()
     def probabilities(self, x: Tensor) -> Tensor:
@@ -108,7 +98,7 @@ def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
         device=torch.device(device),
     )
     learner.network.load_state_dict(content["network"])
-    return Classifier(learner, content["fitted"], content["class_names"], shape, kind)
+    return Classifier(learner, content["fitted"], tuple(content["class_names"]), shape, kind)
 
 
 def _training_ways(learner: FewShotLearner) -> int:

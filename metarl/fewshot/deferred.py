@@ -1,6 +1,7 @@
 """Sources and samplers that read their data when it is first needed."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -10,35 +11,21 @@ from metarl.fewshot.episodes import Episodes, EpisodeSampler
 from metarl.fewshot.sources import ClassGroups, Source
 
 
+@dataclass(eq=False)
 class DeferredSource:
-    """A source of which classes, counts and shape are known.
+    """A :class:`~metarl.fewshot.Source` of which classes, counts and shape are known."""
 
-    Args:
-        name: see :class:`~metarl.fewshot.Source`, as the next three.
-        class_names: one a class.
-        counts: examples of every class.
-        shape: of one example.
-        read: reads the source itself.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        class_names: Sequence[str],
-        counts: Sequence[int],
-        shape: tuple[int, ...],
-        read: Callable[[], Source],
-    ) -> None:
-        self.name = name
-        self.class_names = tuple(class_names)
-        self.counts = torch.tensor(counts, dtype=torch.int64)
-        self.shape = shape
-        self._read = read
+    name: str
+    class_names: Sequence[str]
+    counts: Tensor
+    shape: tuple[int, ...]
+    read: Callable[[], Source]
+    """Reads the source itself."""
 
     @cached_property
     def source(self) -> Source:
         """The source itself."""
-        return self._read()
+        return self.read()
 
     @property
     def groups(self) -> ClassGroups | None:
@@ -50,19 +37,16 @@ class DeferredSource:
         return self.source.take(classes, examples)
 
 
+@dataclass(eq=False)
 class DeferredSampler:
-    """A sampler that is made when it first draws.
+    """A sampler that is made when it first draws."""
 
-    Args:
-        make: makes it.
-    """
-
-    def __init__(self, make: Callable[[], EpisodeSampler]) -> None:
-        self._make = make
+    make: Callable[[], EpisodeSampler]
+    """Makes it."""
 
     @cached_property
     def _sampler(self) -> EpisodeSampler:
-        return self._make()
+        return self.make()
 
     def sample(self, num_episodes: int, generator: torch.Generator) -> list[Episodes]:
         """See :meth:`metarl.fewshot.EpisodeSampler.sample`."""

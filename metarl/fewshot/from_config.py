@@ -36,7 +36,7 @@ from metarl.fewshot.transfer import (
     KNNClassifier,
 )
 from metarl.fewshot.variable_sampler import MultiSourceSampler, VariableSampler
-from metarl.nn import Backbone, Conv4, FeatureMLP, LiftedBackbone, ResNet12
+from metarl.nn import Backbone, Conv4, FeatureMLP, LiftedBackbone, RawInputs, ResNet12
 
 CLASSES: dict[type[FewShotConfig], type[FewShotLearner]] = {
     MAMLClassifierConfig: MAMLClassifier,
@@ -85,7 +85,8 @@ def make_backbone(
     """
     name = config.backbone
     if name == OWN_BACKBONE or ":" in name:
-        return _own_backbone(_made(name, shape) if own is None else own, shape)
+        module = _made(name, shape) if own is None else own
+        return module if isinstance(module, Backbone) else LiftedBackbone(module, shape)
     if name == "auto":
         name = "conv4" if len(shape) == 3 else "mlp"
     if name == "mlp":
@@ -125,6 +126,8 @@ def make_learner(
     kind = CLASSES[type(algorithm)]
     device, seed = options.pop("device"), options["seed"]
     network: Any = backbone
+    if isinstance(algorithm, KNNConfig) and algorithm.features == "pixels":
+        network = RawInputs(problem.shape)
     if issubclass(kind, MAMLClassifier):
         assert isinstance(algorithm, AdaptedClassifierConfig)
         if algorithm.head == "prototypes" and problem.regression:
@@ -142,10 +145,6 @@ def make_learner(
     build: Any = kind
     made: FewShotLearner = build(network.to(device), samplers, algorithm, **options)
     return made
-
-
-def _own_backbone(module: nn.Module, shape: tuple[int, ...]) -> Backbone:
-    return module if isinstance(module, Backbone) else LiftedBackbone(module, shape)
 
 
 def _made(name: str, shape: tuple[int, ...]) -> nn.Module:

@@ -5,8 +5,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from metarl.core import submodule_params
+from metarl.core import expand, submodule_params
 from metarl.nn import Backbone
+from metarl.nn.mlp import linear_tasks
 from metarl.types import Params
 
 HeadKind = Literal["shared", "free"]
@@ -59,8 +60,7 @@ class HeadedNetwork(nn.Module):
             "head_weight": params["head_weight"].expand(num_outputs, -1),
             "head_bias": params["head_bias"].expand(num_outputs),
         }
-        full = {**params, **head}
-        return {name: value.expand(num_tasks, *value.shape) for name, value in full.items()}
+        return expand(params | head, num_tasks)
 
     def features(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
         """``[M, B, *shape]`` to ``[M, B, D]``."""
@@ -76,7 +76,7 @@ class HeadedNetwork(nn.Module):
 
     @staticmethod
     def _head(params: Params, features: Tensor) -> Tensor:
-        return torch.baddbmm(params["head_bias"][:, None], features, params["head_weight"].mT)
+        return linear_tasks(features, params["head_weight"].mT, params["head_bias"])
 
 
 def backbone_of(network: nn.Module) -> nn.Module:

@@ -18,6 +18,7 @@ from metarl.core import (
     LearnedStepSizes,
     MetaParameters,
     adaptation_path,
+    expand,
     parameters_of,
     proto_maml_head,
     prototypes,
@@ -98,8 +99,7 @@ class MAMLClassifier(FewShotLearner):
 
     def scores(self, fitted: Fitted, x: Tensor) -> Tensor:
         """Outputs of the adapted networks."""
-        reference = fitted.get("reference", x)
-        return self._query_outputs(fitted, reference, x)
+        return self._query_outputs(fitted, fitted.get("reference", x), x)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what happens next."""
@@ -176,11 +176,7 @@ class MAMLClassifier(FewShotLearner):
         x, y = support
         if self.config.head != "prototypes":
             return self.network.start(params, len(x), num_ways or y.shape[-1])
-        params = {
-            name: value.expand(len(x), *value.shape)
-            for name, value in params.items()
-            if name not in HEAD
-        }
+        params = expand({k: v for k, v in params.items() if k not in HEAD}, len(x))
         centres = prototypes(widened(self.network.features(params, x)), y, num_ways)
         weight, bias = proto_maml_head(centres)
         return {**params, "head_weight": weight, "head_bias": bias}

@@ -6,21 +6,17 @@ ProtoNet compares with class means, Matching Networks with every support example
 from abc import abstractmethod
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from metarl.core import expand, parameters_of, prototype_logits, prototypes
+from metarl.core import expand, lift, parameters_of, prototype_logits, prototypes
 from metarl.fewshot.configs import MatchingConfig
 from metarl.fewshot.episodes import Episodes
 from metarl.fewshot.episodic_learner import FewShotLearner, Fitted, task_losses, widened
-from metarl.nn import Backbone
 
 
 class MetricLearner(FewShotLearner):
     """What ProtoNet and Matching Networks share: one encoder for all tasks, called once."""
-
-    network: nn.Module
-    backbone: Backbone
 
     def losses(self, episodes: Episodes) -> tuple[Tensor, Tensor]:
         """Query loss of every episode; support and query are normalised together."""
@@ -61,7 +57,7 @@ class MetricLearner(FewShotLearner):
         count = fitted["support_x"].shape[1]
         both = torch.cat([fitted["support_x"], x], 1)
         shared = expand(parameters_of(self.network), len(both))
-        embeddings = widened(self.network.forward_tasks(shared, both))  # type: ignore[operator]
+        embeddings = widened(lift(self.network)(shared, both))
         num_ways = int(fitted["num_ways"][0])
         with self.full_precision():
             summary = self.summarise(embeddings[:, :count], fitted["support_y"], num_ways)

@@ -3,7 +3,6 @@
 What it learns are features. :mod:`metarl.fewshot.transfer` classifies episodes by them.
 """
 
-from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +17,7 @@ from metarl.fewshot.metric import MetricLearner
 from metarl.fewshot.samplers import check_counts
 from metarl.fewshot.sources import Source
 from metarl.nn import Backbone
+from metarl.nn.mlp import linear_tasks
 from metarl.types import Params
 
 
@@ -51,23 +51,6 @@ def draw_examples(
     return classes, places - (ends - counts)[classes]
 
 
-def linear_head(network: Backbone, num_classes: int, generator: torch.Generator) -> Params:
-    """Weight ``[C, D]`` and bias ``[C]`` of a linear classifier of a network's features."""
-    weight = torch.empty(num_classes, network.num_features)
-    nn.init.xavier_uniform_(weight, generator=generator)
-    return {"weight": weight, "bias": torch.zeros(num_classes)}
-
-
-def linear_logits(head: Params, features: Tensor) -> Tensor:
-    """W f + b: weight ``[M, N, D]``, bias ``[M, N]``, features ``[M, B, D]`` to ``[M, B, N]``."""
-    return torch.baddbmm(head["bias"][:, None], features, head["weight"].mT)
-
-
-def device_of(network: Backbone) -> torch.device:
-    """Where a network's parameters are."""
-    return next(_module(network).parameters()).device
-
-
 class PretrainedLearner(MetricLearner):
     """Trains features with a head over all train classes; subclasses classify by the features.
 
@@ -94,21 +77,23 @@ class PretrainedLearner(MetricLearner):
     ) -> None:
         check_counts(train_source, 1, 1, "mini-batches")
         self.train_source = train_source
-        device = device_of(network)
+        device = next(_module(network).parameters()).device
         generator = Streams(seed, "training").torch("pretraining head")
         head = self.initial_head(network, len(train_source.class_names), generator)
         self.head = {name: nn.Parameter(value.to(device)) for name, value in head.items()}
         super().__init__(_module(network), samplers, config, iterations=iterations, seed=seed)
 
-    @abstractmethod
     def initial_head(
         self, network: Backbone, num_classes: int, generator: torch.Generator
     ) -> Params:
-        """The pre-training head at its start, not task-batched."""
+        """The pre-training head at its start, not task-batched; linear unless overridden."""
+        weight = torch.empty(num_classes, network.num_features)
+        nn.init.xavier_uniform_(weight, generator=generator)
+        return {"weight": weight, "bias": torch.zeros(num_classes)}
 
-    @abstractmethod
     def logits(self, head: Params, features: Tensor) -> Tensor:
-        """Class scores ``[M, B, N]`` of features ``[M, B, D]`` by a head of each task."""
+        """Class scores ``[M, B, N]`` of features ``[M, B, D]`` by a head of each task, W f + b."""
+        return linear_tasks(features, head["weight"].mT, head["bias"])
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """The network's, and those of the pre-training head."""

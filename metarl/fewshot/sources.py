@@ -101,15 +101,11 @@ class ArraySource:
             raise ValueError(f"{name}: examples must be uint8 or float32, got {examples.dtype}")
         self.name = name
         self.examples = examples
+        self.shape = tuple(examples.shape[1:])
         self.counts = torch.tensor(counts, dtype=torch.int64)
         self.class_names = tuple(class_names)
         self.groups = groups
         self._starts = torch.cumsum(self.counts, 0) - self.counts
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one example."""
-        return tuple(self.examples.shape[1:])
 
     def take(self, classes: Tensor, examples: Tensor) -> Tensor:
         """See :meth:`Source.take`."""
@@ -133,9 +129,5 @@ class Dataset:
 
     def split(self, name: Split) -> Source:
         """The source of a split."""
-        sources: dict[str, Source] = {
-            "train": self.train,
-            "validation": self.validation,
-            "test": self.test,
-        }
-        return sources[name]
+        source: Source = getattr(self, name)
+        return source

@@ -14,14 +14,8 @@ from torch.nn import functional
 from metarl.core import SGD, adapt, prototypes, squared_distances
 from metarl.fewshot.configs import BaselinePlusPlusConfig, FittedHeadConfig, KNNConfig
 from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.episodic_learner import EpisodeSamplers, Fitted, task_losses
-from metarl.fewshot.pretraining import (
-    PretrainedLearner,
-    device_of,
-    linear_head,
-    linear_logits,
-)
-from metarl.fewshot.sources import Source
+from metarl.fewshot.episodic_learner import Fitted, task_losses
+from metarl.fewshot.pretraining import PretrainedLearner
 from metarl.nn import Backbone, RawInputs
 from metarl.types import Metrics, Params
 
@@ -59,16 +53,6 @@ class FittedHeadLearner(PretrainedLearner):
 class BaselineClassifier(FittedHeadLearner):
     """Linear heads, W f + b."""
 
-    def initial_head(
-        self, network: Backbone, num_classes: int, generator: torch.Generator
-    ) -> Params:
-        """Weight and bias."""
-        return linear_head(network, num_classes, generator)
-
-    def logits(self, head: Params, features: Tensor) -> Tensor:
-        """W f + b."""
-        return linear_logits(head, features)
-
     def first_head(self, features: Tensor, labels: Tensor, num_ways: int) -> Params:
         """Zeros."""
         shape = len(features), num_ways, features.shape[-1]
@@ -88,7 +72,7 @@ class BaselinePlusPlusClassifier(FittedHeadLearner):
         self, network: Backbone, num_classes: int, generator: torch.Generator
     ) -> Params:
         """Weight only."""
-        return {"weight": linear_head(network, num_classes, generator)["weight"]}
+        return {"weight": super().initial_head(network, num_classes, generator)["weight"]}
 
     def logits(self, head: Params, features: Tensor) -> Tensor:
         """Of every class c: s cos(w_c, f)."""
@@ -105,34 +89,9 @@ class BaselinePlusPlusClassifier(FittedHeadLearner):
 
 
 class KNNClassifier(PretrainedLearner):
-    """Lets the k nearest support examples vote.
-
-    Args:
-        network: to features; for pixels it only says on which device.
-        samplers: as in :class:`PretrainedLearner`.
-        config: numbers of the algorithm.
-        train_source: as in :class:`PretrainedLearner`.
-        iterations: as in :class:`PretrainedLearner`.
-        seed: as in :class:`PretrainedLearner`.
-    """
+    """Lets the k nearest support examples vote; for pixels its network is :class:`RawInputs`."""
 
     config: KNNConfig
-
-    def __init__(
-        self,
-        network: Backbone,
-        samplers: EpisodeSamplers,
-        config: KNNConfig,
-        *,
-        train_source: Source,
-        iterations: int,
-        seed: int,
-    ) -> None:
-        if config.features == "pixels":
-            network = RawInputs(train_source.shape, device_of(network))
-        super().__init__(
-            network, samplers, config, train_source=train_source, iterations=iterations, seed=seed
-        )
 
     def initial_head(
         self, network: Backbone, num_classes: int, generator: torch.Generator
@@ -140,11 +99,7 @@ class KNNClassifier(PretrainedLearner):
         """Weight and bias; for pixels nothing."""
         if isinstance(network, RawInputs):
             return {}
-        return linear_head(network, num_classes, generator)
-
-    def logits(self, head: Params, features: Tensor) -> Tensor:
-        """W f + b, for pre-training."""
-        return linear_logits(head, features)
+        return super().initial_head(network, num_classes, generator)
 
     def collect(self) -> list[Episodes]:
         """Draw mini-batches; for pixels none."""

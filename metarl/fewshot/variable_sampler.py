@@ -10,46 +10,22 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from metarl.configs import STRICT, Count
 from metarl.fewshot.episodes import Episodes, EpisodeSampler
 from metarl.fewshot.samplers import check_counts, draw_distinct
 from metarl.fewshot.sources import ClassGroups, Source
 
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class VariableConfig:
-    """The constants of section 3.2; the defaults are Meta-Dataset's."""
-
-    min_ways: Count = 5
-    """Fewest classes of an episode."""
-    max_ways: Count = 50
-    """Most classes of an episode."""
-    max_queries: Count = 10
-    """Most query images a class."""
-    max_support: Count = 500
-    """Most support images of an episode."""
-    max_support_per_class: Count = 100
-    """Most that a class adds to the size of the support set; it may get more of that set."""
-    min_log_weight: float = math.log(0.5)
-    """Least of the logarithms α of the class weights."""
-    max_log_weight: float = math.log(2.0)
-    """Greatest of the logarithms α of the class weights."""
-
-    def __post_init__(self) -> None:
-        bounds = [
-            ("max_ways", "min_ways"),
-            ("max_support", "max_ways"),
-            ("max_log_weight", "min_log_weight"),
-        ]
-        for upper, lower in bounds:
-            if getattr(self, upper) < getattr(self, lower):
-                raise ValueError(
-                    f"{upper} must be at least {lower} = {getattr(self, lower)}, "
-                    f"got {getattr(self, upper)}"
-                )
+MIN_WAYS, MAX_WAYS = 5, 50
+"""Fewest and most classes of an episode; these constants are those of section 3.2."""
+MAX_QUERIES = 10
+"""Most query images a class."""
+MAX_SUPPORT = 500
+"""Most support images of an episode."""
+MAX_SUPPORT_PER_CLASS = 100
+"""Most that a class adds to the size of the support set; it may get more of that set."""
+LOG_WEIGHTS = (math.log(0.5), math.log(2.0))
+"""Bounds of the logarithms α of the class weights."""
 
 
 class EpisodePlan(NamedTuple):
@@ -64,41 +40,35 @@ class EpisodePlan(NamedTuple):
 
 
 def draw_plan(
-    counts: Tensor,
-    groups: ClassGroups | None,
-    config: VariableConfig,
-    generator: torch.Generator,
+    counts: Tensor, groups: ClassGroups | None, generator: torch.Generator
 ) -> EpisodePlan:
     """Draw classes C, then queries, support size and shots by the functions below.
 
-    One β ~ U(0, 1] an episode and one α_c ~ U[min_log_weight, max_log_weight) a class.
+    One β ~ U(0, 1] an episode and one α_c ~ U[log ½, log 2) a class.
 
     Args:
         counts: |Im(c)|, images of every class of the source, ``[C]`` int64, each at least 2.
         groups: structure of the classes, see :func:`draw_classes`.
-        config: constants.
         generator: of the CPU.
 
     >>> counts = torch.full((60,), 20)
-    >>> plan = draw_plan(counts, None, VariableConfig(), torch.Generator().manual_seed(0))
+    >>> plan = draw_plan(counts, None, torch.Generator().manual_seed(0))
     >>> plan.num_queries, len(plan.classes) == len(plan.shots)
     (10, True)
     """
-    classes = draw_classes(len(counts), groups, config, generator)
+    classes = draw_classes(len(counts), groups, generator)
     images = counts[classes]
     random = torch.rand(1 + len(classes), generator=generator, dtype=torch.float64)
     beta = 1.0 - float(random[0])
-    alpha = config.min_log_weight + random[1:] * (config.max_log_weight - config.min_log_weight)
-    queries = num_queries(images, config)
-    size = support_size(images, queries, beta, config)
+    least, greatest = LOG_WEIGHTS
+    alpha = least + random[1:] * (greatest - least)
+    queries = num_queries(images)
+    size = support_size(images, queries, beta)
     return EpisodePlan(classes, shots_per_class(images, queries, size, alpha), queries)
 
 
 def draw_classes(
-    num_classes: int,
-    groups: ClassGroups | None,
-    config: VariableConfig,
-    generator: torch.Generator,
+    num_classes: int, groups: ClassGroups | None, generator: torch.Generator
 ) -> Tensor:
     """Draw the classes of an episode, all different and in random order.
 
@@ -111,33 +81,33 @@ def draw_classes(
         ``[N]`` int64.
     """
     if groups is None:
-        ways = _draw_ways(num_classes, config, generator)
+        ways = _draw_ways(num_classes, generator)
         return torch.randperm(num_classes, generator=generator)[:ways]
     members = groups.members[_below(len(groups.members), generator)]
     if groups.rule == "bilevel":
-        ways = _draw_ways(len(members), config, generator)
+        ways = _draw_ways(len(members), generator)
     else:
-        ways = min(len(members), config.max_ways)
+        ways = min(len(members), MAX_WAYS)
     return torch.tensor(members)[torch.randperm(len(members), generator=generator)[:ways]]
 
 
-def num_queries(images: Tensor, config: VariableConfig) -> int:
+def num_queries(images: Tensor) -> int:
     """Queries a class: q = min{max_queries, min_c ⌊0.5·|Im(c)|⌋}.
 
-    >>> num_queries(torch.tensor([30, 15]), VariableConfig())
+    >>> num_queries(torch.tensor([30, 15]))
     7
     """
-    return min(config.max_queries, int(images.min()) // 2)
+    return min(MAX_QUERIES, int(images.min()) // 2)
 
 
-def support_size(images: Tensor, queries: int, beta: float, config: VariableConfig) -> int:
+def support_size(images: Tensor, queries: int, beta: float) -> int:
     """|S| = min{max_support, Σ_c ⌈β·min{max_support_per_class, |Im(c)| − q}⌉}.
 
-    >>> support_size(torch.tensor([30, 15]), 7, 0.5, VariableConfig())  # ⌈11.5⌉ + ⌈4⌉
+    >>> support_size(torch.tensor([30, 15]), 7, 0.5)  # ⌈11.5⌉ + ⌈4⌉
     16
     """
-    contributions = (images - queries).clamp(max=config.max_support_per_class)
-    return min(config.max_support, int((beta * contributions.double()).ceil().sum()))
+    contributions = (images - queries).clamp(max=MAX_SUPPORT_PER_CLASS)
+    return min(MAX_SUPPORT, int((beta * contributions.double()).ceil().sum()))
 
 
 def shots_per_class(images: Tensor, queries: int, size: int, alpha: Tensor) -> Tensor:
@@ -154,9 +124,9 @@ def shots_per_class(images: Tensor, queries: int, size: int, alpha: Tensor) -> T
     return torch.minimum(wanted, images - queries)
 
 
-def _draw_ways(num_classes: int, config: VariableConfig, generator: torch.Generator) -> int:
-    most = min(config.max_ways, num_classes)
-    return config.min_ways + _below(most - config.min_ways + 1, generator)
+def _draw_ways(num_classes: int, generator: torch.Generator) -> int:
+    most = min(MAX_WAYS, num_classes)
+    return MIN_WAYS + _below(most - MIN_WAYS + 1, generator)
 
 
 def _below(number: int, generator: torch.Generator) -> int:
@@ -171,22 +141,19 @@ class VariableSampler:
     Args:
         source: where the examples are; its groups say how classes are drawn. Groups of fewer than
             ``min_ways`` classes are not.
-        config: the constants; Meta-Dataset's by default.
     """
 
-    def __init__(self, source: Source, config: VariableConfig | None = None) -> None:
-        config = config or VariableConfig()
-        check_counts(source, config.min_ways, 2, "1 shot + 1 query", ways_name="min_ways")
+    def __init__(self, source: Source) -> None:
+        check_counts(source, MIN_WAYS, 2, "1 shot + 1 query", ways_name="min_ways")
         self.source = source
-        self.groups = _eligible_groups(source, config)
-        self.config = config
+        self.groups = _eligible_groups(source)
 
     def sample(self, num_episodes: int, generator: torch.Generator) -> list[Episodes]:
         """Draw episodes, one a batch."""
         return [self._sample_one(generator) for _ in range(num_episodes)]
 
     def _sample_one(self, generator: torch.Generator) -> Episodes:
-        plan = draw_plan(self.source.counts, self.groups, self.config, generator)
+        plan = draw_plan(self.source.counts, self.groups, generator)
         return _fetch(self.source, plan, generator)
 
 
@@ -234,14 +201,14 @@ def _fetch(source: Source, plan: EpisodePlan, generator: torch.Generator) -> Epi
     )
 
 
-def _eligible_groups(source: Source, config: VariableConfig) -> ClassGroups | None:
+def _eligible_groups(source: Source) -> ClassGroups | None:
     if source.groups is None:
         return None
     rule, members = source.groups
-    eligible = tuple(group for group in members if len(group) >= config.min_ways)
+    eligible = tuple(group for group in members if len(group) >= MIN_WAYS)
     if not eligible:
         raise ValueError(
-            f"{source.name}: none of its {len(members)} groups has {config.min_ways} classes, "
+            f"{source.name}: none of its {len(members)} groups has {MIN_WAYS} classes, "
             f"the least that min_ways allows"
         )
     return ClassGroups(rule, eligible)

@@ -63,14 +63,13 @@ class RawInputs(nn.Module):
 
     Args:
         shape: of one example.
-        device: where the inputs are to be.
     """
 
-    def __init__(self, shape: Sequence[int], device: torch.device) -> None:
+    def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
         self.num_features = math.prod(shape)
         # without values: it says where the module lives, and an optimiser wants one
-        self.nothing = nn.Parameter(torch.empty(0, device=device))
+        self.nothing = nn.Parameter(torch.empty(0))
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, *shape]`` to ``[B, D]``."""

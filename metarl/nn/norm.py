@@ -6,6 +6,7 @@ batch: all of them (transductive: predictions of a query set depend on one anoth
 set put in front of the queries (inductive). Gradients flow through the statistics.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -68,14 +69,14 @@ def pooled_moments(x: Tensor, num_reference: int | None = None) -> tuple[Tensor,
         Pooled ``[B, C, H // 2, W // 2]`` and the moments.
     """
     count = x.shape[0] if num_reference is None else num_reference
-    pooled, mean, variance = _PooledMoments.apply(x, count)  # type: ignore[no-untyped-call]
+    pooled, mean, variance = _applied(_PooledMoments, x, count)
     return pooled, Moments(mean, variance)
 
 
 def moments(x: Tensor, num_reference: int | None = None) -> Moments:
     """Mean and biased variance of every channel over ``x[:num_reference]``, ``[B, C, H, W]``."""
     count = x.shape[0] if num_reference is None else num_reference
-    return Moments(*_Moments.apply(x, count))  # type: ignore[no-untyped-call]
+    return Moments(*_applied(_Moments, x, count))
 
 
 def normalise(x: Tensor, stats: Moments, scale: Tensor, shift: Tensor) -> Tensor:
@@ -115,6 +116,12 @@ def _raw_moments(x: Tensor) -> Moments:
     return Moments(mean, _mean_over_positions((x - _column(mean)).square()))
 
 
+def _applied(function: type[Function], *inputs: Any) -> Any:
+    """``function.apply``, which torch gives no types."""
+    apply: Callable[..., Any] = function.apply
+    return apply(*inputs)
+
+
 class _Moments(Function):
     """x -> mean(x), variance(x); differentiable twice."""
 
@@ -128,8 +135,7 @@ class _Moments(Function):
     @staticmethod
     def backward(ctx: Any, mean: Tensor, variance: Tensor) -> Any:
         x, centre = ctx.saved_tensors
-        gradient = _MomentsGradient.apply(mean, variance, x, centre, ctx.count)  # type: ignore[no-untyped-call]
-        return gradient, None
+        return _applied(_MomentsGradient, mean, variance, x, centre, ctx.count), None
 
 
 class _MomentsGradient(Function):
@@ -184,9 +190,8 @@ class _PooledMoments(Function):
     @staticmethod
     def backward(ctx: Any, pooled: Tensor, mean: Tensor, variance: Tensor) -> Any:
         x, index, centre = ctx.saved_tensors
-        derivatives = (pooled, mean, variance)
-        gradient = _PooledMomentsGradient.apply(*derivatives, x, index, centre, ctx.count)  # type: ignore[no-untyped-call]
-        return gradient, None
+        inputs = (pooled, mean, variance, x, index, centre, ctx.count)
+        return _applied(_PooledMomentsGradient, *inputs), None
 
 
 class _PooledMomentsGradient(Function):
@@ -209,13 +214,13 @@ class _PooledMomentsGradient(Function):
         num_values = x[:count].numel() // x.shape[1]
         ctx.save_for_backward(variance, x, index, centre)
         ctx.count, ctx.num_values = count, num_values
-        gradient = torch.ops.aten.max_pool2d_with_indices_backward(
+        gradient: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
             _channels_last(pooled), x, [2, 2], [2, 2], [0, 0], [1, 1], False, index
         )
         slope = variance * (2 / num_values)
         offset = mean / num_values - slope * centre
         gradient[:count].addcmul_(x[:count], _column(slope)).add_(_column(offset))
-        return gradient  # type: ignore[no-any-return]
+        return gradient
 
     @staticmethod
     @once_differentiable

@@ -86,8 +86,7 @@ class ResNet12(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images ``[B, C, H, W]`` to features ``[B, D]`` with the module's own parameters."""
-        layer = self._by_batch if self.training else self._by_running
-        return _features(group_tasks(x[None]), 1, layer)[0]
+        return _features(group_tasks(x[None]), 1, self._own_layer)[0]
 
     def forward_tasks(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
         """Images ``[M, B, C, H, W]`` to features ``[M, B, D]`` with each task's own parameters.
@@ -108,24 +107,15 @@ class ResNet12(nn.Module):
 
         return _features(group_tasks(x), x.shape[0], layer)
 
-    def _by_batch(self, name: str, x: Tensor) -> Tensor:
-        """A layer normalised by the batch, which moves the running moments."""
-        layer = self._layer(name)
-        x = conv_tasks(x, layer.weight[None])
-        stats = moments(x)
-        layer.norm.track(stats, x.numel() // x.shape[1])
-        return normalise(x, stats, layer.norm.weight, layer.norm.bias)
-
-    def _by_running(self, name: str, x: Tensor) -> Tensor:
-        """A layer normalised by the running moments."""
-        layer = self._layer(name)
-        x = conv_tasks(x, layer.weight[None])
-        return normalise(x, layer.norm.running(), layer.norm.weight, layer.norm.bias)
-
-    def _layer(self, name: str) -> ConvLayer:
+    def _own_layer(self, name: str, x: Tensor) -> Tensor:
+        """A layer normalised by the batch, which moves the running moments, or by these."""
         layer = self.get_submodule(name)
         assert isinstance(layer, ConvLayer)
-        return layer
+        x = conv_tasks(x, layer.weight[None])
+        stats = moments(x) if self.training else layer.norm.running()
+        if self.training:
+            layer.norm.track(stats, x.numel() // x.shape[1])
+        return normalise(x, stats, layer.norm.weight, layer.norm.bias)
 
 
 def _features(x: Tensor, num_tasks: int, layer: NormedConv) -> Tensor:

@@ -20,17 +20,6 @@ class ActionScaling(NamedTuple):
     scale: float
     """1 in the MAML authors' code, 10 in ProMP's and garage's."""
 
-    @staticmethod
-    def of(space: spaces.Space[Any], scale: float) -> "ActionScaling":
-        """Scaling to a bounded Box.
-
-        Raises:
-            ValueError: for any other space.
-        """
-        if not isinstance(space, spaces.Box) or not space.is_bounded():
-            raise ValueError(f"need a Discrete or a bounded Box action space, got {space}")
-        return ActionScaling(space.low.ravel(), space.high.ravel(), scale)
-
     def __call__(self, actions: NDArray[Any]) -> NDArray[Any]:
         """Policy actions ``[..., A]`` to environment actions ``[..., A]``.
 
@@ -75,4 +64,6 @@ def action_map(space: spaces.Space[Any], scale: float) -> ActionMap:
     """
     if isinstance(space, spaces.Discrete):
         return ActionNumbering(int(space.start))
-    return ActionScaling.of(space, scale)
+    if not isinstance(space, spaces.Box) or not space.is_bounded():
+        raise ValueError(f"need a Discrete or a bounded Box action space, got {space}")
+    return ActionScaling(space.low.ravel(), space.high.ravel(), scale)

@@ -42,18 +42,15 @@ class Experience(NamedTuple):
         """Environment steps in all rollouts."""
         return sum(rollout.num_steps() for rollout in self.rollouts)
 
-    def num_diverged(self) -> int:
-        """Trajectories in all rollouts that ended because their simulation diverged."""
-        return sum(int(rollout.diverged.sum()) for rollout in self.rollouts)
-
     def metrics(self) -> Metrics:
         """What a learner reports of it."""
         returns = self.returns().mean(1)
+        diverged = sum(int(rollout.diverged.sum()) for rollout in self.rollouts)
         return {
             "rollout/return_pre": float(returns[0]),
             "rollout/return_post": float(returns[-1]),
             "rollout/steps": float(self.num_steps()),
-            "rollout/diverged": float(self.num_diverged()),
+            "rollout/diverged": float(diverged),
             "adapt/gain": float(returns[-1] - returns[0]),
         }
 

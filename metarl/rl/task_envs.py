@@ -1,6 +1,7 @@
 """Vector environments with tasks: what collection needs of them, and ones that are made late."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -53,38 +54,28 @@ class TaskEnvs(Protocol):
         ...
 
 
+@dataclass(eq=False)
 class DeferredEnvs:
     """Environments whose spaces are known, and which are made when they are first used.
 
-    Args:
-        make: makes them.
-        num_envs: how many.
-        observation_space: of one.
-        action_space: of one.
-        autoreset_mode: theirs.
+    Their autoreset mode is ``DISABLED``.
     """
 
-    spec: EnvSpec | None = None
+    make: Callable[[int], TaskEnvs]
+    """Makes so many of them."""
+    num_envs: int
+    single_observation_space: spaces.Space[Any]
+    single_action_space: spaces.Space[Any]
 
-    def __init__(
-        self,
-        make: Callable[[int], TaskEnvs],
-        num_envs: int,
-        observation_space: spaces.Space[Any],
-        action_space: spaces.Space[Any],
-        autoreset_mode: AutoresetMode = AutoresetMode.DISABLED,
-    ) -> None:
-        self._make = make
-        self.num_envs = num_envs
-        self.single_observation_space = observation_space
-        self.single_action_space = action_space
-        self.action_space = batch_space(action_space, num_envs)
-        self.metadata: dict[str, Any] = {"autoreset_mode": autoreset_mode}
+    def __post_init__(self) -> None:
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED}
+        self.spec: EnvSpec | None = None
 
     @cached_property
     def envs(self) -> TaskEnvs:
         """The environments themselves."""
-        return self._make(self.num_envs)
+        return self.make(self.num_envs)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None

@@ -13,7 +13,8 @@ from metarl.core import Streams
 from metarl.fewshot import Classifier, Dataset
 from metarl.fewshot.configs import EpisodeConfig
 from metarl.fewshot.data.config import SINUSOID
-from metarl.fewshot.data.folder import FolderImages, read_class_folder, read_query_folder
+from metarl.fewshot.data.folder import read_class_folder, read_query_folder
+from metarl.fewshot.data.image_files import FolderImages
 from metarl.fewshot.episodes import EpisodeStream, Support
 from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.from_config import make_sampler

@@ -7,11 +7,10 @@ from pydantic.dataclasses import dataclass
 from tyro.conf import Suppress
 
 from metarl.configs import STRICT, Count, NonNegative, Positive, Preset, UnitInterval, presets
-from metarl.embedding import ReturnSpan
+from metarl.embedding import EncoderConfig, ReturnSpan
 
 Optimiser = Literal["ppo", "sac", "td3"]
 Normalisation = Literal["all", "rewards", "none"]
-EncoderKind = Literal["transitions", "recurrent"]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -95,39 +94,12 @@ class RL2Config(SB3Config):
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class ProtoEmbeddingConfig(SB3Config):
+class ProtoEmbeddingConfig(EncoderConfig, SB3Config):
     """Prototype task embedding: a policy conditioned on the mean embedding of what it has seen."""
 
     learner: Suppress[Literal["proto-embedding"]] = "proto-embedding"
     trial_length: Annotated[int, Field(ge=2)] = 2
     """Trajectories of one task, in training: one for the prototype, and one for queries."""
-    encoder: EncoderKind = "transitions"
-    """What is embedded: a transition alone, or with what came before it in its trajectory."""
-    embedding_size: Count = 16
-    """Numbers of an embedding."""
-    encoder_hidden_size: Count = 64
-    """Width of the encoder's layers."""
-    encoder_lr: Positive = 3e-3
-    """Step size of the encoder's Adam at first."""
-    encoder_half_life: Count = 20
-    """Iterations after which that is half, after twice as many a quarter and so on: a policy cannot
-    follow where its tasks leave gaps, so the encoder has to come to rest."""
-    encoder_average: Annotated[float, Field(ge=0, lt=1)] = 0.995
-    """Prototypes are made by a running average of the encoder's weights, to which each optimiser
-    step contributes 1 - encoder_average: the policy can follow what they mean."""
-    encoder_warmup: Count = 1500
-    """Optimiser steps of the encoder in the first iteration."""
-    encoder_steps: Count = 25
-    """Optimiser steps of the encoder in every other iteration."""
-    num_ways: Annotated[int, Field(ge=2)] = 40
-    """Tasks that a query is classified among, in training."""
-    num_similar: Count = 4
-    """They are drawn in groups of so many whose prototypes are nearest to each other (hard negative
-    class mining; Sohn 2016): tasks that differ much teach nothing fine. 1 draws each by itself."""
-    num_support: Count = 32
-    """Transitions of a trajectory that one step looks at; a recurrent encoder looks at all."""
-    num_queries: Count = 8
-    """Queries of a trajectory and step, each the first so many transitions of it."""
     within_trajectory: bool = True
     """Update the prototype at every step, not only after a trajectory."""
     uncertainty: bool = True

@@ -57,11 +57,10 @@ class JointEncoder(BaseFeaturesExtractor):
         kept = moments(self.encoder.encode(support)) * (place < count)[..., None]
         return shown_prototypes(kept.sum(1), count, **self._options)
 
+    @torch.no_grad()
     def shown(self, sample: NDArray[np.float32]) -> NDArray[np.float32]:
         """:meth:`context` of one sample ``[S·F + 1]``."""
-        with torch.no_grad():
-            device = next(self.encoder.parameters()).device
-            shown: NDArray[np.float32] = (
-                self.context(torch.from_numpy(sample)[None].to(device))[0].cpu().numpy()
-            )
+        device = next(self.encoder.parameters()).device
+        context = self.context(torch.from_numpy(sample)[None].to(device))
+        shown: NDArray[np.float32] = context[0].cpu().numpy()
         return shown

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
 from metarl.nn import MLP, GaussianPolicy, Policy
-from metarl.rl.actions import ActionMap, ActionNumbering, ActionScaling
+from metarl.rl.actions import ActionMap, ActionScaling, action_map
 from metarl.rl.actor import Actor, PolicySpec
 
 NORMALISE_EPSILON, NORMALISE_CLIP = 1e-8, 10.0  # VecNormalize's own
@@ -118,14 +118,15 @@ def folded(model: Any, statistics: Any, context: NDArray[np.float32], to_env: Ac
         raise ValueError("a recurrent policy cannot be taken out of its model")
     scale = to_env.scale if isinstance(to_env, ActionScaling) else 1.0
     whole = from_sb3(model, action_scale=scale)
-    size = int(whole.spec.observation_size) - len(context)  # type: ignore[arg-type]  # a vector's
+    theirs = _layers(whole.policy)
+    size = len(theirs[0][0]) - len(context)
     spec = whole.spec._replace(observation_size=size)
     actor = Actor(spec.build(), spec, to_env)
     mean, std = np.zeros(size + len(context)), np.ones(size + len(context))
     if statistics is not None:
         mean, std = statistics.mean, np.sqrt(statistics.var + NORMALISE_EPSILON)
     shown = np.clip((context - mean[size:]) / std[size:], -NORMALISE_CLIP, NORMALISE_CLIP)
-    theirs, ours = _layers(whole.policy), _layers(actor.policy)
+    ours = _layers(actor.policy)
     with torch.no_grad():
         for (weight, bias), (own_weight, own_bias) in zip(theirs[1:], ours[1:], strict=True):
             own_weight.copy_(weight)
@@ -162,22 +163,16 @@ def from_sb3(model: Any, *, action_scale: float = 1.0, min_log_std: float = -6.0
     activations = [name for name, kind in ACTIVATIONS.items() if functions <= {kind}]
     if not activations:
         raise ValueError(f"activations must be all tanh or all relu, got {functions}")
-    categorical = isinstance(space, spaces.Discrete)
     spec = PolicySpec(
         linear[0].in_features if linear else theirs.action_net.in_features,
         theirs.action_net.out_features,
         tuple(m.out_features for m in linear),
         activations[0],
         min_log_std,
-        categorical=categorical,
+        categorical=isinstance(space, spaces.Discrete),
     )
     policy = spec.build()
-    to_env = (
-        ActionNumbering(int(space.start))
-        if isinstance(space, spaces.Discrete)
-        else ActionScaling.of(space, action_scale)
-    )
-    actor = Actor(policy, spec, to_env)
+    actor = Actor(policy, spec, action_map(space, action_scale))
     with torch.no_grad():
         for layer, (weight, bias) in zip(_their_layers(theirs), _layers(policy), strict=True):
             weight.copy_(layer.weight.T)

@@ -13,7 +13,6 @@ from metarl.core import Streams
 from metarl.embedding import (
     Context,
     EncoderTrainer,
-    EncoderTrainingConfig,
     OnlinePrototypes,
     PrototypeContext,
     RecurrentEncoder,
@@ -85,18 +84,9 @@ class ProtoEmbedding(SB3Learner):
             config.embedding_size,
             self._streams.torch("encoder"),
         )
-        training = EncoderTrainingConfig(
-            lr=config.encoder_lr,
-            half_life=config.encoder_half_life,
-            average=None if config.joint else config.encoder_average,
-            warmup=config.encoder_warmup,
-            steps=config.encoder_steps,
-            num_ways=config.num_ways,
-            num_similar=config.num_similar,
-            num_support=config.num_support,
-            num_queries=config.num_queries,
+        self.encoder_trainer = EncoderTrainer(
+            encoder.to(self.device), config, averaged=not config.joint
         )
-        self.encoder_trainer = EncoderTrainer(encoder.to(self.device), training)
 
     def _train_context(self, trials: Trials) -> Metrics:
         generator = self._streams.torch("encoder")
@@ -126,12 +116,12 @@ class ProtoEmbedding(SB3Learner):
     def _policy_kwargs(self) -> dict[str, Any]:
         if not self.config.joint:
             return {}
-        options = (self.encoder, self.config.num_support, self._shown())
-        names = ("encoder", "num_support", "options")
-        return {
-            "features_extractor_class": JointEncoder,
-            "features_extractor_kwargs": dict(zip(names, options, strict=True)),
+        kwargs = {
+            "encoder": self.encoder,
+            "num_support": self.config.num_support,
+            "options": self._shown(),
         }
+        return {"features_extractor_class": JointEncoder, "features_extractor_kwargs": kwargs}
 
     def _recorder(
         self, env: TaskVecEnv, num_trajectories: int, keep_transitions: bool = True

@@ -40,9 +40,8 @@ def model_state(model: Any, env: VecEnv) -> dict[str, Any]:
     entropy = getattr(model, "log_ent_coef", None)
     if entropy is not None:
         state["log_ent_coef"] = entropy.detach()
-    buffer = getattr(model, "replay_buffer", None)
-    if buffer is not None:
-        state["replay"] = replay_state(buffer)
+    if getattr(model, "replay_buffer", None) is not None:
+        state["replay"] = replay_state(model.replay_buffer)
     return state
 
 
@@ -75,8 +74,6 @@ def normalised(
 
 def normalisation_state(env: VecEnv) -> dict[str, Any]:
     """Running statistics of observations and returns, where there are any."""
-    if not isinstance(env, VecNormalize):
-        return {}
     return {
         name: {
             "mean": torch.as_tensor(np.asarray(value.mean)),
@@ -89,8 +86,6 @@ def normalisation_state(env: VecEnv) -> dict[str, Any]:
 
 def load_normalisation(env: VecEnv, state: dict[str, Any]) -> None:
     """Take back what :func:`normalisation_state` gave."""
-    if not isinstance(env, VecNormalize):
-        return
     for name, value in _statistics(env).items():
         value.mean = state[name]["mean"].numpy().copy()
         value.var = state[name]["var"].numpy().copy()
@@ -111,7 +106,8 @@ def load_replay(buffer: Any, state: dict[str, Any]) -> None:
     buffer.pos, buffer.full = state["pos"], state["full"]
 
 
-def _statistics(env: VecNormalize) -> dict[str, Any]:
+def _statistics(env: VecEnv) -> dict[str, Any]:
     """Where the running statistics are; of observations only if they are normalised."""
-    statistics: dict[str, Any] = {"returns": env.ret_rms}
-    return statistics | ({"observations": env.obs_rms} if env.norm_obs else {})
+    if not isinstance(env, VecNormalize):
+        return {}
+    return {"returns": env.ret_rms} | ({"observations": env.obs_rms} if env.norm_obs else {})

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-from metarl.embedding import Context, ReturnSpan, Transitions, TrialObserver
+from metarl.embedding import Context, ReturnSpan, Transitions, TrialRecorder
 from metarl.rl.actions import ActionNumbering, action_map
 from metarl.sb3.vec_env import TaskVecEnv
 
@@ -37,7 +37,7 @@ class TrialVecEnv(VecEnvWrapper):
         *,
         action_scale: float = 1.0,
         episodes: ReturnSpan = "trial",
-        observer: TrialObserver | None = None,
+        observer: TrialRecorder | None = None,
     ) -> None:
         self.context = context
         self.episodes = episodes

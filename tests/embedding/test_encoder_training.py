@@ -1,6 +1,7 @@
 """The encoder's training: schedule, averaged weights, hard negatives, state."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,20 +10,20 @@ from small_encoders import KINDS, NUM_FEATURES, make_encoder, seeded
 from torch.nn.utils import parameters_to_vector
 
 from metarl.embedding import (
+    EncoderConfig,
     EncoderTrainer,
-    EncoderTrainingConfig,
     TaskEncoder,
     TransitionEncoder,
     Trials,
 )
 from metarl.embedding.training import REFRESH
 
-TRAINING = EncoderTrainingConfig(
-    lr=0.01,
-    half_life=20,
-    average=0.75,
-    warmup=3,
-    steps=2,
+CONFIG = EncoderConfig(
+    encoder_lr=0.01,
+    encoder_half_life=20,
+    encoder_average=0.75,
+    encoder_warmup=3,
+    encoder_steps=2,
     num_ways=4,
     num_similar=2,
     num_support=5,
@@ -30,8 +31,10 @@ TRAINING = EncoderTrainingConfig(
 )
 
 
-def make_trainer(kind: type[TaskEncoder] = TransitionEncoder, **changes: object) -> EncoderTrainer:
-    return EncoderTrainer(make_encoder(kind), TRAINING._replace(**changes))
+def make_trainer(
+    kind: type[TaskEncoder] = TransitionEncoder, *, averaged: bool = True, **changes: int
+) -> EncoderTrainer:
+    return EncoderTrainer(make_encoder(kind), replace(CONFIG, **changes), averaged=averaged)
 
 
 def make_trials(num: int = 12, *, num_tasks: int = 6) -> Trials:
@@ -66,7 +69,7 @@ def test_the_first_iteration_is_a_warmup_and_the_encoder_comes_to_rest() -> None
 
 def test_prototypes_are_made_by_an_average_of_what_is_trained() -> None:
     """After one step of weight 1 - 0.75, a quarter of the way; one set of statistics."""
-    trainer = make_trainer(warmup=1)
+    trainer = make_trainer(encoder_warmup=1)
     start = weights(trainer.encoder)
     trainer.train(make_trials(), 1, seeded(1))
     trained = weights(trainer.trained)
@@ -76,7 +79,7 @@ def test_prototypes_are_made_by_an_average_of_what_is_trained() -> None:
 
 
 def test_without_an_average_they_are_made_by_what_is_trained() -> None:
-    trainer = make_trainer(average=None)
+    trainer = make_trainer(averaged=False)
     trainer.train(make_trials(), 1, seeded(1))
     assert trainer.encoder is trainer.trained
 
@@ -107,13 +110,13 @@ def test_hard_negatives_are_looked_for_anew(monkeypatch: pytest.MonkeyPatch) -> 
         return torch.randn(12, 3, generator=seeded(len(seen)))
 
     monkeypatch.setattr("metarl.embedding.training.whole_prototypes", remember)
-    make_trainer(warmup=2 * REFRESH + 1).train(make_trials(), 1, seeded(1))
+    make_trainer(encoder_warmup=2 * REFRESH + 1).train(make_trials(), 1, seeded(1))
     assert len(seen) == 3
     assert not torch.equal(seen[0], seen[1])
 
 
 def test_it_learns_to_tell_tasks_apart() -> None:
-    trainer = make_trainer(warmup=300)
+    trainer = make_trainer(encoder_warmup=300)
     losses = [
         trainer.train(make_trials(), iteration, seeded(iteration))["adapt/embedding_loss"]
         for iteration in (1, 2)

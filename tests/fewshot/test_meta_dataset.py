@@ -18,7 +18,7 @@ from metarl.fewshot.data.meta_dataset_spec import read_spec
 from metarl.fewshot.data.tfrecord import crc32c, index_records, parse_example, read_record
 from metarl.fewshot.samplers import FixedSampler
 from metarl.fewshot.sources import ClassGroups
-from metarl.fewshot.variable_sampler import VariableConfig, VariableSampler
+from metarl.fewshot.variable_sampler import VariableSampler
 
 
 def masked_crc(data: bytes) -> int:
@@ -281,13 +281,14 @@ def test_graph_specification(tmp_path: Path) -> None:
     ]
 
 
-def test_groups_reach_the_sampler(tmp_path: Path) -> None:
+def test_groups_reach_the_sampler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metarl.fewshot.variable_sampler.MIN_WAYS", 2)
     folder = tmp_path / "scripts"
     write_spec(folder, BILEVEL)
     for class_id, count in BILEVEL["images_per_class"].items():
         write_class(folder, int(class_id), count)
     source = load_meta_dataset(tmp_path, image_size=2)["scripts"].train
-    sampler = VariableSampler(source, VariableConfig(min_ways=2))
+    sampler = VariableSampler(source)
     for episodes in sampler.sample(5, torch.Generator().manual_seed(0)):
         red = episodes.query_x[0, :, 0, 0, 0].float().div(20).round()
         assert set(red.tolist()) == {0, 1}, "the one superclass of two classes"
@@ -366,10 +367,6 @@ def test_too_few_and_too_many_records(birds: Path) -> None:
         path = birds / "birds" / "1.tfrecords"
         message = f"{path}: has {has} records, but dataset_spec.json says 5"
         assert_take_says(birds, message)
-        source = load_meta_dataset(birds)["birds"].train
-        assert isinstance(source, TFRecordSource)
-        with pytest.raises(ValueError, match=rf"has {has} records"):
-            source.verify()
 
 
 def test_a_file_that_is_none_of_records(birds: Path) -> None:

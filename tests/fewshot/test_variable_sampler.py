@@ -13,9 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from pydantic import ValidationError
 
-from metarl.configs import complaint
 from metarl.fewshot.data.meta_dataset_spec import SplitSpec, read_spec
 from metarl.fewshot.episodes import Episodes
 from metarl.fewshot.samplers import FixedSampler
@@ -23,7 +21,6 @@ from metarl.fewshot.sources import ArraySource, ClassGroups
 from metarl.fewshot.variable_sampler import (
     EpisodePlan,
     MultiSourceSampler,
-    VariableConfig,
     VariableSampler,
     draw_classes,
     draw_plan,
@@ -118,14 +115,9 @@ def check_bounds(spec: SplitSpec, classes: list[int], shots: list[int], q: int) 
 def test_plans_are_those_of_the_paper(source: str, split: str, num_episodes: int) -> None:
     """Bounds hold for every episode; the means differ by less than 4.5 standard errors."""
     spec, ours, theirs = spec_of(source)[split], [], []
-    counts, config, draws, rng = (
-        torch.tensor(spec.counts),
-        VariableConfig(),
-        generator(),
-        random.Random(0),
-    )
+    counts, draws, rng = torch.tensor(spec.counts), generator(), random.Random(0)
     for _ in range(num_episodes):
-        plan = draw_plan(counts, spec.groups, config, draws)
+        plan = draw_plan(counts, spec.groups, draws)
         episode = plan.classes.tolist(), plan.shots.tolist(), plan.num_queries
         check_bounds(spec, *episode)
         ours.append(statistics(*episode))
@@ -173,10 +165,10 @@ def test_nodes_of_imagenet_reach_every_class() -> None:
 
 def test_classes_of_a_node_are_all_its_leaves() -> None:
     nodes = ((0, 2, 4, 6, 8), tuple(range(10, 70)))
-    config, draws = VariableConfig(), generator()
+    draws = generator()
     orders = set()
     for _ in range(200):
-        classes = draw_classes(70, ClassGroups("graph", nodes), config, draws).tolist()
+        classes = draw_classes(70, ClassGroups("graph", nodes), draws).tolist()
         if classes[0] < 10:
             assert sorted(classes) == [0, 2, 4, 6, 8]
             orders.add(tuple(classes))
@@ -191,7 +183,7 @@ def test_classes_of_an_alphabet_come_from_it_alone() -> None:
     draws = generator()
     ways = []
     for _ in range(600):
-        classes = draw_classes(11, ClassGroups("bilevel", alphabets), VariableConfig(), draws)
+        classes = draw_classes(11, ClassGroups("bilevel", alphabets), draws)
         assert set(classes.tolist()) <= set(alphabets[int(classes[0] > 5)])
         ways.append(len(classes))
     assert sorted(set(ways)) == [5, 6]
@@ -200,10 +192,10 @@ def test_classes_of_an_alphabet_come_from_it_alone() -> None:
 
 def test_support_size_of_one_image_a_class_at_the_least() -> None:
     """β → 0 leaves one image a class; β = 1 takes all that count, up to 500."""
-    images, config = torch.tensor([300, 60, 20, 20, 20]), VariableConfig()
-    assert support_size(images, 10, 1e-12, config) == 5
-    assert support_size(images, 10, 1.0, config) == 100 + 50 + 3 * 10
-    assert support_size(torch.full((6,), 300), 10, 1.0, config) == 500
+    images = torch.tensor([300, 60, 20, 20, 20])
+    assert support_size(images, 10, 1e-12) == 5
+    assert support_size(images, 10, 1.0) == 100 + 50 + 3 * 10
+    assert support_size(torch.full((6,), 300), 10, 1.0) == 500
 
 
 def test_shots_follow_weighted_class_sizes() -> None:
@@ -220,12 +212,12 @@ def test_shots_follow_weighted_class_sizes() -> None:
 
 @pytest.mark.parametrize(("images", "expected"), [([25, 30], 10), ([19, 20], 9), ([2, 20], 1)])
 def test_queries_are_half_the_smallest_class(images: list[int], expected: int) -> None:
-    assert num_queries(torch.tensor(images), VariableConfig()) == expected
+    assert num_queries(torch.tensor(images)) == expected
 
 
 def test_a_plan_is_the_generators() -> None:
     counts = torch.tensor([20] * 9)
-    plans = [draw_plan(counts, None, VariableConfig(), generator(seed)) for seed in (0, 0, 1)]
+    plans = [draw_plan(counts, None, generator(seed)) for seed in (0, 0, 1)]
     assert [same(plan, plans[0]) for plan in plans] == [True, True, False]
 
 
@@ -249,7 +241,7 @@ def test_episodes_follow_their_plan() -> None:
     for episodes in [episodes_first, *rest]:
         assert episodes.num_episodes == 1
         check_episode(episodes)
-    plan = draw_plan(numbered().counts, None, VariableConfig(), generator())
+    plan = draw_plan(numbered().counts, None, generator())
     assert torch.equal(torch.bincount(episodes_first.support_y[0]), plan.shots)
     assert set(torch.bincount(episodes_first.query_y[0]).tolist()) == {plan.num_queries}
 
@@ -267,9 +259,10 @@ def check_episode(episodes: Episodes) -> None:
     assert torch.equal(episodes.query_y.sort().values, episodes.query_y)
 
 
-def test_every_example_is_in_the_query_equally_often() -> None:
+def test_every_example_is_in_the_query_equally_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of class c2's 2000 examples, 4 an episode: all but 2000·e⁻² = 271 are expected in 1000."""
-    sampler = VariableSampler(numbered(), VariableConfig(min_ways=7))
+    monkeypatch.setattr("metarl.fewshot.variable_sampler.MIN_WAYS", 7)
+    sampler = VariableSampler(numbered())
     queries = torch.cat([e.query_x[0] for e in sampler.sample(1_000, generator())])
     seen = queries[queries[:, 0] == 2, 1].long()
     halves = torch.bincount(seen // 1000, minlength=2).double()
@@ -284,19 +277,22 @@ def test_groups_too_small_for_an_episode_are_not_drawn() -> None:
 
 
 @pytest.mark.parametrize(
-    ("groups", "config", "message"),
+    ("groups", "min_ways", "message"),
     [
-        (None, VariableConfig(min_ways=8), "fungi train: has 7 classes, but min_ways is 8"),
+        (None, 8, "fungi train: has 7 classes, but min_ways is 8"),
         (
             ClassGroups("graph", ((0, 1, 2, 3),)),
-            VariableConfig(),
+            5,
             "fungi train: none of its 1 groups has 5 classes, the least that min_ways allows",
         ),
     ],
 )
-def test_refuses_sources(groups: ClassGroups | None, config: VariableConfig, message: str) -> None:
+def test_refuses_sources(
+    groups: ClassGroups | None, min_ways: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metarl.fewshot.variable_sampler.MIN_WAYS", min_ways)
     with pytest.raises(ValueError, match=r".") as error:
-        VariableSampler(numbered(groups), config)
+        VariableSampler(numbered(groups))
     assert str(error.value) == message
 
 
@@ -304,21 +300,6 @@ def test_refuses_a_class_of_one_image() -> None:
     source = ArraySource("fungi", torch.zeros(11, 1), [2, 2, 2, 2, 2, 1], list("abcdef"))
     with pytest.raises(ValueError, match=r"class 'f' has 1 examples, but 1 shot \+ 1 query need 2"):
         VariableSampler(source)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("max_queries", 0, "max_queries must be at least 1, got 0"),
-        ("max_ways", 4, "max_ways must be at least min_ways = 5, got 4"),
-        ("max_support", 20, "max_support must be at least max_ways = 50, got 20"),
-        ("min_log_weight", 1.0, "max_log_weight must be at least min_log_weight = 1.0, got 0.69"),
-    ],
-)
-def test_refuses_constants(name: str, value: float, message: str) -> None:
-    with pytest.raises(ValidationError) as caught:
-        VariableConfig(**{name: value})
-    assert complaint(caught.value).startswith(message)
 
 
 def test_sources_are_drawn_equally_often() -> None:

@@ -13,7 +13,7 @@ from gymnasium import spaces
 import metarl_envs  # noqa: F401  # registers the ids
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Actor, load_policy
-from metarl.rl.actions import ActionScaling, action_map
+from metarl.rl.actions import action_map
 from metarl.rl.actor import PolicySpec
 
 OBSERVATIONS = np.array([[0.1, -0.2], [0.3, 0.4], [-1.0, 2.0]], np.float32)
@@ -26,7 +26,7 @@ def actor() -> Actor:
     with torch.no_grad():
         policy.log_std += torch.tensor([-0.5, 0.25])
     space = gym.make("metarl/PointGoal-v0").action_space
-    return Actor(policy, spec, ActionScaling.of(space, 10.0), seed=3)
+    return Actor(policy, spec, action_map(space, 10.0), seed=3)
 
 
 def test_deterministic_prediction_is_the_scaled_mean(actor: Actor) -> None:

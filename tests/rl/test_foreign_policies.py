@@ -15,7 +15,7 @@ import metarl_envs  # noqa: F401  # registers the ids
 from metarl.core import Streams, expand, parameters_of
 from metarl.nn import MLP, CategoricalPolicy, GaussianPolicy, policy_network
 from metarl.rl import PRESETS, Actor, load_policy
-from metarl.rl.actions import ActionScaling, action_map
+from metarl.rl.actions import action_map
 from metarl.rl.actor import PolicySpec
 
 OBSERVATIONS = np.array([[0.1, -0.2], [0.3, 0.4], [-1.0, 2.0]], np.float32)
@@ -65,7 +65,7 @@ def test_it_is_meta_trained(name: str, adapted: set[str]) -> None:
 def actor() -> Actor:
     policy = GaussianPolicy(Residual(), 2, initial_log_std=-0.5, min_log_std=-1.5)
     space = gym.make("metarl/PointGoal-v0").action_space
-    return Actor(policy, PolicySpec.of(policy, 2), ActionScaling.of(space, 10.0), seed=3)
+    return Actor(policy, PolicySpec.of(policy, 2), action_map(space, 10.0), seed=3)
 
 
 def test_saved_and_loaded_it_predicts_the_same(actor: Actor, tmp_path: Path) -> None:

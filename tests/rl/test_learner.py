@@ -306,9 +306,7 @@ def test_another_outer_steps_state_is_refused() -> None:
     learner = make_learner("maml-vpg")
     train(learner, 1)
     state = snapshot(learner)
-    with pytest.raises(
-        ValueError, match=r"state has \[\], not \['param_groups', 'state'\]"
-    ):
+    with pytest.raises(ValueError, match=r"state has \[\], not \['param_groups', 'state'\]"):
         make_learner("maml-trpo").load_state_dict(state)
 
 

@@ -16,6 +16,9 @@ from metarl.fewshot.sources import Dataset
 
 SklearnName = Literal["digits", "breast-cancer"]
 
+DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
+"""What NumPy raises for files that are no archive, a cut one or another one."""
+
 
 def read_npz(path: Path, keys: Sequence[str]) -> dict[str, NDArray[Any]]:
     """The arrays of these names in a NumPy archive.

@@ -4,14 +4,10 @@
 lists. :func:`read_class_folder` and :func:`read_query_folder` read one folder, for adaptation.
 """
 
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
-from metarl.fewshot.data.class_splits import FRACTIONS, LEAST, Partition
+from metarl.fewshot.data.class_splits import FRACTIONS, Partition
 from metarl.fewshot.data.folder_layouts import (
     ClassFiles,
     class_files,
@@ -21,6 +17,7 @@ from metarl.fewshot.data.folder_layouts import (
 )
 from metarl.fewshot.data.image_files import (
     Channels,
+    FolderImages,
     ImageShape,
     common_shape,
     list_images,
@@ -35,35 +32,6 @@ class LoadedFolder(NamedTuple):
     dataset: Dataset
     skipped: tuple[Path, ...]
     """Files that could not be read."""
-    left_out: tuple[str, ...]
-    """Classes with fewer images than were asked for."""
-
-
-class FolderImages(NamedTuple):
-    """The images of one folder."""
-
-    images: Tensor
-    """``[n, C, H, W]`` uint8, those of a class next to one another in order of class."""
-    paths: tuple[Path, ...]
-    """One an image."""
-    labels: tuple[str, ...]
-    """Class of every image; empty for a folder that has no classes."""
-    skipped: tuple[Path, ...]
-    """Files that could not be read."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """One a class."""
-        return tuple(dict.fromkeys(self.labels))
-
-    @property
-    def counts(self) -> list[int]:
-        """Images of every class."""
-        return list(Counter(self.labels).values())
-
-    def by_class(self) -> dict[str, Tensor]:
-        """``[n, C, H, W]`` of every class."""
-        return dict(zip(self.class_names, torch.split(self.images, self.counts), strict=True))
 
 
 def load_folder(
@@ -73,7 +41,6 @@ def load_folder(
     channels: Channels | None = None,
     seed: int = 0,
     skip_bad: bool = False,
-    min_examples: int = LEAST,
     fractions: tuple[float, float, float] = FRACTIONS,
 ) -> LoadedFolder:
     """Load a folder of a layout that :func:`split_files` knows.
@@ -84,8 +51,6 @@ def load_folder(
         channels: 1 or 3; without, 1 if all images are grayscale and 3 otherwise.
         seed: of the cut of the classes, where the folder does not say which split they are in.
         skip_bad: leave out files that cannot be read, instead of raising.
-        min_examples: classes with fewer images are left out, after the cut: it decides neither
-            which split a class is in nor which classes are together.
         fractions: of the classes for train, validation and test in a cut by seed.
 
     Raises:
@@ -93,21 +58,16 @@ def load_folder(
             two splits, sizes differ, or a file cannot be read.
     """
     files = split_files(root, seed=seed, fractions=fractions)
-    left_out = [c for part in files for c, paths in part.items() if len(paths) < min_examples]
-    files = Partition(*(_without(part, left_out) for part in files))
-    for split, part in zip(Partition._fields, files, strict=True):
-        if not part:
-            raise ValueError(f"{root}: no class of {split} has {min_examples} images or more")
     every = [path for part in files for paths in part.values() for path in paths]
     shape = common_shape(every, image_size=image_size, channels=channels, skip_bad=skip_bad)
-    read = [_read(part, shape, skip_bad=skip_bad, least=min_examples) for part in files]
+    read = [_read(part, shape, skip_bad) for part in files]
     name = root.resolve().name
     sources = (
         ArraySource(f"{name} {split}", part.images, part.counts, part.class_names)
         for split, part in zip(Partition._fields, read, strict=True)
     )
     skipped = tuple(path for part in read for path in part.skipped)
-    return LoadedFolder(Dataset(name, *sources), skipped, tuple(left_out))
+    return LoadedFolder(Dataset(name, *sources), skipped)
 
 
 def read_class_folder(
@@ -121,7 +81,7 @@ def read_class_folder(
     files = class_files(path)
     every = [file for paths in files.values() for file in paths]
     shape = common_shape(every, image_size=image_size, channels=channels, skip_bad=skip_bad)
-    return _read(files, shape, skip_bad=skip_bad, least=1)
+    return _read(files, shape, skip_bad)
 
 
 def read_query_folder(
@@ -148,20 +108,15 @@ def read_query_folder(
                 f"{path}: images both in it and in {folder.name}/; give one or the other"
             )
     shape = common_shape(files, image_size=image_size, channels=channels, skip_bad=skip_bad)
-    images, paths, skipped = read_images(files, shape, skip_bad=skip_bad)
-    return FolderImages(images, paths, (), skipped)
+    return read_images(files, shape, skip_bad=skip_bad)
 
 
-def _read(files: ClassFiles, shape: ImageShape, *, skip_bad: bool, least: int) -> FolderImages:
+def _read(files: ClassFiles, shape: ImageShape, skip_bad: bool) -> FolderImages:
     classes = {path: name for name, paths in files.items() for path in paths}
-    images, paths, skipped = read_images(list(classes), shape, skip_bad=skip_bad)
-    labels = tuple(classes[path] for path in paths)
-    counts = Counter(labels)
+    images = read_images(list(classes), shape, skip_bad=skip_bad)
+    images = images._replace(labels=tuple(classes[path] for path in images.paths))
+    found = set(images.labels)
     for name in files:
-        if counts[name] < least:
-            raise ValueError(f"class {name}: {counts[name]} images can be read, {least} are needed")
-    return FolderImages(images, paths, labels, skipped)
-
-
-def _without(files: ClassFiles, names: list[str]) -> ClassFiles:
-    return {name: paths for name, paths in files.items() if name not in names}
+        if name not in found:
+            raise ValueError(f"class {name}: 0 images can be read, 1 are needed")
+    return images

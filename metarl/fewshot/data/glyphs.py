@@ -19,8 +19,6 @@ import math
 import os
 import unicodedata
 import uuid
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, features
 
+from metarl.fewshot.data.array_files import DAMAGED
 from metarl.fewshot.sources import ArraySource, ClassGroups, Dataset, Split
 
 FACES = tuple(
@@ -48,7 +47,6 @@ _VERSION = 1
 """Goes up when the drawing changes, so that no older cache is read."""
 _EM = 64
 _OVERSAMPLING = 4
-_DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 
 
 def load_glyphs(cache: Path | None = None) -> Dataset:
@@ -215,7 +213,7 @@ def _read_cache(path: Path, num_letters: int) -> NDArray[np.uint8] | None:
     try:
         with path.open("rb") as file, np.load(file) as arrays:
             images: NDArray[np.uint8] = arrays["images"]
-    except _DAMAGED:
+    except DAMAGED:
         return None  # absent or damaged: drawn anew, and replaced
     right = images.dtype == np.uint8 and images.shape == (num_letters, NUM_IMAGES, SIZE, SIZE)
     return images if right else None

@@ -6,6 +6,7 @@ set gets the same channels and size, and :func:`read_images` then decodes straig
 
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -45,15 +46,27 @@ class ImageShape(NamedTuple):
     width: int
 
 
-class ReadImages(NamedTuple):
+class FolderImages(NamedTuple):
     """Images, and the files they are from."""
 
     images: Tensor
-    """``[n, C, H, W]`` uint8."""
+    """``[n, C, H, W]`` uint8, those of a class next to one another in order of class."""
     paths: tuple[Path, ...]
     """One an image."""
     skipped: tuple[Path, ...]
     """Files that could not be read."""
+    labels: tuple[str, ...] = ()
+    """Class of every image; empty for a folder that has no classes."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One a class."""
+        return tuple(dict.fromkeys(self.labels))
+
+    @property
+    def counts(self) -> list[int]:
+        """Images of every class."""
+        return list(Counter(self.labels).values())
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -107,7 +120,9 @@ def common_shape(
     return ImageShape(channels or (1 if gray else 3), height, width)
 
 
-def read_images(paths: Sequence[Path], shape: ImageShape, *, skip_bad: bool = False) -> ReadImages:
+def read_images(
+    paths: Sequence[Path], shape: ImageShape, *, skip_bad: bool = False
+) -> FolderImages:
     """Read files, see :func:`to_array`.
 
     Raises:
@@ -129,7 +144,7 @@ def read_images(paths: Sequence[Path], shape: ImageShape, *, skip_bad: bool = Fa
         kept.append(path)
     if not kept:
         raise ValueError(_none_readable(paths))
-    return ReadImages(images[: len(kept)], tuple(kept), tuple(skipped))
+    return FolderImages(images[: len(kept)], tuple(kept), tuple(skipped))
 
 
 def to_array(image: Image.Image, shape: ImageShape) -> NDArray[np.uint8]:

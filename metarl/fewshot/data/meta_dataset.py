@@ -29,8 +29,8 @@ class TFRecordSource:
     """The images of one split, decoded from TFRecord files when they are taken.
 
     Opening looks only whether every class has its files. The records of a class are found, and
-    counted, when it is first drawn (:meth:`verify` does so for all): finding all 50 million of
-    Quick, Draw! means reading most of its files.
+    counted, when it is first drawn: finding all 50 million of Quick, Draw! means reading most of
+    its files.
 
     Args:
         folder: where the files are.
@@ -46,13 +46,9 @@ class TFRecordSource:
         self.counts = torch.tensor(spec.counts, dtype=torch.int64)
         self.groups = spec.groups
         self._image_shape = ImageShape(3, image_size, image_size)
+        self.shape = tuple(self._image_shape)
         self._files = [_class_files(folder, spec, class_id) for class_id in spec.class_ids]
         self._starts: dict[int, list[NDArray[np.int64]]] = {}
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one image."""
-        return tuple(self._image_shape)
 
     def take(self, classes: Tensor, examples: Tensor) -> Tensor:
         """See :meth:`Source.take`; images are decoded in threads."""
@@ -66,14 +62,6 @@ class TFRecordSource:
         except ValueError as error:
             raise DamagedDataError(str(error)) from error
         return torch.from_numpy(images).reshape(*classes.shape, *self.shape)
-
-    def verify(self) -> None:
-        """Find the records of all classes.
-
-        Raises:
-            ValueError: a file is cut short, or holds another number of images than it should.
-        """
-        self._index(range(len(self.class_names)))
 
     def _index(self, classes: Iterable[int]) -> None:
         for index in classes:
@@ -150,7 +138,5 @@ def load_meta_dataset(
 
 def _load_source(folder: Path, image_size: int) -> Dataset:
     specs = read_spec(folder / SPEC_FILE)
-    train, validation, test = (
-        TFRecordSource(folder, specs[split], image_size=image_size) for split in SPLITS
-    )
-    return Dataset(folder.name, train, validation, test)
+    sources = (TFRecordSource(folder, specs[split], image_size=image_size) for split in SPLITS)
+    return Dataset(folder.name, *sources)

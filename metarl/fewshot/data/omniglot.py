@@ -7,8 +7,6 @@ takes of an alphabet: only Gurmukhi is cut in two.
 """
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from metarl.fewshot.data.array_files import DAMAGED
 from metarl.fewshot.sources import ArraySource, ClassGroups, Dataset, Split
 
 NPZ = "omniglot_28x28_u8.npz"
@@ -29,9 +28,6 @@ NUM_CHARACTERS = {"train": 1028, "validation": 172, "test": 423}
 """Of both splits, so that their results compare."""
 
 Names = dict[Split, list[str]]
-
-_DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
-"""What numpy raises for files that are no archive, a cut one or another one."""
 
 
 def load_omniglot(
@@ -167,7 +163,7 @@ def _read_npz(path: Path) -> dict[str, NDArray[np.uint8]]:
     try:
         with path.open("rb") as file, np.load(file) as arrays:
             x, classes = arrays["x"], arrays["classes"]
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise ValueError(f"{path} is not the Omniglot file, or is damaged: {error}") from error
     if x.dtype != np.uint8 or x.shape != (len(classes), NUM_DRAWINGS, SIZE, SIZE):
         raise ValueError(

@@ -85,7 +85,6 @@ def _folder(config: DataConfig, path: Path) -> LoadedData:
         image_size=config.image_size,
         seed=config.split_seed,
         skip_bad=config.skip_bad,
-        min_examples=1,  # too few for an episode is an error that names the class
         fractions=config.split_fractions,
     )
     notes = [

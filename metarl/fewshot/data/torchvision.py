@@ -28,24 +28,25 @@ from metarl.fewshot.sources import Dataset
 TorchvisionName = Literal["cifar-fs", "fc100", "aircraft", "dtd", "flowers", "gtsrb"]
 
 
+_CIFAR_PARTS = ({"train": True}, {"train": False})
+_PARTS = ({"split": "train"}, {"split": "val"}, {"split": "test"})
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Recipe:
     """How to read a data set and split its classes."""
 
     reader: str
     """Class of ``torchvision.datasets``."""
-    parts: Sequence[Mapping[str, object]]
-    """Arguments that give one of its parts each, which together are all of it."""
-    image_size: int
-    """Where the user asks for none."""
     num_classes: int
+    parts: Sequence[Mapping[str, object]] = _PARTS
+    """Arguments that give one of its parts each, which together are all of it."""
+    image_size: int = 84
+    """Where the user asks for none."""
     validation: str = ""
     """Names of the classes, or numbers from 1, apart by comma; none for a cut by the seed."""
     test: str = ""
 
-
-_CIFAR_PARTS = ({"train": True}, {"train": False})
-_PARTS = ({"split": "train"}, {"split": "val"}, {"split": "test"})
 
 RECIPES: dict[TorchvisionName, _Recipe] = {
     "cifar-fs": _Recipe(
@@ -72,8 +73,6 @@ RECIPES: dict[TorchvisionName, _Recipe] = {
     ),
     "aircraft": _Recipe(
         reader="FGVCAircraft",
-        parts=_PARTS,
-        image_size=84,
         num_classes=100,
         validation="737-900, 757-300, 767-200, A310, A320, BAE 146-300, CRJ-900, DC-10, DC-8, "
         "DC-9-30, DHC-8-300, Gulfstream V, SR-20, Tornado, Yak-42",
@@ -82,16 +81,12 @@ RECIPES: dict[TorchvisionName, _Recipe] = {
     ),
     "dtd": _Recipe(
         reader="DTD",
-        parts=_PARTS,
-        image_size=84,
         num_classes=47,
         validation="gauzy, grid, lined, paisley, porous, scaly, spiralled",
         test="banded, bumpy, crosshatched, knitted, sprinkled, stratified, woven",
     ),
     "flowers": _Recipe(
         reader="Flowers102",
-        parts=_PARTS,
-        image_size=84,
         num_classes=102,
         validation="10, 16, 17, 23, 26, 47, 53, 56, 57, 62, 82, 83, 86, 97, 102",
         test="5, 9, 15, 19, 35, 40, 41, 42, 45, 46, 65, 85, 89, 94, 96, 98",

@@ -189,8 +189,9 @@ def _train_source(
         return read()[0].train
     ((name, parts),) = facts.classes.items()
     train = parts["train"]
+    counts = torch.tensor(train.counts, dtype=torch.int64)
     return DeferredSource(
-        f"{name} train", train.names, train.counts, facts.shape, lambda: read()[0].train
+        f"{name} train", train.names, counts, facts.shape, lambda: read()[0].train
     )
 
 
