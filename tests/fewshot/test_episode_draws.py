@@ -25,8 +25,16 @@ def make(name: str, numbers: dict[str, Any], task_chunk: int = 0) -> FewShotLear
     return make_small(name, MLP, **({"meta_batch_size": 4} | numbers), task_chunk=task_chunk)
 
 
-def drawn(learner: FewShotLearner, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
-    """Images after augmentation, and mini-batches, that an update of the learner works on."""
+def drawn(
+    learner: FewShotLearner, monkeypatch: pytest.MonkeyPatch, *, apart: bool = False
+) -> dict[str, Tensor]:
+    """Images after augmentation, and mini-batches, that an update of the learner works on.
+
+    Args:
+        learner: is updated.
+        monkeypatch: for the time of the update.
+        apart: whether every episode comes in a batch of its own, as those of variable shape do.
+    """
     images: list[Tensor] = []
     batches: list[Tensor] = []
     losses, mini_batches = learner.losses, getattr(learner, "_mini_batches", None)
@@ -45,7 +53,10 @@ def drawn(learner: FewShotLearner, monkeypatch: pytest.MonkeyPatch) -> dict[str,
         patch.setattr(learner, "losses", recording)
         if isinstance(learner, ReptileClassifier):
             patch.setattr(learner, "_mini_batches", drawing)
-        learner.update(learner.collect())
+        collected = learner.collect()
+        if apart:
+            collected = [one._replace(first=0) for batch in collected for one in batch.chunks(1)]
+        learner.update(collected)
     return {"images": torch.cat(images)} | ({"batches": torch.cat(batches)} if batches else {})
 
 
@@ -65,6 +76,14 @@ def test_chunks_change_no_draw(
         expected = drawn(whole, monkeypatch)
         for each in parts:
             assert_same(drawn(each, monkeypatch), expected)
+
+
+@EVERY
+def test_batches_change_no_draw(
+    name: str, numbers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, parts = make(name, numbers), make(name, numbers)
+    assert_same(drawn(parts, monkeypatch, apart=True), drawn(whole, monkeypatch))
 
 
 @EVERY
