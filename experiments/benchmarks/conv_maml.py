@@ -22,7 +22,7 @@ from torch.nn import functional
 from metarl.core import MAML
 from metarl.fewshot import ArraySource, Episodes
 from metarl.fewshot.configs import MAMLClassifierConfig
-from metarl.fewshot.episodic_learner import EpisodeSamplers
+from metarl.fewshot.episodes import EpisodeSamplers
 from metarl.fewshot.headed_network import HeadedNetwork
 from metarl.fewshot.maml_classifier import HEAD, MAMLClassifier
 from metarl.fewshot.samplers import FixedSampler

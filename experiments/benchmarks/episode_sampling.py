@@ -26,7 +26,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from metarl.fewshot import ArraySource, Episodes
 from metarl.fewshot.configs import MAMLClassifierConfig
-from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner
+from metarl.fewshot.episodes import EpisodeSamplers
+from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.headed_network import HeadedNetwork
 from metarl.fewshot.maml_classifier import MAMLClassifier
 from metarl.fewshot.samplers import FixedSampler, SinusoidSampler

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from metarl.fewshot import ArraySource, Episodes
 from metarl.fewshot.configs import ProtoNetConfig
-from metarl.fewshot.episodic_learner import EpisodeSamplers
+from metarl.fewshot.episodes import EpisodeSamplers
 from metarl.fewshot.metric import ProtoNetClassifier
 from metarl.fewshot.samplers import FixedSampler
 from metarl.nn import Conv4

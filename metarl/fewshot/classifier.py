@@ -11,7 +11,8 @@ from pydantic_core import to_json
 from torch import Tensor
 
 from metarl.fewshot.configs import Algorithm, BackboneConfig, FewShotConfig
-from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner, Fitted
+from metarl.fewshot.episodes import EpisodeSamplers
+from metarl.fewshot.episodic_learner import FewShotLearner, Fitted
 from metarl.fewshot.from_config import Problem, make_backbone, make_learner
 from metarl.fewshot.samplers import SinusoidSampler
 from metarl.fewshot.sources import ArraySource

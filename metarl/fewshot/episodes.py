@@ -69,6 +69,15 @@ class EpisodeSampler(Protocol):
         ...
 
 
+class EpisodeSamplers(NamedTuple):
+    """Where a learner's episodes come from."""
+
+    train: EpisodeSampler
+    validation: EpisodeSampler
+    num_validation: int
+    """Episodes of one evaluation during training."""
+
+
 class EpisodeStream(NamedTuple):
     """Episodes to adapt to and be scored on."""
 

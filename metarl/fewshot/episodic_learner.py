@@ -11,32 +11,29 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from metarl.core import Streams, iteration_times
 from metarl.core.streams import Stream
 from metarl.fewshot.augment import augment
 from metarl.fewshot.configs import FewShotConfig, NormMode
-from metarl.fewshot.episodes import Episodes, EpisodeSampler, EpisodeStream, Support
+from metarl.fewshot.episodes import (
+    Episodes,
+    EpisodeSampler,
+    EpisodeSamplers,
+    EpisodeStream,
+    Support,
+)
+from metarl.fewshot.losses import score
 from metarl.types import Adaptation, Metrics
 
 DRAWN_AT_ONCE = 32  # test episodes in memory; the same on every device, so that draws are too
 Fitted = dict[str, Tensor]
 """A classifier of each task, as tensors ``[M, ...]`` by name."""
-
-
-class EpisodeSamplers(NamedTuple):
-    """Where a learner's episodes come from."""
-
-    train: EpisodeSampler
-    validation: EpisodeSampler
-    num_validation: int
-    """Episodes of one evaluation during training."""
 
 
 class FewShotLearner(ABC):
@@ -259,12 +256,7 @@ class FewShotLearner(ABC):
         )
 
     def evaluate_on(
-        self,
-        sampler: EpisodeSampler,
-        num_episodes: int,
-        *,
-        num_steps: int,
-        streams: Streams,
+        self, sampler: EpisodeSampler, num_episodes: int, *, num_steps: int, streams: Streams
     ) -> Tensor:
         """Score of every episode after 0 to ``num_steps`` steps, ``[K + 1, episodes]``.
 
@@ -300,25 +292,6 @@ class FewShotLearner(ABC):
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self._seed, self.iteration = state["seed"], state["iteration"]
-
-
-def widened(x: Tensor) -> Tensor:
-    """bf16 to float32, for what would lose by it; everything else stays."""
-    return x.float() if x.dtype == torch.bfloat16 else x
-
-
-def task_losses(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross entropy of every task, or mean squared error where targets are floats; ``[M]``."""
-    if targets.is_floating_point():
-        return (widened(outputs) - targets).square().flatten(1).mean(1)
-    return functional.cross_entropy(widened(outputs).mT, targets, reduction="none").mean(1)
-
-
-def score(outputs: Tensor, episodes: Episodes) -> Tensor:
-    """Accuracy of every episode, or mean squared error of a regression, ``[M]``."""
-    if episodes.num_ways == 0:
-        return task_losses(outputs, episodes.query_y)
-    return (outputs.argmax(-1) == episodes.query_y).float().mean(1)
 
 
 def _no_model(task: int, after: bool) -> Fitted:

@@ -21,8 +21,8 @@ from metarl.fewshot.configs import (
     ProtoNetConfig,
     ReptileConfig,
 )
-from metarl.fewshot.episodes import EpisodeSampler
-from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner
+from metarl.fewshot.episodes import EpisodeSampler, EpisodeSamplers
+from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.headed_network import HeadedNetwork, HeadKind
 from metarl.fewshot.maml_classifier import MAMLClassifier
 from metarl.fewshot.metric import MatchingClassifier, ProtoNetClassifier

@@ -24,16 +24,10 @@ from metarl.core import (
     prototypes,
 )
 from metarl.fewshot.configs import AdaptedClassifierConfig
-from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.episodic_learner import (
-    EpisodeSamplers,
-    FewShotLearner,
-    Fitted,
-    score,
-    task_losses,
-    widened,
-)
+from metarl.fewshot.episodes import Episodes, EpisodeSamplers
+from metarl.fewshot.episodic_learner import FewShotLearner, Fitted
 from metarl.fewshot.headed_network import HeadedNetwork
+from metarl.fewshot.losses import score, task_losses, widened
 from metarl.nn import FeatureMLP
 from metarl.types import Params
 

@@ -12,7 +12,8 @@ from torch.nn import functional
 from metarl.core import expand, lift, parameters_of, prototype_logits, prototypes
 from metarl.fewshot.configs import MatchingConfig
 from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.episodic_learner import FewShotLearner, Fitted, task_losses, widened
+from metarl.fewshot.episodic_learner import FewShotLearner, Fitted
+from metarl.fewshot.losses import task_losses, widened
 
 
 class MetricLearner(FewShotLearner):

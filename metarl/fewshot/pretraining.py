@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from metarl.core import Streams, expand
 from metarl.fewshot.configs import Balance, PretrainingConfig
-from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.episodic_learner import EpisodeSamplers, task_losses
+from metarl.fewshot.episodes import Episodes, EpisodeSamplers
+from metarl.fewshot.losses import task_losses
 from metarl.fewshot.metric import MetricLearner
 from metarl.fewshot.samplers import check_counts
 from metarl.fewshot.sources import Source

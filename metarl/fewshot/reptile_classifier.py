@@ -7,9 +7,9 @@ from torch import Tensor
 
 from metarl.core import adapt, reptile_loss
 from metarl.fewshot.configs import ReptileConfig
-from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.episodic_learner import EpisodeSamplers, task_losses
+from metarl.fewshot.episodes import Episodes, EpisodeSamplers
 from metarl.fewshot.headed_network import HeadedNetwork
+from metarl.fewshot.losses import task_losses
 from metarl.fewshot.maml_classifier import MAMLClassifier
 from metarl.fewshot.samplers import draw_distinct
 

@@ -14,7 +14,8 @@ from torch.nn import functional
 from metarl.core import SGD, adapt, prototypes, squared_distances
 from metarl.fewshot.configs import BaselinePlusPlusConfig, FittedHeadConfig, KNNConfig
 from metarl.fewshot.episodes import Episodes
-from metarl.fewshot.episodic_learner import Fitted, task_losses
+from metarl.fewshot.episodic_learner import Fitted
+from metarl.fewshot.losses import task_losses
 from metarl.fewshot.pretraining import PretrainedLearner
 from metarl.nn import Backbone, RawInputs
 from metarl.types import Metrics, Params

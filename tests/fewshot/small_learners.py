@@ -8,7 +8,8 @@ from torch import Tensor
 
 from metarl.fewshot import ArraySource, Episodes
 from metarl.fewshot.configs import PRESETS, AdaptedClassifierConfig, BackboneConfig
-from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner
+from metarl.fewshot.episodes import EpisodeSamplers
+from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.from_config import Problem, make_backbone, make_learner
 from metarl.fewshot.samplers import FixedSampler
 

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, max_pool2d
 from metarl.core import SGD, Momentum, Streams, adapt, prototype_logits, prototypes
 from metarl.fewshot import Episodes
 from metarl.fewshot.configs import MAMLClassifierConfig
-from metarl.fewshot.episodic_learner import EpisodeSamplers
+from metarl.fewshot.episodes import EpisodeSamplers
 from metarl.fewshot.from_config import make_backbone
 from metarl.fewshot.headed_network import HeadedNetwork
 from metarl.fewshot.maml_classifier import MAMLClassifier

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy, linear, mse_loss
 from metarl.configs import complaint
 from metarl.fewshot import Episodes
 from metarl.fewshot.configs import BackboneConfig, ReptileConfig
-from metarl.fewshot.episodic_learner import EpisodeSamplers
+from metarl.fewshot.episodes import EpisodeSamplers
 from metarl.fewshot.from_config import Problem, make_backbone, make_learner
 from metarl.fewshot.headed_network import HeadedNetwork
 from metarl.fewshot.reptile_classifier import ReptileClassifier

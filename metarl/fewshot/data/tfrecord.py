@@ -7,7 +7,7 @@ begin from their lengths alone, :func:`read_record` reads one, :func:`parse_exam
 
 import struct
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -67,8 +67,9 @@ def crc32c(data: bytes) -> int:
     '0xe3069283'
     """
     crc = 0xFFFFFFFF
+    table = _table()
     for byte in data:
-        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+        crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
     return crc ^ 0xFFFFFFFF
 
 
@@ -78,7 +79,9 @@ def _table_entry(byte: int) -> int:
     return byte
 
 
-_TABLE = tuple(map(_table_entry, range(256)))
+@cache
+def _table() -> tuple[int, ...]:
+    return tuple(_table_entry(byte) for byte in range(256))
 
 
 @lru_cache(maxsize=65536)  # many records have the same length

@@ -14,7 +14,8 @@ from metarl.fewshot.configs import AdaptedClassifierConfig, EpisodeConfig
 from metarl.fewshot.data.config import SINUSOID
 from metarl.fewshot.data.registry import load_data
 from metarl.fewshot.deferred import DeferredSampler, DeferredSource
-from metarl.fewshot.episodic_learner import EpisodeSamplers, FewShotLearner
+from metarl.fewshot.episodes import EpisodeSamplers
+from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.from_config import (
     Problem,
     make_backbone,
