@@ -30,7 +30,7 @@ REQUIRED: dict[Any, Any] = {
     Path: Path("file.zip"),
 }
 """Values for fields without a default, by their type."""
-NO_CONFIGS = {"metarl.types.Adaptation"}
+NO_CONFIGS = {"metarl.core.streams.Streams", "metarl.types.Adaptation"}
 """Dataclasses with such a field that we fill in, no user."""
 
 
