@@ -33,8 +33,8 @@ REQUIRED: dict[Any, Any] = {
     OuterStep: Adam(),
 }
 """Values for fields without a default, by their type."""
-NO_CONFIGS = {"metarl.types.Adaptation"}
-"""Dataclasses with such a field that we fill in."""
+NO_CONFIGS = {"metarl.core.streams.Streams", "metarl.types.Adaptation"}
+"""Dataclasses with such a field that we fill in, no user."""
 
 
 class Choice(NamedTuple):
