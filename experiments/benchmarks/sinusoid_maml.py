@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from metarl.core import expand, lift, meta_loss, parameters_of
+from metarl.core import SGD, expand, lift, meta_loss, parameters_of
 from metarl.nn import MLP
 from metarl.types import Params
 
@@ -70,13 +70,12 @@ def adapted_losses(work: Workload, params: Params, batch: Batch) -> Tensor:
         return (forward(params, x) - y).square().mean((1, 2))
 
     return meta_loss(
+        SGD(INNER_LR, first_order=work.first_order),
         loss,
         loss,
         expand(params, NUM_TASKS),
         [(batch.support_x, batch.support_y)] * work.num_steps,
         (batch.query_x, batch.query_y),
-        lr=INNER_LR,
-        first_order=work.first_order,
     )
 
 
