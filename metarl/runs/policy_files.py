@@ -43,10 +43,11 @@ def start_from(learner: MAMLLearner, start: Actor, path: str) -> None:
         raise InputError(
             f"{path} has other actions: {start.to_env} there, {ours.to_env} here", "init_from"
         )
-    learner.policy.load_state_dict(start.policy.state_dict())
-    if isinstance(learner.policy, GaussianPolicy):  # below its floor log σ would have no gradient
+    policy = learner.policy
+    policy.load_state_dict(start.policy.state_dict())
+    if isinstance(policy, GaussianPolicy):  # below its floor log σ would have no gradient
         with torch.no_grad():
-            learner.policy.log_std.clamp_(min=learner.policy.min_log_std)
+            policy.log_std.clamp_(min=policy.min_log_std)
 
 
 def _shape_of(spec: PolicySpec) -> str:
