@@ -95,8 +95,10 @@ class SimulatedTasks:
             if tasks is None:
                 tasks = sampler.drawn(rng, self.num_tasks, "held_out")
             sampler.set_tasks(tasks[first : first + num])
-            yield first, sampler
-            sampler.env.close()
+            try:
+                yield first, sampler
+            finally:
+                sampler.env.close()
 
 
 def paths_of(experience: Experience) -> list[tuple[Paths, Paths]]:

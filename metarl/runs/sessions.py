@@ -15,8 +15,8 @@ from metarl.runs.config import CODEC, DataProblem, EnvProblem, RunConfig, config
 from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
 from metarl.runs.evaluate import Evaluation, EvaluationOptions
+from metarl.runs.initial_backbone import take_backbone
 from metarl.runs.run import Run, load
-from metarl.runs.starts import take_backbone
 from metarl.runs.user_objects import UserObjects
 from metarl.training import DeviceName, Ending, Progress, Trainer, Writer
 from metarl_envs.making import EnvSource, name_of

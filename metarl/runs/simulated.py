@@ -278,8 +278,10 @@ def checked_task(env: TaskEnvs, task: dict[str, Any]) -> Task:
     Raises:
         InputError: the task does not fit.
     """
-    with input_errors("task"):
-        env.set_attr("task", [task])
-    checked: Task = env.get_attr("task")[0]
-    env.close()
+    try:
+        with input_errors("task"):
+            env.set_attr("task", [task])
+        checked: Task = env.get_attr("task")[0]
+    finally:
+        env.close()
     return checked

@@ -48,8 +48,10 @@ def only_task(
 ) -> list[Task]:
     """The one task that is tuned to: a held-out one, if none is given."""
     if algorithm.task == "":
-        held_out = sb3.TaskVecEnv(make_env(1), draw_every=0, split="held_out")
-        return held_out.drawn(1, Streams(seed, "test").numpy("tasks"))
+        env = sb3.TaskVecEnv(make_env(1), draw_every=0, split="held_out")
+        drawn = env.drawn(1, Streams(seed, "test").numpy("tasks"))
+        env.close()
+        return drawn
     try:
         task = json_object(algorithm.task)
     except ValueError as error:
