@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format format-check lint type learning gpu golden golden-values bench wheel clean
+.PHONY: help install demo test check format format-check lint type learning slow gpu golden golden-values bench wheel clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,9 @@ test: $(INSTALLED) ## Run the tests
 
 learning: $(INSTALLED) ## Run the slower tests that train
 	$(BIN)/python -m pytest -m learning
+
+slow: $(INSTALLED) ## Run the exhaustive tests (minutes)
+	$(BIN)/python -m pytest -m slow --numprocesses auto --maxprocesses 4
 
 gpu: $(INSTALLED) ## Run the tests that need CUDA
 	$(BIN)/python -m pytest -m gpu
