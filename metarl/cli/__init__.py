@@ -24,7 +24,7 @@ from metarl.cli.resume import Resume, resume
 from metarl.cli.train import FewShot, Train, train
 from metarl.configs import complaint
 from metarl.runs.config import CLASSIFIER_LEARNERS, POLICY_LEARNERS
-from metarl.runs.errors import DamagedDataError, InputError, nearest
+from metarl.runs.errors import DamagedDataError, EnvironmentFaultError, InputError, nearest
 from metarl.training import keep_freed_memory
 
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return COMMANDS[given[0]][1](options)
     except InputError as error:
         return _complain(_as_option(error))
-    except DamagedDataError as error:
+    except (DamagedDataError, EnvironmentFaultError) as error:
         return _complain(str(error))
     except OSError as error:  # a full disk, a file that may not be read: not ours to mend
         return _complain(f"{error.filename or 'file'}: {error.strerror}")

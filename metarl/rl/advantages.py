@@ -28,7 +28,7 @@ def advantage_batch(rollout: Rollout, *, gae_lambda: float) -> AdvantageBatch:
     advantages = gae(
         rewards, values.current, values.following, discounts, ends, gae_lambda=gae_lambda
     )
-    weights = mask / mask.sum((1, 2), keepdim=True)
+    weights = mask / mask.sum((1, 2), keepdim=True).clamp(min=1)
     normalised, scale = normalise(advantages, weights)
     keep = mask[..., None]
     return AdvantageBatch(

@@ -58,6 +58,6 @@ def fit_values(rollout: Rollout, returns: Tensor) -> Values:
     final_inputs = features(rollout.final_observations, mask.sum(1))  # [M, E, F]
     final = (final_inputs @ coefficients).squeeze(-1)  # [M, E]
     following = torch.cat([current[:, 1:], torch.zeros_like(current[:, :1])], dim=1)
-    last = mask.sum(1, keepdim=True) - 1  # [M, 1, E]
+    last = (mask.sum(1, keepdim=True) - 1).clamp(min=0)  # [M, 1, E]
     following = following.scatter(1, last, final[:, None])
     return Values(current.to(returns.dtype), following.to(returns.dtype))

@@ -35,8 +35,8 @@ class Experience(NamedTuple):
         return self.batches[-1]
 
     def returns(self) -> Tensor:
-        """Mean return of every task after 0..K steps, ``[K + 1, M]``."""
-        return torch.stack([rollout.returns().mean(1) for rollout in self.rollouts])
+        """Mean return of every task after 0..K steps, ``[K + 1, M]``; NaN without trajectories."""
+        return torch.stack([rollout.mean_returns() for rollout in self.rollouts])
 
     def num_steps(self) -> int:
         """Environment steps in all rollouts."""
@@ -44,14 +44,15 @@ class Experience(NamedTuple):
 
     def metrics(self) -> Metrics:
         """What a learner reports of it."""
-        returns = self.returns().mean(1)
+        returns = [float(r.mean_returns()[r.kept().any(1)].mean()) for r in self.rollouts]
         diverged = sum(int(rollout.diverged.sum()) for rollout in self.rollouts)
         return {
-            "rollout/return_pre": float(returns[0]),
-            "rollout/return_post": float(returns[-1]),
+            "rollout/return_pre": returns[0],
+            "rollout/return_post": returns[-1],
             "rollout/steps": float(self.num_steps()),
             "rollout/diverged": float(diverged),
-            "adapt/gain": float(returns[-1] - returns[0]),
+            "rollout/left_out": float(sum(rollout.num_left_out() for rollout in self.rollouts)),
+            "adapt/gain": returns[-1] - returns[0],
         }
 
     def evaluation_metrics(self) -> Metrics:
@@ -103,7 +104,8 @@ def outcome_scores(rollout: Rollout, batch: AdvantageBatch) -> Tensor:
     The other tasks' trajectories are independent of this one's, so the mean is a proper baseline.
     With one task there is none, and the score is 0.
     """
-    outcomes = rollout.returns().mean(1)
-    others = (outcomes.sum() - outcomes) / max(len(outcomes) - 1, 1)
+    counted = rollout.kept().any(1)
+    outcomes = torch.where(counted, rollout.mean_returns(), 0.0)
+    others = (outcomes.sum() - outcomes) / (counted.sum() - 1).clamp(min=1)
     scores = (outcomes - others) / batch.scale[:, 0]
-    return scores if len(scores) > 1 else torch.zeros_like(scores)
+    return torch.where(counted & (counted.sum() > 1), scores, 0.0)

@@ -212,6 +212,7 @@ class MAMLLearner:
         with torch.no_grad():
             params = adapt(rule, self.inner_loss, start, [roll_out] * steps)
             roll_out(params)
+        sampler.check(rollouts)
         return Experience(rollouts, batches, outcome_scores(rollouts[-1], batches[-1])), params
 
     def inner_loss(self, params: Params, batch: AdvantageBatch) -> Tensor:

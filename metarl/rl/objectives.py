@@ -163,4 +163,5 @@ def _credit(new: list[ActionDistribution], experience: Experience) -> Tensor:
         log_probs = batch.by_time(distribution.log_prob(batch.actions))
         mask = batch.by_time(batch.weights > 0)
         total = total + sampling_credit(log_probs, experience.scores, mask)
-    return total * max(query.num_trajectories, 1) / (query.weights > 0).sum(1)
+    real = query.by_time(query.weights > 0)
+    return total * real.any(1).sum(1) / real.sum((1, 2)).clamp(min=1)

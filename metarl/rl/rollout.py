@@ -1,7 +1,8 @@
 """What collection observes (``Rollout``) and what a loss consumes (``AdvantageBatch``).
 
 Every environment contributes one trajectory. Shorter ones are padded to ``T`` and ``mask`` marks
-the steps that happened; whatever stands in the others changes nothing.
+the steps that happened; whatever stands in the others changes nothing. A trajectory whose
+environment gave what is no number has no step: it is left out of all that is computed.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,8 +34,20 @@ class Rollout(NamedTuple):
         """Undiscounted return of every trajectory, ``[M, E]``."""
         return torch.where(self.mask, self.rewards, 0.0).sum(1)
 
+    def mean_returns(self) -> Tensor:
+        """Mean return of every task's trajectories, ``[M]``; NaN where all are left out."""
+        return self.returns().sum(1) / self.kept().sum(1)
+
+    def kept(self) -> Tensor:
+        """Which trajectories are not left out, bool ``[M, E]``."""
+        return self.mask.any(1)
+
+    def num_left_out(self) -> int:
+        """How many trajectories are left out."""
+        return int((~self.kept()).sum())
+
     def num_steps(self) -> int:
-        """Environment steps that were taken."""
+        """Environment steps of the trajectories that count."""
         return int(self.mask.sum())
 
     def to(self, device: torch.device) -> "Rollout":

@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 from metarl.core import Streams
 from metarl.nn import Policy
 from metarl.rl.actions import action_map
+from metarl.rl.env_faults import check_share, described, note
 from metarl.rl.rollout import Rollout
 from metarl.rl.task_envs import TaskEnvs
 from metarl.types import Params, Task
+
+LARGEST = float(np.finfo(np.float32).max)
 
 
 class Sampler:
@@ -65,6 +68,8 @@ class Sampler:
         self.discount = discount
         self.action_scale = action_scale
         self.to_env = action_map(env.single_action_space, action_scale)
+        self.faults: list[str] = []
+        """The newest trajectory that was left out: what its environment gave, and where."""
 
     @property
     def observation_size(self) -> int | tuple[int, int, int]:
@@ -122,32 +127,52 @@ class Sampler:
         noise = torch.stack(drawn).permute(2, 0, 1, 3).contiguous().to(device)  # [T, M, E, A]
         seeds = [seed for m in tasks for seed in streams.seeds("environments", num_envs, m)]
         raw, _ = self.env.reset(seed=list(seeds))
-        raw = raw.reshape(self.env.num_envs, -1)
-        record = _Record(num_tasks, horizon, num_envs, raw.shape[-1], policy.action_width)
-        final = np.zeros_like(raw, dtype=np.float32)
-        alive = np.ones(self.env.num_envs, bool)
-        diverged = np.zeros(self.env.num_envs, bool)
+        observed = raw.reshape(self.env.num_envs, -1)
+        record = _Record(num_tasks, horizon, num_envs, observed.shape[-1], policy.action_width)
+        observed, _ = self._numbers(record, 0, observed, np.zeros(self.env.num_envs))
         with torch.inference_mode():
             for t in range(horizon):
                 observations = record.observations[:, t]
-                observations[...] = raw.reshape(observations.shape)
+                observations[...] = observed.reshape(observations.shape)
                 inputs = torch.from_numpy(np.ascontiguousarray(observations)).to(device)
                 actions = policy.act(params, inputs, noise[t]).cpu().numpy()
                 raw, rewards, terminated, truncated, info = self.env.step(self._to_env(actions))
-                raw = raw.reshape(self.env.num_envs, -1)
-                record.add(t, actions, rewards, alive, self.discount * ~terminated)
-                ended = alive & (terminated | truncated)
-                if ended.any():
-                    final[ended] = raw[ended]
-                    diverged |= ended & np.asarray(info.get("diverged", False), bool)
-                    alive = alive & ~ended
-                    if not alive.any():
-                        break
-        final[alive] = raw[alive]
-        return record.rollout(t + 1, final, diverged).to(device)
+                observed, rewards = self._numbers(record, t + 1, raw, rewards)
+                record.add(t, actions, rewards, self.discount * ~terminated)
+                record.end(observed, terminated | truncated, info)
+                if not record.alive.any():
+                    break
+        record.final[record.alive] = observed[record.alive]
+        return record.rollout(t + 1).to(device)
+
+    def _numbers(
+        self, record: "_Record", step: int, raw: NDArray[Any], rewards: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Observations ``[M·E, D]`` and rewards ``[M·E]``, with 0 for what is no number.
+
+        Where that happens before a trajectory has ended, all of it is left out.
+        """
+        observed = raw.reshape(self.env.num_envs, -1)
+        if all_numbers(observed) and all_numbers(rewards):
+            return observed, rewards
+        good = are_numbers(observed), are_numbers(rewards)
+        for index in np.flatnonzero(record.alive & ~(good[0].all(1) & good[1])):
+            place = int(index), step, observed[index], float(rewards[index])
+            note(self.faults, described(self.env, *place))
+            record.leave_out(index)
+        return np.where(good[0], observed, 0.0), np.where(good[1], rewards, 0.0)
+
+    def check(self, rollouts: Sequence[Rollout]) -> None:
+        """Raise an :class:`EnvironmentFaultError` if too many of the trajectories were left out."""
+        left_out = sum(rollout.num_left_out() for rollout in rollouts)
+        total = len(rollouts) * self.num_tasks * self.num_trajectories
+        if left_out:
+            check_share(left_out, total, self.faults)
 
     def _to_env(self, actions: NDArray[Any]) -> NDArray[Any]:
-        mapped = self.to_env(actions.reshape(self.env.num_envs, -1))
+        # of a policy that has diverged nothing reaches the environment
+        given = actions if all_numbers(actions) else np.where(are_numbers(actions), actions, 0.0)
+        mapped = self.to_env(given.reshape(self.env.num_envs, -1))
         return mapped.reshape(self.env.action_space.shape or ())
 
 
@@ -160,30 +185,52 @@ class _Record:
         self.actions = np.empty((*shape, a), np.float32)
         self.rewards = np.empty(shape, np.float32)
         self.discounts = np.empty(shape, np.float32)
-        self.mask = np.empty(shape, bool)
+        self.mask = np.zeros(shape, bool)
+        self.final = np.zeros((num_tasks * num_envs, d), np.float32)
+        self.alive = np.ones(num_tasks * num_envs, bool)
+        self.diverged = np.zeros(num_tasks * num_envs, bool)
 
     def add(
-        self,
-        t: int,
-        actions: NDArray[Any],
-        rewards: NDArray[Any],
-        alive: NDArray[np.bool_],
-        discounts: NDArray[Any],
+        self, t: int, actions: NDArray[Any], rewards: NDArray[Any], discounts: NDArray[Any]
     ) -> None:
         """Store step ``t`` of all environments, ``[M·E]`` each."""
         per_task = self.rewards[:, t].shape
         self.actions[:, t] = actions
         self.rewards[:, t] = rewards.reshape(per_task)
         self.discounts[:, t] = discounts.reshape(per_task)
-        self.mask[:, t] = alive.reshape(per_task)
+        self.mask[:, t] = self.alive.reshape(per_task)
 
-    def rollout(
-        self, length: int, final_observations: NDArray[Any], diverged: NDArray[np.bool_]
-    ) -> Rollout:
-        """The first ``length`` steps as tensors, with facts ``[M·E, ...]`` of the trajectories."""
+    def end(self, observed: NDArray[Any], ended: NDArray[np.bool_], info: dict[str, Any]) -> None:
+        """Close the trajectories that a step ended, ``[M·E]`` each."""
+        ended = self.alive & ended
+        if ended.any():
+            self.final[ended] = observed[ended]
+            self.diverged |= ended & np.asarray(info.get("diverged", False), bool)
+            self.alive &= ~ended
+
+    def leave_out(self, index: np.intp) -> None:
+        """Close the trajectory of an environment, of which no step counts."""
+        num_envs = self.mask.shape[2]
+        self.mask[index // num_envs, :, index % num_envs] = False
+        self.alive[index] = False
+
+    def rollout(self, length: int) -> Rollout:
+        """The first ``length`` steps as tensors; no number is earned where none was acted."""
+        self.rewards[~are_numbers(self.actions).all(-1)] = np.nan
         num_tasks, _, num_envs, d = self.observations.shape
         steps = (self.observations, self.actions, self.rewards, self.discounts, self.mask)
         arrays = [array[:, :length] for array in steps]
-        arrays.append(final_observations.reshape(num_tasks, num_envs, d))
-        arrays.append(diverged.reshape(num_tasks, num_envs))
+        arrays.append(self.final.reshape(num_tasks, num_envs, d))
+        arrays.append(self.diverged.reshape(num_tasks, num_envs))
         return Rollout(*map(torch.from_numpy, arrays))
+
+
+def are_numbers(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which values single precision holds: not NaN, nor infinity, nor beyond it."""
+    fits: NDArray[np.bool_] = np.abs(values) <= LARGEST
+    return fits
+
+
+def all_numbers(values: NDArray[Any]) -> bool:
+    """Whether all are; in every step of a collection, so integers, which all are, cost nothing."""
+    return values.dtype.kind != "f" or np.count_nonzero(are_numbers(values)) == values.size

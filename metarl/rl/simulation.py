@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from metarl.core import select
 from metarl.rl.actor import Actor
+from metarl.rl.env_faults import EnvironmentFaultError
 from metarl.rl.experience import Experience
 from metarl.rl.rollout import Rollout
 from metarl.rl.sampler import Sampler
@@ -65,6 +66,8 @@ class SimulatedTasks:
         returns, after, paths, held_out = [], [], [], False
         for first_task, sampler in self._samplers(like, rng):
             experience, params = adapt(sampler, first_task)
+            if not all(rollout.kept().any(1).all() for rollout in experience.rollouts):
+                raise EnvironmentFaultError(f"{sampler.faults[-1]}; it leaves a task without any")
             returns.append(experience.returns().cpu().double().numpy())
             after.append(params)
             tasks += sampler.env.get_attr("task")[:: self.num_trajectories]
@@ -108,7 +111,7 @@ def paths_of(experience: Experience) -> list[tuple[Paths, Paths]]:
 
     def ways(rollout: Rollout, task: int) -> Paths:
         observations, mask = rollout.observations[task].cpu(), rollout.mask[task].cpu()
-        shown = range(min(num_trajectories, mask.shape[1]))
+        shown = mask.any(0).nonzero()[:num_trajectories, 0]
         return [observations[mask[:, e], e].numpy() for e in shown]
 
     tasks = range(min(num_tasks, first.mask.shape[0]))

@@ -6,8 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from metarl.fewshot.sources import DamagedDataError
+from metarl.rl.env_faults import EnvironmentFaultError
 
-__all__ = ["DamagedDataError", "InputError", "input_errors", "nearest", "written"]
+__all__ = [
+    "DamagedDataError",
+    "EnvironmentFaultError",
+    "InputError",
+    "input_errors",
+    "nearest",
+    "written",
+]
 
 
 class InputError(ValueError):

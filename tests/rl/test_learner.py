@@ -257,24 +257,6 @@ def test_non_finite_gradients_skip_the_update(kind: str, index: int) -> None:
     assert metrics.keys() == good.keys()
 
 
-@LEARNERS
-def test_non_finite_rewards_of_the_environment_skip_the_update(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The whole way: collection with NaN rewards, then the update."""
-    learner = make_learner(kind)
-    step = learner.sampler.env.step
-
-    def broken(actions: Any) -> Any:
-        observations, rewards, *rest = step(actions)
-        return observations, rewards * np.nan, *rest
-
-    monkeypatch.setattr(learner.sampler.env, "step", broken)
-    before = snapshot(learner)["policy"]
-    assert learner.update(learner.collect())["meta/skipped"] == 1.0
-    assert_same(snapshot(learner)["policy"], before)
-
-
 def test_a_diverged_policy_skips_the_update() -> None:
     """NaN parameters: NaN actions and observations, which the baseline has to survive."""
     learner = make_learner()
