@@ -8,6 +8,11 @@ from metarl.rl.returns import discounted_returns, gae, trajectory_ends
 from metarl.rl.rollout import AdvantageBatch, Rollout
 
 EPSILON = 1e-8
+SCALE_FLOOR = 0.02
+"""Least scale of advantages, in units of the task's root mean square reward. What is smaller is the
+error of the baseline's fit: without a floor a task that says nothing would make a whole step."""
+SAME_REWARDS = 1e-5
+"""Rewards that differ less than so between trajectories, in the same unit, say nothing."""
 
 
 def advantage_batch(rollout: Rollout, *, gae_lambda: float) -> AdvantageBatch:
@@ -15,62 +20,88 @@ def advantage_batch(rollout: Rollout, *, gae_lambda: float) -> AdvantageBatch:
 
     The baseline is fitted to the discounted returns up to each trajectory's end. At a time limit
     GAE bootstraps from the true successor with the fitted value, at a termination it does not.
+    Trajectories without a real step are left out.
 
     Args:
-        rollout: facts; entries of masked steps change nothing.
+        rollout: facts; entries of masked steps, and successors of terminations, change nothing.
         gae_lambda: λ in [0, 1].
     """
     mask = rollout.mask
     rewards = torch.where(mask, rollout.rewards, 0.0)
     discounts = torch.where(mask, rollout.discounts, 0.0)
     ends = trajectory_ends(mask)
+    goes_on = (ends & (discounts > 0)).any(1)[..., None]
+    rollout = rollout._replace(
+        final_observations=torch.where(goes_on, rollout.final_observations, 0.0)
+    )
     values = fit_values(rollout, discounted_returns(rewards, discounts, ends))
     advantages = gae(
         rewards, values.current, values.following, discounts, ends, gae_lambda=gae_lambda
     )
     weights = mask / mask.sum((1, 2), keepdim=True).clamp(min=1)
-    normalised, scale = normalise(advantages, weights)
+    unit = _root_mean(rewards, weights)
+    signal = reward_signal(rewards, discounts, mask)
+    alone = mask.shape[2] == 1  # then a step has only the trajectory's other steps beside it
+    compared = _centred(rewards, weights) if alone else signal
+    informative = _root_mean(compared, weights) > SAME_REWARDS * unit
+    normalised, scale = normalise(
+        torch.where(informative, advantages, 0.0), weights, floor=SCALE_FLOOR * unit
+    )
     keep = mask[..., None]
     return AdvantageBatch(
         observations=torch.where(keep, rollout.observations, 0.0).flatten(1, 2),
         actions=torch.where(keep, rollout.actions, 0.0).flatten(1, 2),
         advantages=normalised.flatten(1),
         weights=weights.flatten(1),
-        rewards=reward_signal(rewards, discounts, mask, scale).flatten(1),
+        rewards=(signal / scale).flatten(1),
         scale=scale.flatten(1),
         num_trajectories=mask.shape[2],
     )
 
 
-def normalise(advantages: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+def normalise(advantages: Tensor, weights: Tensor, *, floor: Tensor) -> tuple[Tensor, Tensor]:
     """Zero mean and unit variance within each task, over its real steps; 0 in padding.
 
     Args:
         advantages: ``[M, T, E]``.
         weights: 1 / number of real steps, 0 for padding, ``[M, T, E]``.
+        floor: smaller standard deviations count as this, ``[M, 1, 1]``.
 
     Returns:
         The normalised advantages ``[M, T, E]``, and what they were divided by, ``[M, 1, 1]``.
     """
-    mean = (advantages * weights).sum((1, 2), keepdim=True)
-    centred = torch.where(weights > 0, advantages - mean, 0.0)
-    variance = (centred.square() * weights).sum((1, 2), keepdim=True)
-    scale = variance.sqrt() + EPSILON
+    centred = _centred(advantages, weights)
+    scale = torch.maximum(_root_mean(centred, weights), floor) + EPSILON
     return centred / scale, scale
 
 
-def reward_signal(rewards: Tensor, discounts: Tensor, mask: Tensor, scale: Tensor) -> Tensor:
-    """γ^t (r_t - mean of r_t over the task's trajectories) / scale, ``[M, T, E]``; what DiCE sees.
+def reward_signal(rewards: Tensor, discounts: Tensor, mask: Tensor) -> Tensor:
+    """γ^t (r_t - b_t), ``[M, T, E]``, b_t the mean over the task's other trajectories; DiCE's.
 
-    The mean at each time is a baseline that no single action moves much; it and the scale make
-    step sizes comparable with those of normalised advantages.
+    A trajectory that has ended gets rewards of 0, as one of the others too, and b_t goes on being
+    subtracted: its last real step takes the sum of that. So b_t depends on the time alone, neither
+    on this trajectory nor on whether it lasts, and the signal estimates all derivatives of the
+    return without bias. One trajectory alone has no others, and b_t is 0.
 
     Args:
         rewards: 0 in padding, ``[M, T, E]``.
-        discounts: γ, or 0 where the task terminated, ``[M, T, E]``.
-        mask: True for real steps.
-        scale: ``[M, 1, 1]``.
+        discounts: γ, or 0 where the task terminated and in padding, ``[M, T, E]``.
+        mask: True for real steps. Trajectories without one are left out.
     """
-    mean = rewards.sum(2, keepdim=True) / mask.sum(2, keepdim=True).clamp(min=1)
-    since_start = torch.cat([torch.ones_like(discounts[:, :1]), discounts[:, :-1]], 1).cumprod(1)
-    return torch.where(mask, since_start * (rewards - mean) / scale, 0.0)
+    others = (mask[:, :1].sum(2, keepdim=True) - 1).clamp(min=1)
+    baseline = (rewards.sum(2, keepdim=True) - rewards) / others
+    time = torch.arange(mask.shape[1], device=mask.device)[:, None]
+    signal = discounts.amax((1, 2), keepdim=True) ** time * (rewards - baseline)
+    after = torch.where(mask, 0.0, signal).sum(1, keepdim=True)
+    return torch.where(mask, signal, 0.0) + trajectory_ends(mask) * after
+
+
+def _centred(values: Tensor, weights: Tensor) -> Tensor:
+    """Minus their mean in each task; 0 in padding."""
+    mean = (values * weights).sum((1, 2), keepdim=True)
+    return torch.where(weights > 0, values - mean, 0.0)
+
+
+def _root_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Root of the mean square of each task, ``[M, 1, 1]``."""
+    return (values.square() * weights).sum((1, 2), keepdim=True).sqrt()

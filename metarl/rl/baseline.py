@@ -2,8 +2,10 @@
 
 Features of step t: the observation clipped to ±10, its square, t/100, (t/100)², (t/100)³ and 1. Of
 observations wider than 512, which are images, only the time counts: the regression grows with the
-cube of its features. One batched ridge regression fits every task; double precision, because the
-features are nearly collinear on short trajectories.
+cube of its features. So it does in tasks of fewer than two steps a feature, and under eight steps
+the mean alone: a fit with as many features as steps explains every return, the action's part too.
+One batched ridge regression fits every task; double precision, because the features are nearly
+collinear on short trajectories.
 """
 
 from typing import NamedTuple
@@ -16,6 +18,7 @@ from metarl.rl.rollout import Rollout
 RIDGE = 1e-5
 WIDEST = 512
 CLIP = 10.0
+STEPS_A_FEATURE = 2
 
 
 class Values(NamedTuple):
@@ -49,7 +52,7 @@ def fit_values(rollout: Rollout, returns: Tensor) -> Values:
     step_times = times[:horizon, None].expand(num_tasks, horizon, num_envs)
     observations = torch.where(mask[..., None], rollout.observations, 0.0)
     inputs = features(observations, step_times) * mask[..., None]
-    x = inputs.flatten(1, 2)  # [M, B, F]
+    x = inputs.flatten(1, 2) * _affordable(mask, inputs.shape[-1])  # [M, B, F]
     y = torch.where(mask, returns, 0.0).double().flatten(1)[..., None]
     penalty = RIDGE * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
     coefficients = torch.linalg.solve(x.mT @ x + penalty, x.mT @ y)  # [M, F, 1]
@@ -61,3 +64,10 @@ def fit_values(rollout: Rollout, returns: Tensor) -> Values:
     last = (mask.sum(1, keepdim=True) - 1).clamp(min=0)  # [M, 1, E]
     following = following.scatter(1, last, final[:, None])
     return Values(current.to(returns.dtype), following.to(returns.dtype))
+
+
+def _affordable(mask: Tensor, num_features: int) -> Tensor:
+    """Which features a task's number of steps carries, bool ``[M, 1, F]``."""
+    at_once = [num_features] * (num_features - 4) + [4, 4, 4, 0]  # observations, time, and 1
+    least = STEPS_A_FEATURE * torch.tensor(at_once, device=mask.device)
+    return mask.sum((1, 2))[:, None, None] >= least

@@ -11,6 +11,7 @@ from metarl.types import Metrics
 
 LEAST_CHUNK, CHUNK_STEPS = 4, 8000  # tasks, and steps of them, that a CPU's cache takes
 GPU_CHUNK_STEPS = 200_000  # a GPU is slowed by small chunks, and limited only by its memory
+LEAST_UNIT = 0.5  # of a score; where a task says nothing, its own is next to 0
 
 
 class Experience(NamedTuple):
@@ -102,10 +103,11 @@ def outcome_scores(rollout: Rollout, batch: AdvantageBatch) -> Tensor:
     """Mean return of every task, minus the mean of the other tasks, by the advantages' scale.
 
     The other tasks' trajectories are independent of this one's, so the mean is a proper baseline.
-    With one task there is none, and the score is 0.
+    With one task there is none, and the score is 0. Scales below half of the tasks' mean count as
+    that: a task whose trajectories say nothing must not drown the others.
     """
     counted = rollout.kept().any(1)
     outcomes = torch.where(counted, rollout.mean_returns(), 0.0)
     others = (outcomes.sum() - outcomes) / (counted.sum() - 1).clamp(min=1)
-    scores = (outcomes - others) / batch.scale[:, 0]
-    return torch.where(counted & (counted.sum() > 1), scores, 0.0)
+    units = torch.maximum(batch.scale[:, 0], LEAST_UNIT * batch.scale.mean())
+    return torch.where(counted & (counted.sum() > 1), (outcomes - others) / units, 0.0)

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from metarl.core import (
     SGD,
-    GradientRule,
     InnerRule,
     LearnedStepSizes,
     MetaParameters,
@@ -30,7 +29,7 @@ from metarl.rl.advantages import advantage_batch
 from metarl.rl.experience import Experience, outcome_scores
 from metarl.rl.losses import inner_loss
 from metarl.rl.meta_problem import MetaProblem, Objective, OuterStep, State
-from metarl.rl.objectives import ClippedSurrogate, ReptileDirection, Surrogate
+from metarl.rl.objectives import ClippedSurrogate, ReptileDirection, Surrogate, checked_parts
 from metarl.rl.outer_steps import Adam, ClippedEpochs, NoStep
 from metarl.rl.rollout import AdvantageBatch, Rollout
 from metarl.rl.sampler import Sampler
@@ -68,7 +67,8 @@ class MAMLLearner:
         task_chunk: int | None = None,
         seed: int = 0,
     ) -> None:
-        learned = _checked(policy, rule, objective, outer_step, num_inner_steps)
+        learned = checked_parts(policy, rule, objective, outer_step, num_inner_steps)
+        objective.check_batch(sampler.num_tasks, sampler.num_trajectories, sampler.horizon)
         self.policy = policy
         self.sampler = sampler
         self.rule = rule
@@ -196,6 +196,7 @@ class MAMLLearner:
 
         Instead of their number ``steps`` may be the size of each, in place of the rule's own.
         """
+        self.objective.check_trajectories(sampler.num_trajectories, sampler.horizon)
         rule = self.rule.at(dict(self.learned))
         if not isinstance(steps, int):
             rule, steps = rule.with_step_sizes(steps) if steps else rule, len(steps)
@@ -273,28 +274,3 @@ def _inner_rule(config: configs.MAMLConfig, policy: Policy) -> SGD:
     if config.learned_lr:
         return SGD(LearnedStepSizes(config.inner_lr, factors=parts), mask, first_order)
     return SGD([part * config.inner_lr for part in parts], mask, first_order)
-
-
-def _checked(
-    policy: Policy, rule: InnerRule[Any], objective: Objective, outer_step: OuterStep, steps: int
-) -> Params:
-    """What the rule wants meta-learned; :class:`ValueError` unless the parts go together."""
-    mask = rule.mask if isinstance(rule, GradientRule) else None
-    context_alone = mask is not None and set(mask) == {"context"}
-    if isinstance(rule, GradientRule) and context_alone != (policy.context_size > 0):
-        wanted = "above 0 where the context alone adapts, and 0 elsewhere"
-        raise ValueError(f"context_size must be {wanted}, got {policy.context_size}")
-    learned = rule.meta_parameters(parameters_of(policy))
-    least = 1 if learned else 0
-    if steps < least:
-        raise ValueError(f"num_inner_steps must be at least {least} for this rule, got {steps}")
-    if rule.first_order != (objective.estimator == "first-order"):
-        both = f"{objective.estimator} and a rule whose first_order is {rule.first_order}"
-        raise ValueError(f"first-order rules go with the estimator first-order alone, got {both}")
-    if not isinstance(objective, outer_step.judged_by):
-        wanted, given = outer_step.judged_by.__name__, type(objective).__name__
-        raise ValueError(f"{type(outer_step).__name__} needs a {wanted}, got {given}")
-    plain = mask is None and not learned and rule.first_order
-    if isinstance(objective, ReptileDirection) and not plain:
-        raise ValueError("Reptile needs a first-order inner rule that moves all and learns nothing")
-    return learned

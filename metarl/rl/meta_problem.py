@@ -63,6 +63,19 @@ class Objective(ABC):
             old: the policies that acted, where the parameters have moved since.
         """
 
+    def check_batch(self, num_tasks: int, num_trajectories: int, horizon: int) -> None:
+        """:class:`ValueError` where training would learn nothing from such a meta-batch."""
+        self.check_trajectories(num_trajectories, horizon)
+
+    def check_trajectories(self, num_trajectories: int, horizon: int) -> None:
+        """:class:`ValueError` where all advantages would be 0 for want of others."""
+        if self.estimator == "dice":
+            reason = "dice compares a task's trajectories at each time (lvc and loaded-dice need 1)"
+            at_least(2, num_trajectories, "num_trajectories", reason)
+        if horizon == 1:
+            reason = "advantages compare a task's steps, and the horizon is 1"
+            at_least(2, num_trajectories, "num_trajectories", reason)
+
 
 @dataclass(frozen=True)
 class MetaProblem:
@@ -149,3 +162,9 @@ class OuterStep(ABC):
         Returns:
             What to report under :attr:`step_metrics`, and the state after the step.
         """
+
+
+def at_least(least: int, given: int, name: str, reason: str) -> None:
+    """:class:`ValueError` that names what there are too few of, and why."""
+    if given < least:
+        raise ValueError(f"{name} must be at least {least}, got {given}: {reason}")

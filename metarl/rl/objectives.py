@@ -4,6 +4,7 @@ E-MAML's credit can be added to the first two.
 """
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from pydantic.dataclasses import dataclass
@@ -11,13 +12,14 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from metarl.configs import STRICT, NonNegative, Positive
-from metarl.core import SGD, adapt, reptile_loss
-from metarl.nn import ActionDistribution
+from metarl.core import SGD, GradientRule, InnerRule, adapt, parameters_of, reptile_loss
+from metarl.nn import ActionDistribution, Policy
 from metarl.rl.estimators import Estimator, sampling_credit
 from metarl.rl.experience import Experience
 from metarl.rl.losses import clipped_loss, mean_kl, surrogate_loss
-from metarl.rl.meta_problem import Acting, MetaGradient, MetaProblem, Objective
+from metarl.rl.meta_problem import Acting, MetaGradient, MetaProblem, Objective, OuterStep, at_least
 from metarl.rl.rollout import AdvantageBatch
+from metarl.types import Params
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -37,6 +39,12 @@ class LossObjective(Objective, ABC):
     def needs_supports(self) -> bool:
         """Whether it looks at the policies before adaptation."""
         return self.credit_weight > 0
+
+    def check_batch(self, num_tasks: int, num_trajectories: int, horizon: int) -> None:
+        """As of every objective; the credit needs tasks to compare, too."""
+        super().check_batch(num_tasks, num_trajectories, horizon)
+        if self.credit_weight > 0:
+            at_least(2, num_tasks, "meta_batch_size", "E-MAML's credit compares tasks")
 
     def losses(
         self, new: list[ActionDistribution], old: list[ActionDistribution], experience: Experience
@@ -165,3 +173,28 @@ def _credit(new: list[ActionDistribution], experience: Experience) -> Tensor:
         total = total + sampling_credit(log_probs, experience.scores, mask)
     real = query.by_time(query.weights > 0)
     return total * real.any(1).sum(1) / real.sum((1, 2)).clamp(min=1)
+
+
+def checked_parts(
+    policy: Policy, rule: InnerRule[Any], objective: Objective, outer_step: OuterStep, steps: int
+) -> Params:
+    """What the rule wants meta-learned; :class:`ValueError` unless the parts go together."""
+    mask = rule.mask if isinstance(rule, GradientRule) else None
+    context_alone = mask is not None and set(mask) == {"context"}
+    if isinstance(rule, GradientRule) and context_alone != (policy.context_size > 0):
+        wanted = "above 0 where the context alone adapts, and 0 elsewhere"
+        raise ValueError(f"context_size must be {wanted}, got {policy.context_size}")
+    learned = rule.meta_parameters(parameters_of(policy))
+    least = 1 if learned else 0
+    if steps < least:
+        raise ValueError(f"num_inner_steps must be at least {least} for this rule, got {steps}")
+    if rule.first_order != (objective.estimator == "first-order"):
+        both = f"{objective.estimator} and a rule whose first_order is {rule.first_order}"
+        raise ValueError(f"first-order rules go with the estimator first-order alone, got {both}")
+    if not isinstance(objective, outer_step.judged_by):
+        wanted, given = outer_step.judged_by.__name__, type(objective).__name__
+        raise ValueError(f"{type(outer_step).__name__} needs a {wanted}, got {given}")
+    plain = mask is None and not learned and rule.first_order
+    if isinstance(objective, ReptileDirection) and not plain:
+        raise ValueError("Reptile needs a first-order inner rule that moves all and learns nothing")
+    return learned

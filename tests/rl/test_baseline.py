@@ -82,3 +82,30 @@ def test_images_leave_only_the_time(width: int, expected: int) -> None:
     shown = features(torch.ones(2, width), torch.tensor([0, 50]))
     assert shown.shape == (2, expected)
     assert shown[1, -4:].tolist() == [0.5, 0.25, 0.125, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "free"), [(16, True), (15, False), (8, False), (7, False), (1, False)]
+)
+def test_few_steps_carry_few_features(num_steps: int, free: bool) -> None:
+    """Of observations of 2 numbers there are 8: with as many steps they would explain any return.
+
+    Under 16 steps the baseline does not look at observations, under 8 it is the mean.
+    """
+    rollout = make_rollout([[num_steps]])
+    values = fit_values(rollout, returns_of(rollout)).current
+    moved = rollout._replace(observations=-2.0 * rollout.observations)
+    changed = fit_values(moved, returns_of(rollout)).current
+    assert torch.equal(values, changed) is not free
+    if num_steps < 8:
+        mean = returns_of(rollout).mean()
+        assert_close(values, mean.expand(values.shape), rtol=1e-4, atol=0)
+
+
+def test_tasks_have_as_many_features_as_their_own_steps_carry() -> None:
+    rollout = make_rollout([[40, 40], [4, 5]])
+    together = fit_values(rollout, returns_of(rollout)).current
+    alone = make_rollout([[40, 40]])
+    observations = rollout.observations[:1]
+    expected = fit_values(alone._replace(observations=observations), returns_of(rollout)[:1])
+    assert_close(together[:1], expected.current)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import gymnasium as gym
 import pytest
 import torch
 from rl_samples import make_learner, make_policy, make_sampler
@@ -18,8 +19,10 @@ from metarl.rl import (
     Objective,
     OuterStep,
     ReptileDirection,
+    Sampler,
     Surrogate,
     TrustRegion,
+    make_maml,
     maml_parts,
 )
 
@@ -190,3 +193,30 @@ def test_parts_that_do_not_go_together(
 def test_settings_that_do_not_go_together(name: str, change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_learner(name, **change)
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "batch", "message"),
+    [
+        ("maml-trpo", {"estimator": "dice"}, (2, 1, 9), "num_trajectories must be at least 2"),
+        ("maml-vpg", {}, (2, 1, 1), "num_trajectories must be at least 2, got 1: advantages"),
+        ("e-maml", {}, (1, 5, 9), "meta_batch_size must be at least 2, got 1: E-MAML's credit"),
+    ],
+)
+def test_batches_in_which_nothing_can_be_compared_are_refused(
+    name: str, numbers: dict[str, Any], batch: tuple[int, int, int], message: str
+) -> None:
+    """When the learner is put together: signals would all be 0, and nothing would adapt."""
+    num_tasks, num_trajectories, horizon = batch
+    env: Any = gym.make_vec("metarl/PointGoal-v0", num_envs=num_tasks * num_trajectories)
+    sampler = Sampler(env, num_tasks=num_tasks, horizon=horizon, discount=0.99, action_scale=10.0)
+    config = replace(PRESETS[name].config, **numbers)
+    with pytest.raises(ValueError, match=message):
+        make_maml(config, make_policy(), sampler, seed=0)
+
+
+def test_dice_is_not_evaluated_with_one_trajectory() -> None:
+    learner = make_learner(estimator="dice")
+    env: Any = gym.make_vec("metarl/PointGoal-v0", num_envs=3)
+    with pytest.raises(ValueError, match="num_trajectories must be at least 2"):
+        learner._adapt_on(learner.sampler.over(env, 3), 1, Streams(0, "test"))

@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from rl_samples import make_rollout
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -82,3 +85,27 @@ def test_wrong_ranks_and_shapes_are_named(shapes: tuple[tuple[int, ...], ...]) -
     ends = torch.zeros(shapes[1], dtype=torch.bool)
     with pytest.raises(ValueError, match=r"need \[M, T, E\] twice, got \("):
         discounted_returns(rewards, discounts, ends)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 7), min_size=1, max_size=3),
+    gae_lambda=st.floats(0, 1),
+    seed=st.integers(0, 99),
+)
+def test_they_are_a_loop_over_the_steps(lengths: list[int], gae_lambda: float, seed: int) -> None:
+    """Forwards from every step, straight from the definitions."""
+    rollout = make_rollout([lengths], seed=seed)
+    rewards, discounts, ends = rollout.rewards, rollout.discounts, trajectory_ends(rollout.mask)
+    values, following = (make_rollout([lengths], seed=100 + seed + k).rewards for k in (0, 1))
+    returns = discounted_returns(rewards, discounts, ends)
+    advantages = gae(rewards, values, following, discounts, ends, gae_lambda=gae_lambda)
+    for e, length in enumerate(lengths):
+        for t in range(length):
+            total, advantage, so_far, weight = 0.0, 0.0, 1.0, 1.0
+            for k in range(t, length):
+                r, gamma = float(rewards[0, k, e]), float(discounts[0, k, e])
+                error = r + gamma * float(following[0, k, e]) - float(values[0, k, e])
+                total, advantage = total + so_far * r, advantage + weight * error
+                so_far, weight = so_far * gamma, weight * gamma * gae_lambda
+            assert float(returns[0, t, e]) == pytest.approx(total, abs=1e-12)
+            assert float(advantages[0, t, e]) == pytest.approx(advantage, abs=1e-12)
