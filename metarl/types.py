@@ -46,6 +46,14 @@ ActionArray = NDArray[np.float32 | np.float64 | np.int64]
 Task = dict[str, NDArray[Any]]
 """One task of a task family: a goal, physical parameters."""
 
+TasksDone = Callable[[int, int], object]
+"""Called with how many tasks are done, and of how many."""
+
+
+def unwatched(done: int, total: int) -> None:
+    """The :data:`TasksDone` of what nobody watches."""
+
+
 ModelT_co = TypeVar("ModelT_co", covariant=True)
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from metarl import runs
 from metarl.cli.options import OpenRun
-from metarl.cli.progress import quiet
+from metarl.cli.progress import TasksDisplay, quiet
 from metarl.configs import STRICT
 from metarl.runs.evaluate import MEASURES, Evaluation, EvaluationOptions, write_json
 
@@ -27,7 +27,8 @@ def evaluate(options: Evaluate) -> int:
     """Run ``metarl evaluate``."""
     # what is said of older checkpoints does not matter here
     run, _ = runs.load(options.run, options.device, options.objects, quiet)
-    evaluation = run.measure(options)
+    with TasksDisplay() as tasks:
+        evaluation = run.measure(options, tasks)
     if options.json is not None:
         write_json(options.json, evaluation.record)
     print_evaluation(evaluation)

@@ -1,8 +1,6 @@
 """What the command says beside its results: lines, and the progress of training."""
 
 import sys
-from dataclasses import dataclass
-from functools import cached_property
 
 from rich.console import Console
 from rich.progress import (
@@ -27,38 +25,79 @@ def quiet(line: str) -> None:
     """No line."""
 
 
-@dataclass
-class Display:
-    """A progress bar on a terminal, a line now and then elsewhere; on stderr."""
+class Bar:
+    """A progress bar on a terminal; on stderr."""
 
-    session: "runs.Session"
-    """That is watched."""
-    show: bool
-    """Anything at all."""
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self._progress: Progress | None = None
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is a terminal."""
+        return self.console.is_terminal
+
+    def show(self, completed: int, total: int, description: str) -> None:
+        """So much is done; the bar appears the first time."""
+        if self._progress is None:
+            columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+            text = TextColumn("{task.description}")
+            self._progress = Progress(text, *columns, console=self.console)
+            self._progress.add_task("", total=total, completed=completed)
+            self._progress.start()
+        self._progress.update(TaskID(0), completed=completed, description=description)
+
+    def stop(self) -> None:
+        """Leave the terminal as it was."""
+        if self._progress is not None:
+            self._progress.stop()
+
+
+class Display:
+    """Training: a progress bar on a terminal, a line now and then elsewhere.
+
+    Args:
+        session: that is watched.
+        show: anything at all.
+    """
+
+    def __init__(self, session: "runs.Session", show: bool) -> None:
+        self._session, self._show, self._bar = session, show, Bar()
 
     def __call__(self, iteration: int, metrics: Metrics) -> None:
         """One iteration more."""
-        built = self.session.built
-        if self.show and self._console.is_terminal:
-            self._bar.update(TaskID(0), completed=iteration, description=built.headline(metrics))
-        elif self.show and (line := built.report(metrics)):
+        built, schedule = self._session.built, self._session.trainer.schedule
+        if self._show and self._bar.is_shown:
+            self._bar.show(iteration, schedule.iterations, built.headline(metrics))
+        elif self._show and (line := built.report(metrics)):
             say(f"iteration {iteration}: {line} ({metrics['time/seconds']:.0f} s)")
 
     def stop(self) -> None:
         """Leave the terminal as it was."""
-        if "_bar" in self.__dict__:
-            self._bar.stop()
+        self._bar.stop()
 
-    @cached_property
-    def _console(self) -> Console:
-        return Console(stderr=True)
 
-    @cached_property
-    def _bar(self) -> Progress:
-        """It appears with the first figures."""
-        columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        bar = Progress(TextColumn("{task.description}"), *columns, console=self._console)
-        trainer = self.session.trainer
-        bar.add_task("", total=trainer.schedule.iterations, completed=trainer.iteration)
-        bar.start()
-        return bar
+class TasksDisplay:
+    """An evaluation: a progress bar on a terminal, a line for every quarter elsewhere.
+
+    Args:
+        show: anything at all.
+    """
+
+    def __init__(self, show: bool = True) -> None:
+        self._show, self._bar, self._quarters = show, Bar(), 0
+
+    def __enter__(self) -> "TasksDisplay":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """So many tasks are done."""
+        quarters = 4 * done // total
+        if self._show and self._bar.is_shown:
+            self._bar.show(done, total, "evaluation")
+        elif self._show and self._quarters < quarters < 4:
+            say(f"evaluation: {done} of {total} tasks")
+        self._quarters = quarters

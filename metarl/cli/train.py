@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from metarl import runs
 from metarl.cli.evaluate import print_evaluation
-from metarl.cli.progress import Display, quiet, say
+from metarl.cli.progress import Display, TasksDisplay, quiet, say
 from metarl.configs import STRICT
 from metarl.runs.config import FEWSHOT_SCHEDULE, DataProblem, EnvProblem, RunConfig, RunOptions
 from metarl.training import Ending, Schedule
@@ -73,7 +73,8 @@ def run_session(session: "runs.Session", *, show: bool) -> int:
     if show:
         seconds = f"{trainer.seconds:.0f} s of training"
         say(f"{ending.value} after {trainer.iteration} iterations, {seconds}")
-    evaluation = session.closing_evaluation(ending)
+    with TasksDisplay(show) as tasks:
+        evaluation = session.closing_evaluation(ending, tasks)
     if show and evaluation is not None:
         print_evaluation(evaluation)
     sys.stdout.write(f"{trainer.folder}\n")

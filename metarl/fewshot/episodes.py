@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from metarl.core import Streams
+from metarl.types import TasksDone, unwatched
 
 
 class Episodes(NamedTuple):
@@ -87,6 +88,8 @@ class EpisodeStream(NamedTuple):
     """Draw them."""
     regression: bool = False
     """Whether targets are numbers."""
+    progress: TasksDone = unwatched
+    """Told of every batch."""
 
 
 class Support(NamedTuple):

@@ -23,7 +23,6 @@ from metarl.fewshot.augment import augment
 from metarl.fewshot.configs import FewShotConfig, NormMode
 from metarl.fewshot.episodes import (
     Episodes,
-    EpisodeSampler,
     EpisodeSamplers,
     EpisodeStream,
     Support,
@@ -205,12 +204,9 @@ class FewShotLearner(ABC):
 
     def evaluate(self) -> Metrics:
         """Score on validation episodes, the same ones every time."""
-        figures = self.evaluate_on(
-            self.samplers.validation,
-            self.samplers.num_validation,
-            num_steps=self.num_steps,
-            streams=Streams(self._seed, "validation"),
-        ).mean(1)
+        validation, num_episodes = self.samplers.validation, self.samplers.num_validation
+        source = EpisodeStream(validation, num_episodes, Streams(self._seed, "validation"))
+        figures = self.evaluate_on(source, self.num_steps).mean(1)
         metrics = {"eval/score": float(figures[-1])}
         if len(figures) > 1:
             metrics |= {
@@ -233,11 +229,8 @@ class FewShotLearner(ABC):
             steps: of adaptation.
         """
         if isinstance(source, EpisodeStream):
-            scores = self.evaluate_on(
-                source.sampler, source.num_episodes, num_steps=steps, streams=source.streams
-            )
             return Adaptation(
-                values=scores.double().numpy(),
+                values=self.evaluate_on(source, steps).double().numpy(),
                 measure="mse" if source.regression else "accuracy",
                 unit="gradient steps",
                 model=_no_model,
@@ -255,21 +248,21 @@ class FewShotLearner(ABC):
             },
         )
 
-    def evaluate_on(
-        self, sampler: EpisodeSampler, num_episodes: int, *, num_steps: int, streams: Streams
-    ) -> Tensor:
+    def evaluate_on(self, source: EpisodeStream, num_steps: int) -> Tensor:
         """Score of every episode after 0 to ``num_steps`` steps, ``[K + 1, episodes]``.
 
         Accuracy in [0, 1], or the mean squared error of a regression. Every 32 episodes have a
         generator of their own.
         """
         self.network.eval()
-        figures = []
-        for start in range(0, num_episodes, DRAWN_AT_ONCE):
-            generator = streams.torch("episodes", start // DRAWN_AT_ONCE)
-            batches = sampler.sample(min(DRAWN_AT_ONCE, num_episodes - start), generator)
+        figures, total = [], source.num_episodes
+        for start in range(0, total, DRAWN_AT_ONCE):
+            generator = source.streams.torch("episodes", start // DRAWN_AT_ONCE)
+            num = min(DRAWN_AT_ONCE, total - start)
+            batches = source.sampler.sample(num, generator)
             for chunk in (chunk for batch in batches for chunk in batch.chunks(self.task_chunk)):
                 figures.append(self._curve(self.prepared(chunk), num_steps))
+            source.progress(start + num, total)
         return torch.cat(figures, 1)
 
     def _curve(self, episodes: Episodes, num_steps: int) -> Tensor:

@@ -54,6 +54,35 @@ class Rollout(NamedTuple):
         """The same facts on another device."""
         return Rollout(*(value.to(device) for value in self))
 
+    def first(self, num_trajectories: int) -> "Rollout":
+        """The first trajectories of every task."""
+        cut = {
+            name: value.narrow(2 if name in _OF_STEPS else 1, 0, num_trajectories)
+            for name, value in self._asdict().items()
+        }
+        return Rollout(**cut)
+
+    @staticmethod
+    def joined(parts: "Sequence[Rollout]", *, tasks: bool) -> "Rollout":
+        """Several as one: of further tasks, or of further trajectories of the same."""
+        length = max(part.mask.shape[1] for part in parts)
+        joined: dict[str, Any] = {}
+        for name in Rollout._fields:
+            values = [getattr(part, name) for part in parts]
+            if name in _OF_STEPS:
+                values = [_padded(value, length) for value in values]
+            joined[name] = torch.cat(values, 0 if tasks else 1 + (name in _OF_STEPS))
+        return Rollout(**joined)
+
+
+_OF_STEPS = ("observations", "actions", "rewards", "discounts", "mask")
+"""What has an axis of time, the second."""
+
+
+def _padded(value: Tensor, length: int) -> Tensor:
+    missing = value.new_zeros(len(value), length - value.shape[1], *value.shape[2:])
+    return torch.cat([value, missing], 1)
+
 
 class AdvantageBatch(NamedTuple):
     """Data of a policy-gradient loss: B = T·E steps of each task, padding zeroed."""

@@ -32,7 +32,10 @@ class Sampler:
     Args:
         env: a gymnasium vector environment with an attribute ``task`` for each environment and
             autoreset other than ``SAME_STEP``, which hides the true last observation.
-        num_tasks: M; must divide the number of environments.
+        num_tasks: M.
+        num_trajectories: E, a task; by default as many as there are environments for. Fewer
+            environments collect them in parts: they are whole tasks' trajectories or one task's,
+            and draw the same random numbers as all at once.
         horizon: T, the longest trajectory kept.
         discount: γ in [0, 1].
         action_scale: policy actions of ±``action_scale`` span the environment's action bounds, and
@@ -47,9 +50,16 @@ class Sampler:
         horizon: int,
         discount: float,
         action_scale: float,
+        num_trajectories: int | None = None,
     ) -> None:
-        if env.num_envs % num_tasks:
-            raise ValueError(f"{env.num_envs} environments do not divide into {num_tasks} tasks")
+        each = num_trajectories or max(env.num_envs // num_tasks, 1)
+        self._at_once = max(env.num_envs // each, 1), min(env.num_envs, each)
+        whole = num_trajectories is not None or env.num_envs == num_tasks * each
+        if not whole or env.num_envs != math.prod(self._at_once) or num_tasks % self._at_once[0]:
+            of_each = f" of {num_trajectories} trajectories" if num_trajectories else ""
+            raise ValueError(
+                f"{env.num_envs} environments do not divide into {num_tasks} tasks{of_each}"
+            )
         if env.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP:
             raise ValueError("SAME_STEP autoreset hides last observations; use NEXT_STEP")
         observation_space = env.single_observation_space
@@ -63,13 +73,15 @@ class Sampler:
             )
         self.env = env
         self.num_tasks = num_tasks
-        self.num_trajectories = env.num_envs // num_tasks
+        self.num_trajectories = each
         self.horizon = horizon
         self.discount = discount
         self.action_scale = action_scale
         self.to_env = action_map(env.single_action_space, action_scale)
         self.faults: list[str] = []
         """The newest trajectory that was left out: what its environment gave, and where."""
+        self.tasks: list[Task] = []
+        """M, once they are set."""
 
     @property
     def observation_size(self) -> int | tuple[int, int, int]:
@@ -77,7 +89,7 @@ class Sampler:
         shape = self.env.single_observation_space.shape or ()
         return (shape[0], shape[1], shape[2]) if len(shape) == 3 else math.prod(shape)
 
-    def over(self, env: TaskEnvs, num_tasks: int) -> "Sampler":
+    def over(self, env: TaskEnvs, num_tasks: int, num_trajectories: int | None = None) -> "Sampler":
         """A sampler like this one in another environment."""
         return Sampler(
             env,
@@ -85,14 +97,21 @@ class Sampler:
             horizon=self.horizon,
             discount=self.discount,
             action_scale=self.action_scale,
+            num_trajectories=num_trajectories,
         )
+
+    @property
+    def _in_parts(self) -> bool:
+        return self._at_once != (self.num_tasks, self.num_trajectories)
 
     def set_tasks(self, tasks: Sequence[Task]) -> None:
         """Give each of the M tasks to its E environments; they hold until set again."""
         if len(tasks) != self.num_tasks:
             raise ValueError(f"need {self.num_tasks} tasks, got {len(tasks)}")
-        repeated = [task for task in tasks for _ in range(self.num_trajectories)]
-        self.env.set_attr("task", repeated)
+        self.tasks = list(tasks)
+        if not self._in_parts:
+            repeated = [task for task in tasks for _ in range(self.num_trajectories)]
+            self.env.set_attr("task", repeated)
 
     def drawn(
         self, rng: np.random.Generator, num: int, split: Literal["train", "held_out"]
@@ -108,10 +127,10 @@ class Sampler:
     def collect(
         self, policy: Policy, params: Params, streams: Streams, first_task: int = 0
     ) -> Rollout:
-        """One trajectory in every environment.
+        """E trajectories of every task.
 
         Actions and environments have their random numbers by task and trajectory: they are the
-        same whatever M and E.
+        same whatever M and E, and however many environments there are.
 
         Args:
             policy: maps parameters, observations and noise to actions.
@@ -119,13 +138,49 @@ class Sampler:
             streams: at the iteration and the inner step.
             first_task: number of the first of the M tasks among those that belong together.
         """
+        if not self._in_parts:
+            return self._collect(policy, params, streams, first_task, 0)
+        num_tasks, num_trajectories = self._at_once
+        part, found = self.over(self.env, num_tasks), []
+        part.faults = self.faults
+        for first in range(0, self.num_tasks, num_tasks):
+            chosen = slice(first, first + num_tasks)
+            part.set_tasks(self.tasks[chosen])
+            of_part = {name: value[chosen] for name, value in params.items()}
+            rollouts = [
+                part._collect(policy, of_part, streams, first_task + first, trajectory)
+                for trajectory in range(0, self.num_trajectories, num_trajectories)
+            ]
+            found.append(Rollout.joined(rollouts, tasks=False).first(self.num_trajectories))
+        return Rollout.joined(found, tasks=True)
+
+    def _collect(
+        self,
+        policy: Policy,
+        params: Params,
+        streams: Streams,
+        first_task: int,
+        first_trajectory: int,
+    ) -> Rollout:
+        """One trajectory in every environment, which have tasks and trajectories of these numbers.
+
+        Those before are drawn too, and left out: that is how the numbers come out the same.
+        """
         num_tasks, num_envs, horizon = self.num_tasks, self.num_trajectories, self.horizon
         tasks = range(first_task, first_task + num_tasks)
         params = {name: value.detach() for name, value in params.items()}
         device = next(iter(params.values())).device
-        drawn = [policy.noise((num_envs, horizon), streams.numpy("actions", m)) for m in tasks]
+        num_drawn = first_trajectory + num_envs
+        drawn = [
+            policy.noise((num_drawn, horizon), streams.numpy("actions", m))[first_trajectory:]
+            for m in tasks
+        ]
         noise = torch.stack(drawn).permute(2, 0, 1, 3).contiguous().to(device)  # [T, M, E, A]
-        seeds = [seed for m in tasks for seed in streams.seeds("environments", num_envs, m)]
+        seeds = [
+            seed
+            for m in tasks
+            for seed in streams.seeds("environments", num_drawn, m)[first_trajectory:]
+        ]
         raw, _ = self.env.reset(seed=list(seeds))
         observed = raw.reshape(self.env.num_envs, -1)
         record = _Record(num_tasks, horizon, num_envs, observed.shape[-1], policy.action_width)

@@ -15,7 +15,7 @@ from metarl.rl.experience import Experience
 from metarl.rl.rollout import Rollout
 from metarl.rl.sampler import Sampler
 from metarl.rl.task_envs import TaskEnvs
-from metarl.types import Adaptation, Params, Task
+from metarl.types import Adaptation, Params, Task, TasksDone, unwatched
 
 NUM_SHOWN = 6, 3
 """Tasks of which an adaptation keeps paths, and trajectories of each."""
@@ -41,7 +41,9 @@ class SimulatedTasks:
 
     tasks_at_once: int | None = None
     """Tasks of one batch, which changes memory and time, not what is drawn; by default as many as
-    training has environments for."""
+    training has environments for: no more environments are made than it has."""
+    progress: TasksDone = unwatched
+    """Told of every batch."""
 
     def adaptation(
         self,
@@ -70,7 +72,7 @@ class SimulatedTasks:
                 raise EnvironmentFaultError(f"{sampler.faults[-1]}; it leaves a task without any")
             returns.append(experience.returns().cpu().double().numpy())
             after.append(params)
-            tasks += sampler.env.get_attr("task")[:: self.num_trajectories]
+            tasks += sampler.tasks
             paths += paths_of(experience)
             held_out = bool(sampler.env.get_attr("task_distribution")[0].disjoint)
         adapted = {name: torch.cat([part[name] for part in after]) for name in after[0]}
@@ -88,19 +90,27 @@ class SimulatedTasks:
     def _samplers(self, like: Sampler, rng: np.random.Generator) -> Iterator[tuple[int, Sampler]]:
         """Samplers of one batch of the tasks after another, each after its first task's number.
 
-        A sampler's environments are closed when the next one is asked for.
+        A sampler's environments are closed when the next one has others.
         """
         size = self.tasks_at_once or max(like.env.num_envs // self.num_trajectories, 1)
-        tasks = self.tasks
-        for first in range(0, self.num_tasks, size):
-            num = min(size, self.num_tasks - first)
-            sampler = like.over(self.make_env(num * self.num_trajectories), num)
-            if tasks is None:
-                tasks = sampler.drawn(rng, self.num_tasks, "held_out")
-            sampler.set_tasks(tasks[first : first + num])
-            try:
+        each = self.num_trajectories
+        if self.tasks_at_once is None:  # the fewest equal parts of a task's trajectories
+            each = -(-each // -(-each // like.env.num_envs))
+        tasks, sampler = self.tasks, None
+        try:
+            for first in range(0, self.num_tasks, size):
+                num = min(size, self.num_tasks - first)
+                if sampler is None or sampler.num_tasks != num:
+                    if sampler is not None:
+                        sampler.env.close()
+                    sampler = like.over(self.make_env(num * each), num, self.num_trajectories)
+                if tasks is None:
+                    tasks = sampler.drawn(rng, self.num_tasks, "held_out")
+                sampler.set_tasks(tasks[first : first + num])
                 yield first, sampler
-            finally:
+                self.progress(first + num, self.num_tasks)
+        finally:
+            if sampler is not None:
                 sampler.env.close()
 
 

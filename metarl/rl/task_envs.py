@@ -1,8 +1,7 @@
 """Vector environments with tasks: what collection needs of them, and ones that are made late."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gymnasium import spaces
@@ -56,9 +55,9 @@ class TaskEnvs(Protocol):
 
 @dataclass(eq=False)
 class DeferredEnvs:
-    """Environments whose spaces are known, and which are made when they are first used.
+    """Environments whose spaces are known: made when they are used, closed in between.
 
-    Their autoreset mode is ``DISABLED``.
+    Their autoreset mode is ``DISABLED``, where nothing else is said of it.
     """
 
     make: Callable[[int], TaskEnvs]
@@ -66,16 +65,25 @@ class DeferredEnvs:
     num_envs: int
     single_observation_space: spaces.Space[Any]
     single_action_space: spaces.Space[Any]
+    made: list["DeferredEnvs"] = field(default_factory=list)
+    """Shared by sets of environments of which one is to exist at a time: that one. The others are
+    closed when it is used, and made again when they are."""
 
     def __post_init__(self) -> None:
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED}
         self.spec: EnvSpec | None = None
+        self._made: TaskEnvs | None = None
 
-    @cached_property
+    @property
     def envs(self) -> TaskEnvs:
         """The environments themselves."""
-        return self.make(self.num_envs)
+        if self._made is None:
+            while self.made:
+                self.made.pop().close()
+            self._made = self.make(self.num_envs)
+            self.made.append(self)
+        return self._made
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -90,9 +98,10 @@ class DeferredEnvs:
         return self.envs.step(actions)
 
     def close(self) -> None:
-        """Close them, if they were made."""
-        if "envs" in self.__dict__:
-            self.envs.close()
+        """Close them, if they were made; who uses them again gets new ones."""
+        made, self._made = self._made, None
+        if made is not None:
+            made.close()
 
     def get_attr(self, name: str) -> tuple[Any, ...]:
         """See :class:`TaskEnvs`."""

@@ -22,7 +22,7 @@ from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.config import DataProblem, RunConfig
 from metarl.runs.errors import InputError, input_errors
 from metarl.runs.evaluate import NUM_EPISODES, EvaluationOptions, Test, make_folders, write_json
-from metarl.types import Metrics
+from metarl.types import Metrics, TasksDone
 
 SHOWN = 20  # predictions printed
 
@@ -105,7 +105,7 @@ class DataSets:
         """Whether targets are numbers."""
         return self.problem.data.data == SINUSOID
 
-    def test(self, options: EvaluationOptions) -> Test:
+    def test(self, options: EvaluationOptions, progress: TasksDone) -> Test:
         """Adapt to test episodes."""
         for name in ("inner_lr", "trajectories"):
             if getattr(options, name):
@@ -122,6 +122,7 @@ class DataSets:
                 options.tasks or NUM_EPISODES,
                 Streams(options.seed, "test"),
                 regression=self.is_regression,
+                progress=progress,
             )
             adaptation = learner.with_norm(norm).adapt(stream, num_steps)
         return Test(

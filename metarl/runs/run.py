@@ -30,6 +30,7 @@ from metarl.runs.policy_files import read_policy
 from metarl.runs.simulated import AdaptedPolicy, PolicyLearner, Simulated
 from metarl.runs.user_objects import UserObjects
 from metarl.training import CheckpointError, DeviceName, load_newest
+from metarl.types import TasksDone, unwatched
 from metarl_envs.making import EnvSource
 
 MAY_CHANGE = ("data", "video_every")
@@ -62,20 +63,21 @@ class Run:
         """What was trained."""
         return self.built.learner
 
-    def evaluate(self, **options: Any) -> AdaptationCurve:
+    def evaluate(self, *, progress: TasksDone = unwatched, **options: Any) -> AdaptationCurve:
         """The adaptation curve on held-out tasks, which is written to ``evaluation.json``, too.
 
         Args:
+            progress: called with how many tasks are done, and of how many.
             options: of ``metarl evaluate``: ``tasks``, ``steps``, ``seed`` and so on.
 
         Raises:
             InputError: an option does not fit.
         """
-        return self.measure(validated(EvaluationOptions, options)).curve
+        return self.measure(validated(EvaluationOptions, options), progress).curve
 
-    def measure(self, options: EvaluationOptions) -> Evaluation:
+    def measure(self, options: EvaluationOptions, progress: TasksDone = unwatched) -> Evaluation:
         """:meth:`evaluate`, with all that is known of the curve."""
-        test = self.built.test(options)
+        test = self.built.test(options, progress)
         with input_errors():
             curve = adaptation_curve(test.adaptation.values, seed=options.seed)
         record = {

@@ -19,6 +19,7 @@ from metarl.runs.initial_backbone import take_backbone
 from metarl.runs.run import Run, load
 from metarl.runs.user_objects import UserObjects
 from metarl.training import DeviceName, Ending, Progress, Trainer, Writer
+from metarl.types import TasksDone, unwatched
 from metarl_envs.making import EnvSource, name_of
 
 
@@ -59,12 +60,14 @@ class Session:
         trainer = self.trainer
         return Run(trainer.folder, self.built, trainer.iteration, trainer.seconds)
 
-    def closing_evaluation(self, ending: Ending) -> Evaluation | None:
+    def closing_evaluation(
+        self, ending: Ending, progress: TasksDone = unwatched
+    ) -> Evaluation | None:
         """The evaluation at the end, unless the run goes on or wants none."""
         tasks = self.built.config.eval_tasks
         if tasks == 0 or ending is Ending.INTERRUPTED:
             return None
-        return self.run.measure(EvaluationOptions(tasks=tasks))
+        return self.run.measure(EvaluationOptions(tasks=tasks), progress)
 
 
 def start(

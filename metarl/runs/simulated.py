@@ -1,7 +1,7 @@
 """A task family and a policy that adapts to its tasks: what a run about them does."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +25,7 @@ from metarl.runs.evaluate import (
     write_json,
 )
 from metarl.runs.films import Camera
-from metarl.types import ActionArray, Adaptation, Metrics, Task, Video
+from metarl.types import ActionArray, Adaptation, Metrics, Task, TasksDone, Video
 
 NUM_FILM_TRAJECTORIES = 20  # a step of adaptation, of the films that are made in training
 NONE_HELD_OUT = "tasks (this family holds none out)"
@@ -126,14 +126,17 @@ class Simulated:
         assert isinstance(self.config.problem, EnvProblem)
         return self.config.problem
 
-    def test(self, options: EvaluationOptions) -> Test:
+    def test(self, options: EvaluationOptions, progress: TasksDone) -> Test:
         """Adapt to held-out tasks."""
         for name in ("num_ways", "num_shots", "num_queries", "norm"):
             if getattr(options, name) is not None:
                 raise InputError("is for few-shot runs", name)
         trajectories = options.trajectories or NUM_TRAJECTORIES
         adaptation: Adaptation[Any] = self.adapt(
-            self.tasks(options.tasks or NUM_TASKS, trajectories, options.seed),
+            replace(
+                self.tasks(options.tasks or NUM_TASKS, trajectories, options.seed),
+                progress=progress,
+            ),
             NUM_STEPS if options.steps is None else options.steps,
             options.inner_lr,
         )

@@ -1,14 +1,17 @@
 """Trials outside training: what a policy reaches after 0..K trajectories of a task."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
+from metarl.core import Streams
 from metarl.embedding import TrialRecorder, Trials
 from metarl.rl.simulation import NUM_SHOWN, Paths
-from metarl.sb3.vec_env import Task
+from metarl.sb3.vec_env import Task, TaskVecEnv
+from metarl.types import TasksDone
 
 
 class AdaptationRun(NamedTuple):
@@ -41,6 +44,41 @@ class AdaptationRun(NamedTuple):
             return [transitions[row, k, : lengths[row, k], seen] for row in rows]
 
         return [(ways(m, 0), ways(m, last)) for m in range(min(num_tasks, len(self.tasks)))]
+
+
+def run_batches(
+    act_once: Callable[[], tuple[Trials, NDArray[np.float32]]],
+    env: TaskVecEnv,
+    tasks: list[Task],
+    num_trials: int,
+    streams: Streams,
+    progress: TasksDone,
+) -> AdaptationRun:
+    """Trials of M tasks, as many at once as there are environments.
+
+    Tasks alternate, and the last batch is filled up with trials that do not count.
+
+    Args:
+        act_once: a trial in every environment, and the context ``[N, C]`` at its end.
+        env: the environments.
+        tasks: M.
+        num_trials: E, of each.
+        streams: seed the environments of every batch.
+        progress: told of every batch.
+    """
+    total, found = num_trials * len(tasks), []
+    for first in range(0, total, env.num_envs):
+        env.seed(streams.seed_of("trials", first))
+        env.set_tasks([tasks[i % len(tasks)] for i in range(first, first + env.num_envs)])
+        found.append(act_once())
+        progress(min(first + env.num_envs, total) // num_trials, len(tasks))
+    batches, contexts = zip(*found, strict=True)
+    columns = (np.concatenate(column) for column in zip(*batches, strict=True))
+    order = np.arange(total).reshape(num_trials, len(tasks)).T
+    trials = Trials(*columns).rows(order.ravel())
+    returns = trials.returns.reshape(len(tasks), num_trials, -1).mean(1).T
+    context = np.concatenate(contexts)[order]
+    return AdaptationRun(returns, trials, tasks, env.observation_size, env.disjoint, context)
 
 
 def first_and_last(returns: NDArray[np.float64]) -> tuple[float, float]:

@@ -7,6 +7,7 @@ number of environments.
 """
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,13 @@ from metarl.core import Stopwatch, Streams, iteration_times
 from metarl.embedding import Context, NoContext, TrialRecorder, Trials
 from metarl.rl import Actor, SimulatedTasks
 from metarl.rl.actions import action_map
-from metarl.sb3.evaluation import AdaptationRun, act, first_and_last
+from metarl.sb3.evaluation import AdaptationRun, act, first_and_last, run_batches
 from metarl.sb3.models import CollectionSpec, InitialPolicy, logged, make_model
 from metarl.sb3.policies import folded
 from metarl.sb3.state import global_generators, load_model, model_state, normalised
 from metarl.sb3.trials import TrialVecEnv
 from metarl.sb3.vec_env import Task, TaskVecEnv
-from metarl.types import Adaptation, Metrics
+from metarl.types import Adaptation, Metrics, TasksDone, unwatched
 
 EVALUATION_TASKS, EVALUATION_TRIALS = 20, 5  # held-out tasks, and trials of each
 
@@ -127,6 +128,7 @@ class SB3Learner:
             seed=source.seed,
             tasks=tasks,
             keep_transitions=True,
+            progress=source.progress,
         )
         first = self.unadapted_context
         return Adaptation(
@@ -154,8 +156,11 @@ class SB3Learner:
         seed: int,
         tasks: list[Task] | None = None,
         keep_transitions: bool = False,
+        progress: TasksDone = unwatched,
     ) -> AdaptationRun:
         """Trials on held-out tasks, by actions drawn from the policy, outside training.
+
+        They have no more environments than training has, and go through the trials with these.
 
         Args:
             num_tasks: M.
@@ -164,28 +169,22 @@ class SB3Learner:
             seed: of tasks, environments and actions.
             tasks: M tasks to use instead of held-out ones.
             keep_transitions: also where the learner itself does not want them.
+            progress: told of every batch of trials.
         """
-        task_env = self._make_task_env(num_tasks * num_trials, 0, split="held_out")
         streams = Streams(seed, "test")
-        task_env.seed(streams.seed_of("trials"))
-        chosen = task_env.drawn(num_tasks, streams.numpy("tasks")) if tasks is None else tasks
-        task_env.set_tasks([task for task in chosen for _ in range(num_trials)])
-        recorder = self._recorder(task_env, num_trajectories, keep_transitions)
-        trials = self._make_trials(task_env, recorder)
-        env = normalised(trials, self.config.normalise, self.collection.discount, like=self.env)
-        with global_generators(streams.seed_of("library")):
-            act(self.model, env, recorder)
-        context = trials.context.features()
-        env.close()
-        returns = recorder.current.returns.reshape(num_tasks, num_trials, -1).mean(1).T
-        return AdaptationRun(
-            returns,
-            recorder.current,
-            chosen,
-            task_env.observation_size,
-            task_env.disjoint,
-            context.reshape(num_tasks, num_trials, -1),
-        )
+        size = min(self.collection.num_envs, num_tasks * num_trials)
+        with closing(self._make_task_env(size, 0, split="held_out")) as env:
+            chosen = env.drawn(num_tasks, streams.numpy("tasks")) if tasks is None else tasks
+
+            def act_once() -> tuple[Trials, NDArray[np.float32]]:
+                recorder = self._recorder(env, num_trajectories, keep_transitions)
+                trials = self._make_trials(env, recorder)
+                what, discount = self.config.normalise, self.collection.discount
+                act(self.model, normalised(trials, what, discount, like=self.env), recorder)
+                return recorder.current, trials.context.features()
+
+            with global_generators(streams.seed_of("library")):
+                return run_batches(act_once, env, chosen, num_trials, streams, progress)
 
     def unadapted_context(self) -> NDArray[np.float32]:
         """What the policy sees beside the observation at the start of a trial, ``[C]``."""

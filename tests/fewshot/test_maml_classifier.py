@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, max_pool2d
 from metarl.core import SGD, Momentum, Streams, adapt, prototype_logits, prototypes
 from metarl.fewshot import Episodes
 from metarl.fewshot.configs import MAMLClassifierConfig
-from metarl.fewshot.episodes import EpisodeSamplers
+from metarl.fewshot.episodes import EpisodeSamplers, EpisodeStream
 from metarl.fewshot.from_config import make_backbone
 from metarl.fewshot.headed_network import HeadedNetwork
 from metarl.fewshot.maml_classifier import MAMLClassifier
@@ -280,7 +280,7 @@ def test_any_number_of_ways_at_test(name: str, ways: int) -> None:
         make_small(name),
         FixedSampler(make_source(), num_ways=ways, num_shots=1, num_queries=2),
     )
-    figures = learner.evaluate_on(sampler, 2, num_steps=1, streams=Streams(0, "test"))
+    figures = learner.evaluate_on(EpisodeStream(sampler, 2, Streams(0, "test")), 1)
     assert figures.shape == (2, 2)
     episodes = draw(ways=ways)
     fitted = learner.fit(episodes.support_x, episodes.support_y, ways, 1)[-1]
@@ -330,7 +330,7 @@ def test_more_steps_than_trained(name: str) -> None:
     sampler = learner.samplers.validation
 
     def curve(num_steps: int) -> Tensor:
-        return learner.evaluate_on(sampler, 5, num_steps=num_steps, streams=Streams(0, "test"))
+        return learner.evaluate_on(EpisodeStream(sampler, 5, Streams(0, "test")), num_steps)
 
     longer = curve(6)
     assert longer.shape == (7, 5)

@@ -5,6 +5,7 @@ observations they start with, and the noise that the policy acts with.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -158,7 +159,8 @@ def test_evaluations_by_5_and_by_40_tasks_are_the_same(env_id: str, recorder: Re
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_a_batch_has_at_most_the_environments_of_training(recorder: Recorder) -> None:
+def test_a_batch_has_at_most_the_environments_of_training() -> None:
+    """Where they are too few for a task, its trajectories come one part after another."""
     learner = make_learner(POINT, num_tasks=4)  # 12 environments
     sizes: list[int] = []
 
@@ -166,11 +168,14 @@ def test_a_batch_has_at_most_the_environments_of_training(recorder: Recorder) ->
         sizes.append(num_envs)
         return make_env(POINT, num_envs)
 
-    for trajectories, expected in ((3, [12, 12, 6]), (5, [10] * 5), (20, [20] * 10)):
-        learner.adapt(
-            SimulatedTasks(make_env=counted, num_tasks=10, num_trajectories=trajectories, seed=0), 1
+    for trajectories, expected in ((3, [12, 6]), (5, [10]), (20, [10])):
+        tasks = SimulatedTasks(
+            make_env=counted, num_tasks=10, num_trajectories=trajectories, seed=0
         )
+        found = learner.adapt(tasks, 1)
         assert sizes == expected
+        whole = learner.adapt(replace(tasks, tasks_at_once=10), 1)
+        np.testing.assert_allclose(found.values, whole.values, rtol=1e-4)
         sizes.clear()
 
 

@@ -1,6 +1,7 @@
 """From a config to a task family with a learner of a policy."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,15 +38,18 @@ def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], Non
     problem = config.problem
     assert isinstance(problem, EnvProblem)
     _check(problem, given)
-    make_env = _env_maker(problem, given)
+    first = None
     if problem.trained_on is None:
-        envs = make_env(_num_envs(problem))
+        with closing(_env_maker(problem, given)(1)) as first:
+            facts = _env_facts(problem, first, given)
         named = making.name_of(problem.env if given.env is None else given.env)
-        problem = replace(problem, trained_on=_env_facts(problem, envs, given), env=named)
+        problem = replace(problem, trained_on=facts, env=named)
         config = replace(config, problem=problem)
-        make_env = _env_maker(problem, given)
-    else:
-        envs = _deferred(make_env, problem.trained_on)(_num_envs(problem))
+    assert problem.trained_on is not None
+    make_env = _deferred(_env_maker(problem, given), problem.trained_on)
+    envs = make_env(_num_envs(problem))
+    if first is not None:
+        envs.metadata, envs.spec = first.metadata, first.spec
     only = None
     if isinstance(problem.algorithm, sb3.SB3FinetuneConfig):
         only = only_task(config.seed, problem.algorithm, make_env)
@@ -102,8 +106,7 @@ def _learner(
     if config.init_from is not None:
         start = read_policy("init-from", Path(config.init_from), sampling.action_scale)
     if isinstance(algorithm, sb3.SB3Config):
-        late = _deferred(make_env, facts)
-        return trial_learner(config, problem, algorithm, late, start, only, device)
+        return trial_learner(config, problem, algorithm, make_env, start, only, device)
     sampler = Sampler(
         envs,
         num_tasks=sampling.meta_batch_size,
@@ -170,7 +173,8 @@ def _single_maker(
     problem: EnvProblem, given: UserObjects, make_env: Callable[[int], TaskEnvs]
 ) -> Callable[..., gym.Env[Any, Any]]:
     def make(**options: Any) -> gym.Env[Any, Any]:
-        make_env(1).close()  # says what is wrong
+        with closing(make_env(1)) as first:
+            first.get_attr("task")  # says what is wrong
         source = problem.env if given.env is None else given.env
         options = {**problem.env_kwargs, **options}
         return making.make_single(source, options, show_task=problem.algorithm.show_task)
@@ -178,9 +182,11 @@ def _single_maker(
     return make
 
 
-def _deferred(make: Callable[[int], TaskEnvs], facts: EnvFacts) -> Callable[[int], TaskEnvs]:
+def _deferred(make: Callable[[int], TaskEnvs], facts: EnvFacts) -> Callable[[int], DeferredEnvs]:
+    """Makes environments when they are used, one set at a time: training's wait for others."""
     seen, acted = space_of(facts.observation_space), space_of(facts.action_space)
-    return lambda num_envs: DeferredEnvs(make, num_envs, seen, acted)
+    made: list[DeferredEnvs] = []
+    return lambda num_envs: DeferredEnvs(make, num_envs, seen, acted, made)
 
 
 def _env_facts(problem: EnvProblem, envs: TaskEnvs, given: UserObjects) -> EnvFacts:
