@@ -87,9 +87,17 @@ class TrialRecorder:
         self.current.lengths[place] += 1
         self.index += step.ended
         if over.any():
-            self._finished.append(self.current.rows(over & self._missing))
-            self._missing &= ~over
+            taken = over & self._missing & ~np.isnan(self.current.returns).any(1)
+            self._finished.append(self.current.rows(taken))
+            self._missing &= ~taken
             self._forget(over)
+
+    def leave_out(self, rows: NDArray[np.bool_]) -> None:
+        """The trials that these environments are in do not count, ``[N]``: their returns are NaN.
+
+        A later trial is kept in their place.
+        """
+        self.current.returns[rows] = np.nan
 
     def take(self) -> Trials:
         """Of every environment the first trial that has ended since the last call, if one has."""

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
@@ -49,7 +49,11 @@ class TaskEnvs(Protocol):
         ...
 
     def set_attr(self, name: str, values: Sequence[Any]) -> None:
-        """Set the attribute of each environment."""
+        """Set the attribute of each environment.
+
+        Tasks are set between trajectories: after one has ended, and before the reset that starts
+        the next. A setter may act at once or in that reset.
+        """
         ...
 
 
@@ -110,3 +114,27 @@ class DeferredEnvs:
     def set_attr(self, name: str, values: Sequence[Any]) -> None:
         """See :class:`TaskEnvs`."""
         self.envs.set_attr(name, values)
+
+
+def set_some(env: TaskEnvs, name: str, rows: Sequence[int], values: Sequence[Any]) -> None:
+    """Set an attribute of some environments, while the others may be within a trajectory.
+
+    Of the environments of gymnasium's own vector environments the others are not written to, since
+    setters may do more than set; metarl's own families change only what differs.
+    """
+    if isinstance(env, DeferredEnvs):
+        env = env.envs
+    inner = getattr(env, "unwrapped", env)
+    if isinstance(inner, SyncVectorEnv):
+        for row, value in zip(rows, values, strict=True):
+            inner.envs[row].set_wrapper_attr(name, value)
+    elif isinstance(inner, AsyncVectorEnv):
+        for row, value in zip(rows, values, strict=True):
+            inner.parent_pipes[row].send(("_setattr", (name, value)))
+        done = {row: inner.parent_pipes[row].recv()[1] for row in rows}
+        inner._raise_if_errors([done.get(row, True) for row in range(inner.num_envs)])
+    else:
+        every = list(env.get_attr(name))
+        for row, value in zip(rows, values, strict=True):
+            every[row] = value
+        env.set_attr(name, every)

@@ -3,10 +3,11 @@
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
-from metarl.embedding import TrialRecorder
+from metarl.embedding import NoContext, TrialRecorder
 from metarl.sb3.evaluation import act
 from metarl.sb3.state import global_generators
 from metarl.sb3.trials import TrialVecEnv
+from metarl.sb3.vec_env import TaskVecEnv
 
 
 class AdaptationCallback(BaseCallback):
@@ -17,17 +18,26 @@ class AdaptationCallback(BaseCallback):
     without the callback. Where the model's observations are normalised, so are these.
 
     Args:
-        env: for evaluation alone, over a :class:`~metarl.sb3.TaskVecEnv` of ``draw_every=0`` whose
-            tasks are set. Its ``observer`` is the callback's.
+        env: for evaluation alone: a :class:`~metarl.sb3.TaskVecEnv` of ``draw_every=0`` whose tasks
+            are set, for a model that trains over one; or a :class:`TrialVecEnv` over one, whose
+            ``observer`` is the callback's.
         every: environment steps of training between two evaluations; the first comes after them.
         num_trajectories: of a trial.
         seed: of environments and actions, the same every time.
     """
 
     def __init__(
-        self, env: TrialVecEnv, *, every: int, num_trajectories: int = 2, seed: int = 0
+        self,
+        env: TrialVecEnv | TaskVecEnv,
+        *,
+        every: int,
+        num_trajectories: int = 2,
+        seed: int = 0,
     ) -> None:
         super().__init__()
+        if isinstance(env, TaskVecEnv):
+            nothing = NoContext(env.num_envs)
+            env = TrialVecEnv(env, nothing, action_scale=None, episodes="trajectory")
         if env.venv.draw_every:
             raise ValueError("the tasks of an evaluation stay: make its TaskVecEnv draw_every=0")
         if every < 1 or num_trajectories < 1:

@@ -9,9 +9,10 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.core import Streams
 from metarl.embedding import TrialRecorder, Trials
+from metarl.rl.env_faults import EnvironmentFaultError, check_share
 from metarl.rl.simulation import NUM_SHOWN, Paths
-from metarl.sb3.vec_env import Task, TaskVecEnv
-from metarl.types import TasksDone
+from metarl.sb3.vec_env import TaskVecEnv
+from metarl.types import Task, TasksDone
 
 
 class AdaptationRun(NamedTuple):
@@ -76,9 +77,23 @@ def run_batches(
     columns = (np.concatenate(column) for column in zip(*batches, strict=True))
     order = np.arange(total).reshape(num_trials, len(tasks)).T
     trials = Trials(*columns).rows(order.ravel())
-    returns = trials.returns.reshape(len(tasks), num_trials, -1).mean(1).T
+    returns = mean_returns(trials, len(tasks), env.faults)
     context = np.concatenate(contexts)[order]
     return AdaptationRun(returns, trials, tasks, env.observation_size, env.disjoint, context)
+
+
+def mean_returns(trials: Trials, num_tasks: int, faults: list[str]) -> NDArray[np.float64]:
+    """Mean over the trials of every task that are not left out, ``[K, M]``.
+
+    Raises:
+        EnvironmentFaultError: a task has none, or more than a tenth is left out.
+    """
+    check_share(int(np.isnan(trials.returns).any(1).sum()), len(trials.returns), faults)
+    returns = trials.returns.reshape(num_tasks, -1, trials.returns.shape[1])
+    if np.isnan(returns).all(1).any():
+        raise EnvironmentFaultError(f"{faults[-1]}; it leaves a task without any trial")
+    means: NDArray[np.float64] = np.nanmean(returns, 1).T
+    return means
 
 
 def first_and_last(returns: NDArray[np.float64]) -> tuple[float, float]:

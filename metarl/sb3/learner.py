@@ -21,12 +21,13 @@ from metarl.embedding import Context, NoContext, TrialRecorder, Trials
 from metarl.rl import Actor, SimulatedTasks
 from metarl.rl.actions import action_map
 from metarl.sb3.evaluation import AdaptationRun, act, first_and_last, run_batches
+from metarl.sb3.left_out import LeaveOut
 from metarl.sb3.models import CollectionSpec, InitialPolicy, logged, make_model
 from metarl.sb3.policies import folded
 from metarl.sb3.state import global_generators, load_model, model_state, normalised
 from metarl.sb3.trials import TrialVecEnv
-from metarl.sb3.vec_env import Task, TaskVecEnv
-from metarl.types import Adaptation, Metrics, TasksDone, unwatched
+from metarl.sb3.vec_env import TaskVecEnv
+from metarl.types import Adaptation, Metrics, Task, TasksDone, unwatched
 
 EVALUATION_TASKS, EVALUATION_TRIALS = 20, 5  # held-out tasks, and trials of each
 
@@ -228,8 +229,8 @@ class SB3Learner:
             self.env.seed(streams.seed_of("trials"))
             self.model.set_env(self.env)  # so that learn() starts new trials
             steps = self.steps_per_iteration * self.collection.num_envs
-            quiet: Any = None  # no table of its own
-            self.model.learn(steps, reset_num_timesteps=False, log_interval=quiet)
+            quiet: Any = {"reset_num_timesteps": False, "log_interval": None}  # no table of its own
+            self.model.learn(steps, LeaveOut(self._task_env), **quiet)
         return self.recorder.take()
 
     def _report(self, trials: Trials) -> Metrics:
@@ -239,6 +240,7 @@ class SB3Learner:
             "rollout/return_post": last,
             "rollout/steps": float(self.steps_per_iteration * self.collection.num_envs),
             "rollout/env_steps": float(self.env_steps),
+            **self._task_env.metrics(),
             "adapt/gain": last - first,
             "meta/skipped": 0.0,
             **logged(self.model),
@@ -281,6 +283,7 @@ class SB3Learner:
             draw_every=draw_every,
             among=self.collection.tasks,
             seed=self._streams.seed_of("trials"),
+            on_fault="cut",
             **options,
         )
 

@@ -15,8 +15,7 @@ from metarl.rl import Actor
 from metarl.rl.task_envs import TaskEnvs
 from metarl.sb3.configs import RL2Config, SB3Config
 from metarl.sb3.policies import ACTIVATIONS, copy_actor
-from metarl.sb3.vec_env import Task
-from metarl.types import Metrics
+from metarl.types import Metrics, Task
 
 BATCH_SIZE = 256  # transitions of an off-policy optimiser step
 EXPLORATION = 0.1  # standard deviation of TD3's action noise, in units of its largest action

@@ -23,7 +23,8 @@ class TrialVecEnv(VecEnvWrapper):
     Args:
         env: draws a new task at the end of a trial.
         context: of as many environments.
-        action_scale: policy actions of ±``action_scale`` span the environment's action bounds.
+        action_scale: policy actions of ±``action_scale`` span the environment's action bounds; None
+            for actions as the environment has them.
         episodes: what stable-baselines3 takes for an episode.
         observer: told of every start and step.
     """
@@ -35,14 +36,14 @@ class TrialVecEnv(VecEnvWrapper):
         env: TaskVecEnv,
         context: Context,
         *,
-        action_scale: float = 1.0,
+        action_scale: float | None = 1.0,
         episodes: ReturnSpan = "trial",
         observer: TrialRecorder | None = None,
     ) -> None:
         self.context = context
         self.episodes = episodes
         self.observer = observer
-        self._to_env = action_map(env.action_space, action_scale)
+        self._to_env = None if action_scale is None else action_map(env.action_space, action_scale)
         self._raw = np.zeros((env.num_envs, 0), np.float32)
         self._actions = np.zeros((env.num_envs, 0), np.float32)
         seen, acted = env.observation_space, env.action_space
@@ -53,7 +54,7 @@ class TrialVecEnv(VecEnvWrapper):
             np.concatenate([seen.low.astype(np.float32), -beside]),
             np.concatenate([seen.high.astype(np.float32), beside]),
         )
-        if isinstance(acted, spaces.Box):
+        if isinstance(acted, spaces.Box) and action_scale is not None:
             acted = spaces.Box(-action_scale, action_scale, acted.shape)
         super().__init__(env, shown, acted)
 
@@ -69,23 +70,27 @@ class TrialVecEnv(VecEnvWrapper):
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Map the actions and keep them for :meth:`step_wait`."""
-        numbered = isinstance(self._to_env, ActionNumbering)
-        mapped = self._to_env(actions[..., None] if numbered else actions)
         self._actions = self._as_vectors(actions)
-        self.venv.step_async(mapped)
+        if self._to_env is not None:
+            numbered = isinstance(self._to_env, ActionNumbering)
+            actions = self._to_env(actions[..., None] if numbered else actions)
+        self.venv.step_async(actions)
 
     def step_wait(self) -> VecEnvStepReturn:
         """Advance, grow the context and end episodes."""
         raw, rewards, ended, infos = self.venv.step_wait()
         raw = np.asarray(raw, np.float32)
-        successors, terminated, over = raw.copy(), ended.copy(), np.zeros(self.num_envs, bool)
+        successors, terminated = raw.copy(), ended.copy()
+        over, left_out = np.zeros((2, self.num_envs), bool)
         for i in np.flatnonzero(ended):
             successors[i] = infos[i]["terminal_observation"]
             terminated[i] = not infos[i]["TimeLimit.truncated"]
             over[i] = infos[i]["task_drawn"]
+            left_out[i] = infos[i]["left_out"]
         step = Transitions(self._raw, self._actions, rewards, successors, terminated, ended)
         self.context.add(step)
         if self.observer is not None:
+            self.observer.leave_out(left_out)
             self.observer(step, over)
         episode_ended = ended if self.episodes == "trajectory" else over
         if episode_ended.any():

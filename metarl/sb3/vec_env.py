@@ -12,15 +12,29 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 
 from metarl.core import Streams
 from metarl.embedding.contexts import num_features
-from metarl.rl.task_envs import TaskEnvs
-
-Task = dict[str, NDArray[Any]]
+from metarl.rl.env_faults import EnvironmentFaultError, check_share, described, note
+from metarl.rl.sampler import all_numbers, are_numbers
+from metarl.rl.task_envs import TaskEnvs, set_some
+from metarl.types import Metrics, Task
 
 
 def task_vectors(tasks: Sequence[Task]) -> NDArray[np.float32]:
     """The numbers of tasks, ``[num, P]``."""
     rows = [np.concatenate([np.ravel(value) for value in task.values()]) for task in tasks]
     return np.asarray(rows, np.float32)
+
+
+def listed(info: dict[str, Any], num: int) -> list[dict[str, Any]]:
+    """The info of every environment, from what gymnasium makes of those of ``num`` together."""
+    infos: list[dict[str, Any]] = [{} for _ in range(num)]
+    for name, values in info.items():
+        if name.startswith("_"):
+            continue
+        given = info.get(f"_{name}", np.ones(num, bool))
+        each = listed(values, num) if isinstance(values, dict) else values
+        for index in np.flatnonzero(given):
+            infos[index][name] = each[index]
+    return infos
 
 
 class TaskVecEnv(VecEnv):
@@ -40,10 +54,24 @@ class TaskVecEnv(VecEnv):
         among: tasks to draw from instead of the distribution.
         seed: of tasks and environments, until ``seed()`` is called. What an environment gets
             follows from the seed, its number and its trial's, not from what the others do.
+        on_fault: what to do where an environment gives NaN or infinity. ``raise`` an
+            :class:`~metarl.rl.env_faults.EnvironmentFaultError`; or ``cut`` the trajectory before
+            that step, as a time limit would, with reward 0 and ``left_out`` in its info. Who learns
+            from it leaves it out: :attr:`left_out` and :meth:`check`.
+
+    Tasks are set between trajectories: where one has ended, before the reset that starts the next.
+    The other environments are not written to.
 
     Raises:
         ValueError: for another autoreset mode.
     """
+
+    num_steps: int
+    """Of every environment since the last reset."""
+    left_out: list[tuple[int, int]]
+    """Step, counted so from 0, and environment of every trajectory that was cut since then."""
+    num_diverged: int
+    """Trajectories since then that ended because their simulation diverged."""
 
     def __init__(
         self,
@@ -53,6 +81,7 @@ class TaskVecEnv(VecEnv):
         split: Literal["train", "held_out"] = "train",
         among: Sequence[Task] | None = None,
         seed: int = 0,
+        on_fault: Literal["raise", "cut"] = "raise",
     ) -> None:
         if env.metadata.get("autoreset_mode") != AutoresetMode.DISABLED:
             raise ValueError(
@@ -63,8 +92,12 @@ class TaskVecEnv(VecEnv):
         self.draw_every = draw_every
         self.split = split
         self.among = among
+        self.on_fault = on_fault
+        self.faults: list[str] = []
+        """The newest, in words."""
         self._start_streams(seed)
         self._actions: NDArray[Any] = np.empty(0)
+        self._observations: NDArray[Any] = np.empty(0)
         self._trajectories = np.zeros(env.num_envs, np.int64)  # ended in the current task
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self._vectors: NDArray[np.float32] | None = None
@@ -127,10 +160,16 @@ class TaskVecEnv(VecEnv):
         self._draw_first()
         seeds = self._streams.seeds("environments", self.num_envs, self._num_resets)
         self._num_resets += 1
+        self.left_out, self.num_diverged = [], 0
+        self.num_steps, self._begun = 0, self.num_envs
+        self._starts = np.zeros(self.num_envs, np.int64)
+        self._spoilt = np.zeros(self.num_envs, bool)
         observations, _ = self.env.reset(seed=list(seeds))
+        self._observations = np.zeros_like(observations)
+        self._observations, _, _ = self._numbers(observations, np.zeros(self.num_envs))
         self._reset_seeds()
         self._reset_options()
-        return observations
+        return self._observations
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Keep the actions for :meth:`step_wait`."""
@@ -139,20 +178,66 @@ class TaskVecEnv(VecEnv):
     def step_wait(self) -> VecEnvStepReturn:
         """Advance every environment, and start again those that have ended."""
         observations, rewards, terminated, truncated, info = self.env.step(self._actions)
+        self.num_steps += 1
+        observations, rewards, bad = self._numbers(observations, rewards)
+        if bad is not None:
+            terminated, truncated = terminated & ~bad, truncated | bad
         ended = terminated | truncated
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        infos = listed(info, self.num_envs)
         if ended.any():
-            diverged = np.broadcast_to(info.get("diverged", False), ended.shape)
+            diverged = np.broadcast_to(info.get("diverged", False), ended.shape) & ended
+            self.num_diverged += int(diverged.sum())
             drawn = self._draw_for(ended)
             for index in np.flatnonzero(ended):
-                infos[index] = {
+                infos[index] |= {
                     "terminal_observation": observations[index].copy(),
                     "TimeLimit.truncated": bool(truncated[index] and not terminated[index]),
                     "diverged": bool(diverged[index]),
+                    "left_out": bool(self._spoilt[index]),
                     "task_drawn": bool(drawn[index]),
                 }
-            observations, _ = self.env.reset(options={"reset_mask": ended})
+            observations = self._restart(ended)
+        self._observations = observations
         return observations, rewards.astype(np.float32), ended, infos
+
+    def _restart(self, ended: NDArray[np.bool_]) -> NDArray[Any]:
+        """Start the next trajectories; the observations of all environments."""
+        self._begun += int(ended.sum())
+        self._starts[ended] = self.num_steps
+        self._spoilt &= ~ended
+        observations, _ = self.env.reset(options={"reset_mask": ended})
+        if all_numbers(observations):
+            return observations
+        self._observations = np.zeros_like(observations)
+        return self._numbers(observations, np.zeros(self.num_envs))[0]
+
+    def _numbers(
+        self, observations: NDArray[Any], rewards: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]:
+        """Without what is no number: the observations before and reward 0; where it was."""
+        if all_numbers(observations) and all_numbers(rewards):
+            return observations, rewards, None
+        good = are_numbers(observations).reshape(self.num_envs, -1).all(1) & are_numbers(rewards)
+        for index in map(int, np.flatnonzero(~good)):
+            step = self.num_steps - int(self._starts[index])
+            fault = described(self.env, index, step, observations[index], float(rewards[index]))
+            if self.on_fault == "raise":
+                raise EnvironmentFaultError(fault)
+            note(self.faults, fault)
+            self.left_out.append((self.num_steps - (step > 0), index))
+        self._spoilt |= ~good
+        observations, rewards = observations.copy(), np.where(good, rewards, 0.0)
+        observations[~good] = self._observations[~good]
+        return observations, rewards, ~good
+
+    def check(self) -> None:
+        """Raise an :class:`EnvironmentFaultError` if more than a tenth was left out since reset."""
+        check_share(len(self.left_out), self._begun, self.faults)
+
+    def metrics(self) -> Metrics:
+        """Trajectories since the last reset that came to a bad end."""
+        diverged, left_out = float(self.num_diverged), float(len(self.left_out))
+        return {"rollout/diverged": diverged, "rollout/left_out": left_out}
 
     def close(self) -> None:
         """Close the environments."""
@@ -167,10 +252,8 @@ class TaskVecEnv(VecEnv):
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
         """Set an attribute of some environments to one value."""
-        values = list(self.env.get_attr(attr_name))
-        for index in self._get_indices(indices):
-            values[index] = value
-        self.env.set_attr(attr_name, values)
+        rows = list(self._get_indices(indices))
+        set_some(self.env, attr_name, rows, [value] * len(rows))
         self._vectors = None
 
     def env_method(
@@ -192,12 +275,12 @@ class TaskVecEnv(VecEnv):
         self._trajectories += ended
         due = ended & (self.draw_every > 0) & (self._trajectories >= self.draw_every)
         if due.any():
-            tasks, drawn = self.tasks, [self._next_task(int(i)) for i in np.flatnonzero(due)]
-            for index, task in zip(np.flatnonzero(due), drawn, strict=True):
-                tasks[index] = task
-            self.env.set_attr("task", tasks)
-            self._vectors = self.task_vectors()
-            self._vectors[due] = task_vectors(drawn)
+            rows = np.flatnonzero(due).tolist()
+            drawn = [self._next_task(row) for row in rows]
+            vectors = self.task_vectors()
+            set_some(self.env, "task", rows, drawn)
+            vectors[rows] = task_vectors(drawn)
+            self._vectors = vectors
             self._trajectories[due] = 0
         return due
 

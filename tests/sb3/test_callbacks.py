@@ -70,3 +70,28 @@ def test_tasks_of_an_evaluation_stay() -> None:
         AdaptationCallback(trials(2), every=10)
     with pytest.raises(ValueError, match="must be at least 1, got 0, 2"):
         AdaptationCallback(trials(0), every=0)
+
+
+def test_a_model_over_a_task_vec_env_is_measured_over_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its actions are those of the environment: 0.1 to the right reaches the first goal at once."""
+
+    def made(draw_every: int) -> TaskVecEnv:
+        return TaskVecEnv(trials(0).venv.env, draw_every=draw_every, seed=1)
+
+    evaluation = made(0)
+    evaluation.set_tasks(GOALS)
+    model = PPO("MlpPolicy", made(1), n_steps=8, batch_size=24, n_epochs=1, seed=0, device="cpu")
+    kept = Kept()
+    model.set_logger(Logger(None, [kept]))
+    right = np.array([[0.1, 0.0]] * 3, np.float32)
+    monkeypatch.setattr(model, "predict", lambda *given, **options: (right, None))
+    model.learn(48, callback=AdaptationCallback(evaluation, every=24, num_trajectories=2))
+    rows = [row for row in kept.rows if "eval/return_pre" in row]
+    assert rows
+    x = 0.1 * np.arange(1, 5)
+    each = [0.0, -np.hypot(x - 0.5, 0.5).sum(), -np.abs(x + 0.5).sum()]
+    for row in rows:
+        assert row["eval/return_pre"] == pytest.approx(np.mean(each), abs=1e-5)
+        assert row["eval/return_post"] == pytest.approx(np.mean(each), abs=1e-5)
+    with pytest.raises(ValueError, match="make its TaskVecEnv draw_every=0"):
+        AdaptationCallback(made(2), every=10)

@@ -11,6 +11,8 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
+from metarl_envs.vector import TaskVectorEnv
+
 
 class ShowTask(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Appends the task to every observation of a single environment with tasks.
@@ -77,6 +79,9 @@ class ShowTaskVector(VectorWrapper):
     ) -> tuple[NDArray[Any], dict[str, Any]]:
         """Start in the current tasks."""
         observations, info = self.env.reset(seed=seed, options=options)
+        if not isinstance(self.env.unwrapped, TaskVectorEnv):
+            # single environments can be given tasks past this wrapper
+            self._features = task_features(self._task_space, self.env.get_attr("task"))
         return self._show(observations), info
 
     def step(
