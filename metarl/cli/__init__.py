@@ -8,10 +8,11 @@ import contextlib
 import io
 import re
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 from pydantic import ValidationError
@@ -22,7 +23,7 @@ from metarl.cli.evaluate import Evaluate, evaluate
 from metarl.cli.export import Export, export
 from metarl.cli.resume import Resume, resume
 from metarl.cli.train import FewShot, Train, train
-from metarl.configs import complaint
+from metarl.configs import Preset, complaint
 from metarl.runs.config import CLASSIFIER_LEARNERS, POLICY_LEARNERS
 from metarl.runs.errors import DamagedDataError, EnvironmentFaultError, InputError, nearest
 from metarl.training import keep_freed_memory
@@ -36,7 +37,10 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "export": (Export, export),
     "envs": (Envs, envs),
 }
-LEARNERS: dict[str, Collection[str]] = {"train": POLICY_LEARNERS, "fewshot": CLASSIFIER_LEARNERS}
+LEARNERS: dict[str, Mapping[str, Preset]] = {
+    "train": POLICY_LEARNERS,
+    "fewshot": CLASSIFIER_LEARNERS,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.path.insert(0, "")
         return COMMANDS[given[0]][1](options)
     except InputError as error:
-        return _complain(_as_option(error))
+        return _complain(error.on_command_line)
     except (DamagedDataError, EnvironmentFaultError) as error:
         return _complain(str(error))
     except OSError as error:  # a full disk, a file that may not be read: not ours to mend
@@ -62,13 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _complain(line: str) -> int:
     sys.stderr.write(f"metarl: error: {line}\n")
     return 2
-
-
-def _as_option(error: InputError) -> str:
-    """The message, with the name of an option as it is spelt here."""
-    if error.option is None:
-        return str(error)
-    return f"--{error.option.replace('_', '-')} {error.message}"
 
 
 def _parse(given: list[str]) -> Any:
@@ -113,8 +110,21 @@ def _check_names(given: list[str]) -> None:
         raise InputError(f"unknown command {given[0]!r}; {nearest(given[0], COMMANDS)}")
     known = LEARNERS.get(given[0])
     learner = given[1] if known and len(given) > 1 else "-"
-    if known and not learner.startswith("-") and learner not in known:
-        raise InputError(f"unknown learner {learner!r}; {nearest(learner, known)}")
+    if known and not learner.startswith("-"):
+        if learner not in known:
+            raise InputError(f"unknown learner {learner!r}; {nearest(learner, known)}")
+        _check_fixed(known[learner], given)
+
+
+def _check_fixed(preset: Preset, given: list[str]) -> None:
+    """Refuse what a learner has no choice about; tyro would say that its value is missing."""
+    for entry in fields(preset.config):
+        only, flag = get_args(entry.type), f"--{entry.name.replace('_', '-')}"
+        if get_origin(entry.type) is not Literal or len(only) > 1 or flag not in given:
+            continue
+        if given[given.index(flag) + 1 :][:1] != [str(only[0])]:
+            learner = preset.config.learner
+            raise InputError(f"is always {only[0]} with {learner}: leave it out", entry.name)
 
 
 def _one_line(box: str) -> str:

@@ -1,6 +1,7 @@
 """Mistakes in what a user gave."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,18 +19,30 @@ __all__ = [
 ]
 
 
+_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
+
+
 class InputError(ValueError):
     """Something the user gave is wrong; the message is one line that says what would be right.
 
+    Options in it are spelt as keywords of Python; :attr:`on_command_line` has their other spelling.
+
     Args:
-        message: what is wrong; where an option is, what follows its name.
+        message: what is wrong, options spelt as on the command line; where there is an option, what
+            follows its name.
         option: the one that it is about, by its name in Python.
+
+    >>> error = InputError("is not for rl2, use --init-from", "min_log_std")
+    >>> str(error), error.on_command_line
+    ('min_log_std is not for rl2, use init_from', '--min-log-std is not for rl2, use --init-from')
     """
 
     def __init__(self, message: str, option: str | None = None) -> None:
-        super().__init__(f"{option} {message}" if option else message)
+        spelt = f"--{option.replace('_', '-')} {message}" if option else message
+        super().__init__(_OPTION.sub(lambda found: found[1].replace("-", "_"), spelt))
         self.message = message
         self.option = option
+        self.on_command_line = spelt
 
 
 @contextmanager

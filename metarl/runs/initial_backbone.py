@@ -41,7 +41,7 @@ def take_backbone(
         run, _ = load(folder, config.device, objects, say)
         other = run.classifiers
     except InputError as error:
-        raise InputError(str(error), "init_from") from error
+        raise InputError(error.on_command_line, "init_from") from error
     torch.set_num_threads(config.threads)  # reading the other run has set them as it wants
     _check_classes(built.problem, other.problem, folder)
     try:

@@ -2,6 +2,7 @@
 
 import ctypes
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -36,7 +37,10 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether the C library took it.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # macOS and musl have none
+    try:
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # macOS and musl have none
+    except (OSError, TypeError):  # Windows, or no C library that could be opened
+        return False
     if mallopt is None:
         return False
     trim_threshold, top_pad, mmap_max = -1, -2, -4  # the parameters' names in glibc's malloc.h
@@ -54,7 +58,8 @@ class Interruption:
 def stop_on_signals() -> Iterator[Interruption]:
     """Turn the first Ctrl-C or SIGTERM into a request that the loop reads between iterations.
 
-    A second one does at once what it usually does.
+    A second one does at once what it usually does. In another thread than the main one Python lets
+    nobody handle signals: they do there what they usually do.
     """
     interruption = Interruption()
 
@@ -66,8 +71,12 @@ def stop_on_signals() -> Iterator[Interruption]:
         for number, handler in previous.items():
             signal.signal(number, handler)
 
+    handled = threading.current_thread() is threading.main_thread()
     previous = {
-        number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)
+        number: signal.signal(number, request)
+        for number in (signal.SIGINT, signal.SIGTERM)
+        # what was not installed from Python could not be put back
+        if handled and signal.getsignal(number) is not None
     }
     try:
         yield interruption

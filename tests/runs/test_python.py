@@ -2,6 +2,7 @@
 
 import json
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +230,8 @@ def test_an_own_backbone(learner: str, tmp_path: Path) -> None:
             "horizon is missing: the environment has no time limit of its own",
         ),
         ({"policy": Residual(2, 3)}, "policy does not fit: .*"),
-        ({"initial_log_std": -3.0}, ".*initial-log-std.*"),
+        ({"initial_log_std": -3.0}, "initial_log_std and min_log_std: .*"),
+        ({"init_from": "no.zip"}, "init_from: .*no.zip.*"),
         ({"context_size": 3}, ".*context_size must be above 0 where the context alone adapts, .*"),
     ],
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
@@ -239,6 +241,7 @@ def test_what_is_wrong_is_one_line(options: dict[str, Any], message: str, tmp_pa
         trained("maml-trpo", tmp_path, **options)
     assert isinstance(error.value, metarl.InputError)
     assert "\n" not in str(error.value)
+    assert "--" not in str(error.value)  # options are keywords here
     assert list(tmp_path.iterdir()) == []
 
 
@@ -251,6 +254,8 @@ def test_what_is_wrong_is_one_line(options: dict[str, Any], message: str, tmp_pa
         ({"norm": "both"}, "norm must be one of .*, got 'both'"),
         ({"backbone": "conv5"}, "backbone conv5 is not one of .*"),
         ({"num_ways": 500}, ".*500.*"),
+        ({"head": "free", "train_ways": 4}, "head free has a row .*; use head shared"),
+        ({"init_from": "nowhere"}, "init_from nowhere is not a run folder: .*"),
     ],
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
 )
@@ -368,6 +373,15 @@ def test_a_run_that_trains_is_not_trained_by_another(tmp_path: Path) -> None:
             Trainer(learner, folder=folder, writers=[CSVWriter()]).run()
 
     trained("random-init", tmp_path, progress=progress, eval_tasks=0)
+
+
+def test_training_in_a_thread(tmp_path: Path) -> None:
+    """Where no signal can be handled."""
+    runs: list[metarl.Run] = []
+    thread = threading.Thread(target=lambda: runs.append(trained("random-init", tmp_path)))
+    thread.start()
+    thread.join()
+    assert runs[0].iteration == SMALL["iterations"]
 
 
 def test_the_global_generators_are_left_alone(tmp_path: Path) -> None:

@@ -1,13 +1,18 @@
 """Devices are what was asked for, or an error; freed memory is kept."""
 
+import ctypes
 import platform
+import signal
 import subprocess
 import sys
+import threading
+from typing import Any
 
 import pytest
 import torch
 
-from metarl.training import DeviceName, resolve_device
+from metarl.training import DeviceName, keep_freed_memory, resolve_device
+from metarl.training.runtime import stop_on_signals
 
 
 @pytest.mark.parametrize(
@@ -31,6 +36,48 @@ def test_cuda_that_is_absent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="device cuda was asked for, but torch finds no CUDA"):
         resolve_device("cuda")
+
+
+@pytest.mark.parametrize("error", [TypeError("bad argument type"), OSError("no such library")])
+def test_without_a_c_library_to_open_memory_is_as_it_was(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ``CDLL(None)`` raises on Windows and in a static binary."""
+
+    def fail(name: str | None) -> Any:
+        raise error
+
+    monkeypatch.setattr(ctypes, "CDLL", fail)
+    assert keep_freed_memory() is False
+
+
+def test_a_thread_that_may_not_handle_signals_is_stopped_by_none() -> None:
+    requested: list[bool] = []
+
+    def work() -> None:
+        with stop_on_signals() as interruption:
+            requested.append(interruption.requested)
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert requested == [False]
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_handler_that_python_did_not_install_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """``getsignal`` says None of it; the other signal still stops the run."""
+    known = signal.getsignal
+    monkeypatch.setattr(signal, "getsignal", lambda n: None if n == signal.SIGTERM else known(n))
+    before = known(signal.SIGTERM)
+    with stop_on_signals() as interruption:
+        assert known(signal.SIGTERM) == before
+        signal.raise_signal(signal.SIGINT)
+        assert interruption.requested
+    assert known(signal.SIGTERM) == before
 
 
 FAULTS = """
