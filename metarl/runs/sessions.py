@@ -106,7 +106,7 @@ def start(
             output=output,
             name=name or built.stem,
             config=CODEC.dump_json(built.config, indent=2).decode(),
-            writers=standard_writers(built) if writers is None else writers,
+            writers=standard_writers(built, say) if writers is None else writers,
             warn=say,
         )
     except OSError as error:
@@ -144,16 +144,16 @@ def go_on(
         schedule,
         folder=folder,
         config=CODEC.dump_json(replace(run.config, schedule=schedule), indent=2).decode(),
-        writers=standard_writers(run.built),
+        writers=standard_writers(run.built, say),
         warn=say,
     )
     trainer.load(checkpoint)
     return Session(run.built, trainer)
 
 
-def standard_writers(built: Built) -> list[Writer]:
+def standard_writers(built: Built, say: Callable[[str], None]) -> list[Writer]:
     """``metrics.csv`` and TensorBoard."""
-    return [training.CSVWriter(), training.TensorBoardWriter(built.films)]
+    return [training.CSVWriter(say), training.TensorBoardWriter(built.films)]
 
 
 def train(

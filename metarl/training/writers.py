@@ -5,12 +5,16 @@ leaves the same rows as one that never was.
 """
 
 import csv
+import warnings
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from metarl.types import Metrics
 
 CSV_NAME = "metrics.csv"
+FIRST_COLUMN = "iteration"
 
 
 class Writer(Protocol):
@@ -35,15 +39,22 @@ class Writer(Protocol):
 
 
 class CSVWriter(Writer):
-    """Writes ``metrics.csv``, a row an iteration."""
+    """Writes ``metrics.csv``, a row an iteration.
+
+    Args:
+        warn: called with one line where a file is damaged that rows are to be added to. It is then
+            kept under another name, and its good rows stay.
+    """
+
+    def __init__(self, warn: Callable[[str], None] = warnings.warn) -> None:
+        self._warn = warn
 
     def open(self, folder: Path, iteration: int) -> None:
         """Drop rows beyond ``iteration``, and one that was cut short."""
         self._path = folder / CSV_NAME
-        rows = _read(self._path)
-        self._columns = list(rows[0]) if rows else ["iteration"]
-        kept = [row for row in rows if int(row["iteration"]) <= iteration]
-        _replace(self._path, self._columns, kept)
+        self._columns, rows = self._read(iteration)
+        kept = [row for row in rows if int(row[0]) <= iteration]
+        _replace(self._path, [self._columns, *kept])
 
     def write(self, iteration: int, metrics: Metrics) -> None:
         """Add a row; a metric seen for the first time adds a column."""
@@ -56,25 +67,77 @@ class CSVWriter(Writer):
         """Nothing is open between rows."""
 
     def _widen(self, keys: list[str]) -> None:
-        rows = _read(self._path)
-        self._columns = [*self._columns, *keys]
-        _replace(self._path, self._columns, rows)
+        columns, rows = self._read()
+        self._columns = [*columns, *keys]
+        _replace(self._path, [self._columns, *([*row, *[""] * len(keys)] for row in rows)])
+
+    def _read(self, iteration: int = 0) -> tuple[list[str], list[list[str]]]:
+        """Columns and whole rows of the file, which is damaged if it ends before an iteration."""
+        if not self._path.exists():
+            return [FIRST_COLUMN], []
+        columns, rows, damage = _parse(self._path)
+        reached = int(rows[-1][0]) if rows else 0
+        if damage or reached < iteration:
+            damage = damage or f"it ends with iteration {reached} of {iteration}"
+            name = _set_aside(self._path).name
+            self._warn(f"{self._path} is damaged: {damage}; it is kept as {name}, good rows stay")
+        return columns, rows
 
 
-def _read(path: Path) -> list[dict[str, str]]:
-    """The whole rows of a file that may not exist yet."""
-    if not path.exists():
+class _Table(NamedTuple):
+    """What a file of metrics holds."""
+
+    columns: list[str]
+    rows: list[list[str]]
+    """Whole ones of rising iterations."""
+    damage: str
+    """What is wrong with the file, if anything is."""
+
+
+def _parse(path: Path) -> _Table:
+    if path.is_dir():
+        return _Table([FIRST_COLUMN], [], "it is a folder")
+    # what follows the last line's end was cut short by a kill
+    lines = path.read_bytes().decode(errors="replace").split("\n")[:-1]
+    columns, *table = [_cells(line) for line in lines] or [[]]
+    if columns[:1] != [FIRST_COLUMN] or len(set(columns)) < len(columns):
+        return _Table([FIRST_COLUMN], [], "its first line does not name its columns")
+    rows: list[list[str]] = []
+    for cells in table:
+        reached = int(rows[-1][0]) if rows else 0
+        if _iteration(cells, len(columns)) > reached:
+            rows.append(cells)
+    bad = len(table) - len(rows)
+    return _Table(
+        columns, rows, f"{bad} of {len(table)} rows are not such as follow" if bad else ""
+    )
+
+
+def _cells(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line.rstrip("\r")], strict=True), [])
+    except csv.Error:  # an open quotation, or a cell of more than 131,072 characters
         return []
-    with path.open(newline="") as file:
-        # a row cut short by a kill lacks its last columns
-        rows = [row for row in csv.DictReader(file) if None not in row.values()]
-    return [row for row in rows if (row.get("iteration") or "").isdigit()]
 
 
-def _replace(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
+def _iteration(cells: list[str], width: int) -> int:
+    """Which one a row is of; 0 if it is no row of so many numbers."""
+    try:
+        for cell in filter(None, cells):
+            float(cell)
+        return int(cells[0]) if len(cells) == width else 0
+    except ValueError:
+        return 0
+
+
+def _set_aside(path: Path) -> Path:
+    """Give a file the first free name of those that say that it is damaged."""
+    names = (f"{path.stem}-damaged-{number}{path.suffix}" for number in count(1))
+    return path.rename(next(path.with_name(n) for n in names if not path.with_name(n).exists()))
+
+
+def _replace(path: Path, rows: list[list[str]]) -> None:
     temporary = path.with_suffix(".tmp")
     with temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+        csv.writer(file).writerows(rows)
     temporary.replace(path)
