@@ -5,10 +5,11 @@ the first, on schedule, at the end, when the time is up and when the run is inte
 learner's whole state is in them, so the iterations after one come out the same whoever runs them.
 """
 
+import errno
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from enum import Enum
 from itertools import count
 from pathlib import Path
@@ -18,11 +19,12 @@ from filelock import FileLock, Timeout
 from pydantic.dataclasses import dataclass
 
 from metarl.configs import STRICT, Count, Positive
-from metarl.training.checkpoint import save_checkpoint
+from metarl.training.checkpoint import list_checkpoints, save_checkpoint
 from metarl.training.runtime import Interruption, stop_on_signals
 from metarl.training.writers import Writer
 from metarl.types import Metrics
 
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # network drives of some kinds have none
 MAX_SKIPPED = 10  # updates skipped in a row for non-finite gradients before training stops
 
 
@@ -85,7 +87,7 @@ Progress = Callable[[int, Metrics], object]
 
 
 class FolderInUseError(ValueError):
-    """Another process is training in the run folder."""
+    """Another process is training in the run folder, or has trained since it was read."""
 
 
 class Trainer:
@@ -129,6 +131,11 @@ class Trainer:
         self.folder = new_folder(Path(output), name) if folder is None else folder
         if folder is None:
             (self.folder / "config.json").write_text(self.config)
+        self._found = list_checkpoints(self._checkpoints)
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
 
     def load(self, content: dict[str, Any]) -> None:
         """Take up the state of a checkpoint."""
@@ -146,24 +153,27 @@ class Trainer:
             "learner": self.learner.state_dict(),
             "config": self.config,
         }
-        return save_checkpoint(self.folder / "checkpoints", self.iteration, content)
+        path = save_checkpoint(self._checkpoints, self.iteration, content)
+        self._found = list_checkpoints(self._checkpoints)
+        return path
 
     def run(self, progress: Progress | None = None) -> Ending:
         """Train until the schedule, the clock, a signal or divergence ends it.
 
         Raises:
-            FolderInUseError: another process trains in the folder.
+            FolderInUseError: another process trains in the folder, or has trained in it meanwhile.
         """
-        try:
-            with (
-                FileLock(self.folder / ".lock", blocking=False),
-                stop_on_signals() as interruption,
-                ExitStack() as self._closing,  # all writers, whatever one of them raises
-            ):
-                self._opened = False
-                return self._run(progress, interruption)
-        except Timeout as error:
-            raise FolderInUseError(f"{self.folder} is being written by another process") from error
+        with (
+            sole_writer(self.folder, self.warn),
+            stop_on_signals() as interruption,
+            ExitStack() as self._closing,  # all writers, whatever one of them raises
+        ):
+            if list_checkpoints(self._checkpoints) != self._found:
+                raise FolderInUseError(
+                    f"another process has trained in {self.folder} since it was read: read it again"
+                )
+            self._opened = False
+            return self._run(progress, interruption)
 
     def _run(self, progress: Progress | None, interruption: Interruption) -> Ending:
         started, before = time.perf_counter(), self.seconds
@@ -243,3 +253,29 @@ def new_folder(output: Path, stem: str) -> Path:
             folder.mkdir()
             break
     return folder
+
+
+@contextmanager
+def sole_writer(folder: Path, warn: Callable[[str], None]) -> Iterator[None]:
+    """Keep other processes from training in a folder, until it is left or this process ends.
+
+    Args:
+        folder: the run folder.
+        warn: called with one line where the file system has no locks.
+
+    Raises:
+        FolderInUseError: another one is in there.
+    """
+    lock = FileLock(folder / ".lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise FolderInUseError(f"{folder} is being written by another process") from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        warn(f"{folder} cannot be locked ({error.strerror}): let no other process train in it")
+    try:
+        yield
+    finally:
+        lock.release()

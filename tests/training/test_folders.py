@@ -1,6 +1,10 @@
 """Run folders: made by the trainer, locked while one trains in them, written by its writers."""
 
+import errno
+import fcntl
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +88,62 @@ def test_only_one_trains_in_a_folder_at_a_time(tmp_path: Path) -> None:
     assert refused == [f"{first.folder} is being written by another process"] * 3
     assert second.iteration == 0
     assert writer.calls == []
-    assert second.run() is Ending.COMPLETE
+    third = Trainer(FakeLearner(), THREE, folder=first.folder, writers=[writer])
+    assert third.run() is Ending.COMPLETE
     assert writer.names == ["open", "write", "write", "write", "close"]
+
+
+def test_who_read_the_folder_before_another_trained_in_it_is_refused(tmp_path: Path) -> None:
+    """It would go on from an old state, and drop the other's rows."""
+    first = Trainer(FakeLearner(), THREE, output=tmp_path)
+    first.save()
+    late = Trainer(FakeLearner(), THREE, folder=first.folder)
+    first.run()
+    rows = (first.folder / "checkpoints").stat().st_mtime_ns
+    with pytest.raises(FolderInUseError, match=f"another process has trained in {first.folder}"):
+        late.run()
+    assert (first.folder / "checkpoints").stat().st_mtime_ns == rows
+    first.schedule = Schedule(iterations=5)
+    assert first.run() is Ending.COMPLETE  # what it wrote itself is no matter
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+def test_a_file_system_without_locks_is_said(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_lock(*given: Any) -> None:
+        raise OSError(number, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_lock)
+    said: list[str] = []
+    trainer = Trainer(FakeLearner(), THREE, output=tmp_path, warn=said.append)
+    assert trainer.run() is Ending.COMPLETE
+    assert said == [
+        f"{trainer.folder} cannot be locked (No locks available): let no other process train in it"
+    ]
+
+
+def test_another_reason_not_to_lock_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(FakeLearner(), THREE, output=tmp_path)
+    (trainer.folder / ".lock").mkdir()
+    with pytest.raises(OSError, match=r"\.lock"):
+        trainer.run()
+
+
+def test_a_process_that_is_killed_leaves_no_lock(tmp_path: Path) -> None:
+    code = "import sys, time; from filelock import FileLock; lock = FileLock(sys.argv[1]); "
+    code += "lock.acquire(); print('locked', flush=True); time.sleep(60)"
+    trainer = Trainer(FakeLearner(), THREE, output=tmp_path)
+    command = [sys.executable, "-c", code, str(trainer.folder / ".lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(FolderInUseError):
+            trainer.run()
+        other.kill()
+    assert trainer.run() is Ending.COMPLETE
 
 
 def test_an_error_gives_the_folder_free(tmp_path: Path) -> None:
