@@ -1,7 +1,52 @@
-"""``python -m metarl`` is the ``metarl`` command."""
+"""The ``metarl`` command, also as ``python -m metarl``: what a signal does to it.
 
+While it trains, a signal ends the run after the iteration (:mod:`metarl.training.runtime`).
+"""
+
+import os
+import signal
 import sys
+from importlib import import_module
+from types import FrameType
 
-from metarl.cli import main
 
-sys.exit(main())
+class Ended(KeyboardInterrupt):
+    """A signal asks this process to end; raised, so that what is open is closed on the way."""
+
+
+def main() -> int:
+    """Run the command line and return the exit status: of a signal, 128 + its number."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    previous = {n: signal.signal(n, _end) for n in signals if signal.getsignal(n) != signal.SIG_IGN}
+    try:
+        status: int = import_module("metarl.cli").main()  # that takes seconds
+        return status
+    except Ended as ended:
+        return _status(ended.args[0])
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)  # a second one does not wait
+    if _is_importing(frame):  # some libraries go on after any error in there, with half a module
+        os._exit(_status(number))
+    raise Ended(number)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
+
+
+def _status(number: int) -> int:
+    name = signal.Signals(number).name
+    sys.stderr.write(f"metarl: ended by {name}; what has been written is whole\n")
+    sys.stderr.flush()
+    return 128 + number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,7 +1,7 @@
 """The ``metarl`` command: options in, one call of :mod:`metarl.runs`, text out.
 
-Exit status: 0 done, 2 the user's input is wrong, 130 interrupted with a checkpoint written,
-1 a defect of ours.
+Exit status: 0 done, 2 the user's input is wrong, 130 training interrupted with a checkpoint
+written, 130 or 143 something else ended by a signal, 1 a defect of ours.
 """
 
 import contextlib
@@ -58,9 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error))
     except OSError as error:  # a full disk, a file that may not be read: not ours to mend
         return _complain(f"{error.filename or 'file'}: {error.strerror}")
-    except KeyboardInterrupt:
-        sys.stderr.write("metarl: interrupted; the newest checkpoint is what was saved before\n")
-        return 130
 
 
 def _complain(line: str) -> int:

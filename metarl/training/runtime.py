@@ -75,8 +75,9 @@ def stop_on_signals() -> Iterator[Interruption]:
     previous = {
         number: signal.signal(number, request)
         for number in (signal.SIGINT, signal.SIGTERM)
-        # what was not installed from Python could not be put back
-        if handled and signal.getsignal(number) is not None
+        # what was not installed from Python could not be put back, and what is ignored stays so: a
+        # job in the background is not what Ctrl-C is meant for
+        if handled and signal.getsignal(number) not in (None, signal.SIG_IGN)
     }
     try:
         yield interruption

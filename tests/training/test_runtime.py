@@ -80,6 +80,17 @@ def test_a_handler_that_python_did_not_install_is_left_alone(
     assert known(signal.SIGTERM) == before
 
 
+def test_what_is_ignored_does_not_stop_a_run() -> None:
+    """As the shell has it for jobs in the background, which Ctrl-C does not mean."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stop_on_signals() as interruption:
+            signal.raise_signal(signal.SIGINT)
+        assert not interruption.requested
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 FAULTS = """
 import resource, sys
 import torch
