@@ -33,7 +33,8 @@ def complaint(capsys, arguments):
     capsys.readouterr()
     status = main(arguments)
     captured = capsys.readouterr()
-    lines = [line for line in captured.err.splitlines() if not line.startswith("metarl: skipped")]
+    besides = ("metarl: skipped", "metarl: evaluation: ")
+    lines = [line for line in captured.err.splitlines() if not line.startswith(besides)]
     assert status == 2
     assert len(lines) == 1, captured.err
     assert lines[0].startswith("metarl: error: ")
