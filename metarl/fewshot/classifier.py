@@ -1,7 +1,8 @@
 """Adapted classifiers in a file: everything that is needed to classify new examples."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 from torch import Tensor
 
-from metarl.fewshot.configs import Algorithm, BackboneConfig, FewShotConfig
+from metarl.fewshot.configs import Algorithm, BackboneConfig, FewShotConfig, NormMode
 from metarl.fewshot.episodes import EpisodeSamplers
 from metarl.fewshot.episodic_learner import FewShotLearner, Fitted
 from metarl.fewshot.from_config import Problem, make_backbone, make_learner
@@ -37,20 +38,28 @@ class Classifier:
 
     @torch.no_grad()
     def probabilities(self, x: Tensor) -> Tensor:
-        """Class probabilities ``[B, N]`` of examples ``[B, *shape]``, uint8 for images.
+        """Class probabilities ``[B, N]`` of examples; in transductive mode each depends on all.
 
-        In transductive mode those of one call depend on one another.
+        Args:
+            x: see :func:`checked_examples`.
         """
-        if x.shape[1:] != self.shape:
-            raise ValueError(f"need examples [B, {self.shape}], got {tuple(x.shape)}")
+        x = checked_examples(x, self.shape)
         self.learner.network.eval()
         with self.learner.autocast():
             scores = self.learner.scores(self.fitted, self.learner.inputs(x)[None])[0]
         return torch.softmax(scores.float(), -1)
 
     def predict(self, x: Tensor) -> list[str]:
-        """Names of the most probable classes of examples ``[B, *shape]``."""
+        """Names of the most probable classes of examples; see :meth:`probabilities`."""
         return [self.class_names[index] for index in self.probabilities(x).argmax(-1).tolist()]
+
+    def with_norm(self, norm: NormMode) -> "Classifier":
+        """The same classifier with other batch statistics of the examples of one call.
+
+        Raises:
+            ValueError: its backbone does not go by what is asked.
+        """
+        return replace(self, learner=self.learner.with_norm(norm))
 
     def save(self, path: Path) -> None:
         """Keep it in a file that :func:`load_classifier` reads."""
@@ -65,6 +74,34 @@ class Classifier:
             "training_ways": _training_ways(self.learner),
         }
         torch.save(content, path)
+
+
+def checked_examples(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Examples in the units that learners take.
+
+    Args:
+        x: images ``[B, C, H, W]``, uint8 or floats in [0, 1]; of other data ``[B, *shape]`` finite
+            numbers, standardised as the run's own are.
+        shape: of one example.
+
+    Raises:
+        ValueError: they are something else.
+    """
+    if x.shape[1:] != shape:
+        raise ValueError(f"need examples [B, {shape}], got {tuple(x.shape)}")
+    images = len(shape) == 3
+    if images and x.dtype == torch.uint8:
+        return x
+    numbers = x.float()
+    low, high = map(float, numbers.aminmax()) if numbers.numel() else (0.0, 0.0)
+    if images and not (x.is_floating_point() and low >= 0 and high <= 1):
+        raise ValueError(
+            "images are uint8 in 0..255 or floats in [0, 1], "
+            f"got {str(x.dtype).removeprefix('torch.')} in [{low:.4g}, {high:.4g}]"
+        )
+    if not math.isfinite(high - low):
+        raise ValueError("examples must be finite")
+    return numbers
 
 
 def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:

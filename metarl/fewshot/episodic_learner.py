@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -21,13 +21,10 @@ from metarl.core import Streams, iteration_times
 from metarl.core.streams import Stream
 from metarl.fewshot.augment import augment
 from metarl.fewshot.configs import FewShotConfig, NormMode
-from metarl.fewshot.episodes import (
-    Episodes,
-    EpisodeSamplers,
-    EpisodeStream,
-    Support,
-)
+from metarl.fewshot.episodes import Episodes, EpisodeSamplers, EpisodeStream, Support
+from metarl.fewshot.headed_network import backbone_of
 from metarl.fewshot.losses import score
+from metarl.nn.backbones import FixedStatistics, fixed_statistics
 from metarl.types import Adaptation, Metrics
 
 DRAWN_AT_ONCE = 32  # test episodes in memory; the same on every device, so that draws are too
@@ -76,7 +73,10 @@ class FewShotLearner(ABC):
     def fit(
         self, support_x: Tensor, support_y: Tensor, num_ways: int, num_steps: int
     ) -> list[Fitted]:
-        """Classifiers of every task after 0 to ``num_steps`` steps; of learners without, one."""
+        """Classifiers of every task after 0 to ``num_steps`` steps; of learners without, one.
+
+        Those of inductive mode can be scored in either mode.
+        """
 
     @abstractmethod
     def scores(self, fitted: Fitted, x: Tensor) -> Tensor:
@@ -127,8 +127,7 @@ class FewShotLearner(ABC):
         started = perf_counter()
         collected = self.collect()
         between = perf_counter()
-        metrics = self.update(collected)
-        return metrics | iteration_times(between - started, perf_counter() - between)
+        return self.update(collected) | iteration_times(between - started, perf_counter() - between)
 
     def collect(self) -> list[Episodes]:
         """Draw the meta-batch of the iteration."""
@@ -209,14 +208,23 @@ class FewShotLearner(ABC):
         figures = self.evaluate_on(source, self.num_steps).mean(1)
         metrics = {"eval/score": float(figures[-1])}
         if len(figures) > 1:
-            metrics |= {
-                "eval/score_pre": float(figures[0]),
-                "eval/adaptation_gain": float(figures[-1] - figures[0]),
-            }
+            gain = float(figures[-1] - figures[0])
+            metrics |= {"eval/score_pre": float(figures[0]), "eval/adaptation_gain": gain}
         return metrics
 
+    @property
+    def norm(self) -> NormMode | FixedStatistics:
+        """What normalises query sets in an evaluation."""
+        return fixed_statistics(backbone_of(self.network)) or self.config.norm
+
     def with_norm(self, norm: NormMode) -> "FewShotLearner":
-        """The same learner, network included, with other batch statistics of query sets."""
+        """The same learner, network included, with other batch statistics of query sets.
+
+        Raises:
+            ValueError: its backbone does not go by what is asked.
+        """
+        if self.norm in get_args(FixedStatistics):
+            raise ValueError(f"{norm}: this backbone normalises by {self.norm} statistics only")
         other = copy.copy(self)
         other.config = replace(self.config, norm=norm)
         return other

@@ -84,16 +84,15 @@ class MAMLClassifier(FewShotLearner):
     ) -> list[Fitted]:
         """Adapted parameters after 0 to ``num_steps`` steps.
 
-        In inductive mode the support set goes with them, as ``reference``: it gives the batch
+        The support set goes with them, as ``reference``: in inductive mode it gives the batch
         statistics.
         """
         path = self._path(self._theta(), (support_x, support_y), num_ways, num_steps)
-        extra = {"reference": support_x} if self.config.norm == "inductive" else {}
-        return [{**params, **extra} for params in path]
+        return [{**params, "reference": support_x} for params in path]
 
     def scores(self, fitted: Fitted, x: Tensor) -> Tensor:
         """Outputs of the adapted networks."""
-        return self._query_outputs(fitted, fitted.get("reference", x), x)
+        return self._query_outputs(fitted, fitted["reference"], x)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what happens next."""

@@ -41,13 +41,17 @@ class MetricLearner(FewShotLearner):
     def fit(
         self, support_x: Tensor, support_y: Tensor, num_ways: int, num_steps: int
     ) -> list[Fitted]:
-        """The support set's summary; in transductive mode the support set itself."""
+        """The support set, of which transductive mode makes a summary with each query set.
+
+        In inductive mode with the summary by running statistics, too.
+        """
+        ways = torch.full((len(support_x),), num_ways, device=support_x.device)
+        support = {"support_x": support_x, "support_y": support_y, "num_ways": ways}
         if self.config.norm == "transductive":
-            ways = torch.full((len(support_x),), num_ways, device=support_x.device)
-            return [{"support_x": support_x, "support_y": support_y, "num_ways": ways}]
+            return [support]
         embeddings = self._embed_by_mode(support_x)
         with self.full_precision():
-            return [self.summarise(embeddings, support_y, num_ways)]
+            return [support | self.summarise(embeddings, support_y, num_ways)]
 
     def scores(self, fitted: Fitted, x: Tensor) -> Tensor:
         """Class scores of queries."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,13 @@ class Backbone(Protocol):
         Batch statistics come from the first ``num_reference`` examples of a task, by default all.
         """
         ...
+
+
+FixedStatistics = Literal["running", "batch", "none"]
+"""Of batch normalisation in evaluation mode: those of training, those of each batch, nothing."""
+
+
+OWN_NORMS = nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
 
 
 class FeatureMLP(nn.Module):
@@ -84,7 +91,8 @@ class LiftedBackbone(nn.Module):
     """Any module as a backbone; features are its flattened outputs.
 
     Its own batch normalisation, if it has any, follows the module's mode: batches in training mode,
-    running statistics in evaluation mode; ``num_reference`` changes nothing.
+    running statistics in evaluation mode; ``num_reference`` changes nothing. See
+    :func:`fixed_statistics`.
 
     Args:
         module: one tensor in, one tensor out.
@@ -105,3 +113,21 @@ class LiftedBackbone(nn.Module):
     def forward_tasks(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
         """``[M, B, *shape]`` to ``[M, B, D]``."""
         return self._lifted(submodule_params(params, "module"), x).flatten(2)
+
+
+def fixed_statistics(backbone: nn.Module) -> FixedStatistics | None:
+    """What a backbone normalises by in evaluation mode, whatever ``num_reference`` asks for.
+
+    Returns:
+        None of backbones that do what is asked: those with a ``forward_tasks`` of their own.
+
+    >>> fixed_statistics(LiftedBackbone(nn.BatchNorm1d(3), (3,)))
+    'running'
+    """
+    native = isinstance(backbone, Backbone)
+    if native and not isinstance(backbone, FeatureMLP | RawInputs | LiftedBackbone):
+        return None
+    norms = [part for part in backbone.modules() if isinstance(part, OWN_NORMS)]
+    if not norms:
+        return "none"
+    return "running" if all(norm.track_running_stats for norm in norms) else "batch"

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic.dataclasses import dataclass
 
 from metarl.configs import STRICT, Count, Seed
+from metarl.fewshot.configs import NormMode
 from metarl.runs.config import JsonObject
 
 
@@ -20,6 +21,9 @@ class AdaptationOptions:
     """Classifiers: folder of images to classify, flat or with a folder a class."""
     skip_bad: bool = False
     """Classifiers: leave out images that cannot be read, and say how many."""
+    norm: NormMode | None = None
+    """Classifiers: batch statistics of the images to classify; inductive by default, so that the
+    class of an image does not depend on what else is classified."""
     steps: Count | None = None
     """Gradient steps, or trajectories where adaptation is without; 3, and a classifier's own, by
     default."""

@@ -4,20 +4,22 @@ import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from metarl.core import Streams
 from metarl.fewshot import Classifier, Dataset
-from metarl.fewshot.configs import EpisodeConfig
+from metarl.fewshot.classifier import checked_examples
+from metarl.fewshot.configs import EpisodeConfig, NormMode
 from metarl.fewshot.data.config import SINUSOID
 from metarl.fewshot.data.folder import read_class_folder, read_query_folder
 from metarl.fewshot.data.image_files import FolderImages
 from metarl.fewshot.episodes import EpisodeStream, Support
 from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.from_config import make_sampler
+from metarl.nn.backbones import FixedStatistics
 from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.config import DataProblem, RunConfig
 from metarl.runs.errors import InputError, input_errors
@@ -114,7 +116,7 @@ class DataSets:
         num_steps = learner.num_steps if options.steps is None else options.steps
         if num_steps and not learner.num_steps:
             raise InputError(f"{num_steps}: {self.config.learner} does not adapt by steps", "steps")
-        norm = options.norm or learner.config.norm
+        learner = self._in_mode(options.norm, learner.config.norm)
         datasets = self.datasets()
         with input_errors():
             stream = EpisodeStream(
@@ -124,12 +126,12 @@ class DataSets:
                 regression=self.is_regression,
                 progress=progress,
             )
-            adaptation = learner.with_norm(norm).adapt(stream, num_steps)
+            adaptation = learner.adapt(stream, num_steps)
         return Test(
             adaptation=adaptation,
             title=(
                 f"{self.config.learner} on {self.config.subject}, {self._setting(episodes)}: "
-                f"{adaptation.values.shape[1]} test episodes, batch norm {norm}, seeds "
+                f"{adaptation.values.shape[1]} test episodes, batch norm {learner.norm}, seeds "
                 f"{self.config.seed} (training) and {options.seed} (test)"
             ),
             record={
@@ -138,7 +140,7 @@ class DataSets:
                 "num_shots": episodes.num_shots,
                 "num_queries": episodes.num_queries,
                 "sampling": episodes.sampling,
-                "norm": norm,
+                "norm": learner.norm,
                 "training_seed": self.config.seed,
             },
         )
@@ -148,6 +150,7 @@ class DataSets:
         support: tuple[Tensor, Sequence[str]],
         *,
         steps: int | None = None,
+        norm: NormMode | None = None,
         query: FolderImages | None = None,
     ) -> AdaptedClassifier:
         """Fit the classifier to labelled examples.
@@ -155,6 +158,7 @@ class DataSets:
         Args:
             support: examples ``[S, *shape]``, images uint8, and the class of each.
             steps: of adaptation; the run's own by default.
+            norm: batch statistics of a query set; inductive by default.
             query: images to classify.
 
         Raises:
@@ -168,19 +172,18 @@ class DataSets:
             raise InputError(
                 f"has one class, {names[0]!r}, and telling classes apart needs two", "support"
             )
-        if tuple(examples.shape[1:]) != self.shape or len(labels) != len(examples):
-            raise InputError(
-                f"needs examples [S, {self.shape}] and S labels, got {tuple(examples.shape)} and "
-                f"{len(labels)}",
-                "support",
-            )
+        if len(labels) != len(examples):
+            raise InputError(f"has {len(examples)} examples and {len(labels)} labels", "support")
         indices = torch.tensor([names.index(label) for label in labels])
         num_steps = steps or self.learner.num_steps
-        labelled = Support(examples[None], indices[None], len(names))
+        learner = self._in_mode(norm, "inductive")
         with input_errors("support"):
-            adaptation = self.learner.adapt(labelled, num_steps)
+            x = checked_examples(examples, self.shape)
+            labelled = Support(x[None], indices[None], len(names))
+            # in this mode, so that the classifier can be switched to any
+            adaptation = self._in_mode(None, "inductive").adapt(labelled, num_steps)
         classifier = Classifier(
-            self.learner, adaptation.model(0, True), names, self.shape, self.problem.backbone
+            learner, adaptation.model(0, True), names, self.shape, self.problem.backbone
         )
         return AdaptedClassifier(
             classifier=classifier,
@@ -188,7 +191,7 @@ class DataSets:
             record={
                 "data": self.config.subject,
                 "learner": self.config.learner,
-                "norm": self.learner.config.norm,
+                "norm": learner.norm,
                 "classes": list(names),
                 "support": len(labels),
                 "steps": num_steps,
@@ -202,7 +205,7 @@ class DataSets:
         support, query = self._read_folders(options, say)
         try:
             labelled = (support.images, support.labels)
-            adapted = self.adapt_to(labelled, steps=options.steps, query=query)
+            adapted = self.adapt_to(labelled, steps=options.steps, norm=options.norm, query=query)
         except InputError as error:
             if error.option != "support":
                 raise
@@ -261,6 +264,13 @@ class DataSets:
     def report(self, metrics: Metrics) -> str:
         """What is printed of an iteration with an evaluation, where there is no terminal."""
         return f"validation score {metrics['eval/score']:.4f}" if "eval/score" in metrics else ""
+
+    def _in_mode(self, norm: NormMode | None, default: NormMode) -> FewShotLearner:
+        """The learner in the mode that is asked for, or that is the default if it has modes."""
+        if norm is None and self.learner.norm in get_args(FixedStatistics):
+            return self.learner
+        with input_errors("norm"):
+            return self.learner.with_norm(norm or default)
 
     def _episodes(self, options: EvaluationOptions) -> EpisodeConfig:
         """The run's test episodes, as the options change them."""

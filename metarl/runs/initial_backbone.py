@@ -5,18 +5,17 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import get_args
 
 import torch
 
+from metarl.fewshot import Split
 from metarl.fewshot.headed_network import backbone_of
 from metarl.runs.config import DataProblem, RunConfig
 from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
 from metarl.runs.run import load
 from metarl.runs.user_objects import UserObjects
-
-CLASS_SPLITS = ("omniglot_split", "trainval", "split_seed", "split", "split_fractions")
-"""Options of the data that decide which classes are trained on."""
 
 
 def take_backbone(
@@ -32,7 +31,7 @@ def take_backbone(
 
     Raises:
         InputError: that is no few-shot run folder, its backbone is another one, or it was trained
-            on other classes of the same data, so perhaps on test classes of these.
+            on classes or examples that this run is to be tested on.
     """
     config = built.config
     # code that only the other run's config names is not the user's
@@ -56,14 +55,19 @@ def take_backbone(
 
 
 def _check_classes(ours: DataProblem, theirs: DataProblem, folder: Path) -> None:
-    if ours.data.data != theirs.data.data:
-        return
-    for name in CLASS_SPLITS:
-        there, here = getattr(theirs.data, name), getattr(ours.data, name)
-        if there != here:
+    assert ours.trained_on is not None
+    assert theirs.trained_on is not None
+    for name in ours.trained_on.classes.keys() & theirs.trained_on.classes.keys():
+        here, there = (facts.classes[name] for facts in (ours.trained_on, theirs.trained_on))
+        train, *held_out = (set(here[split].names) for split in get_args(Split))
+        seen = sorted(set.union(*held_out) & set(there["train"].names) - train)
+        same_cut = here == there and ours.data.split_seed == theirs.data.split_seed
+        # classes in several parts have other examples in each
+        if seen or (set.union(*held_out) & train and not same_cut):
+            what = f"class {seen[0]}" if seen else "examples"
             raise InputError(
-                f"{folder} was trained on other classes of {ours.data.data}: {name} {there} there, "
-                f"{here} here",
+                f"{folder} was trained on {what} of {name} that this run is to be tested on: "
+                "train both on the same split",
                 "init_from",
             )
 

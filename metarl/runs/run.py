@@ -10,6 +10,7 @@ from warnings import warn
 from torch import Tensor, nn
 
 from metarl import sb3
+from metarl.fewshot.configs import NormMode
 from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.report.curves import AdaptationCurve, adaptation_curve
 from metarl.rl import Actor
@@ -33,8 +34,8 @@ from metarl.training import CheckpointError, DeviceName, load_newest
 from metarl.types import TasksDone, unwatched
 from metarl_envs.making import EnvSource
 
-MAY_CHANGE = ("data", "video_every")
-"""Parts of a problem that may change between sessions: data may move, their classes may not."""
+MAY_CHANGE = ("data", "data_root", "skip_bad", "video_every")
+"""Options of a problem that may change between sessions: data may move, but be no others."""
 
 
 class Run:
@@ -108,7 +109,11 @@ class Run:
 
     @overload
     def adapt(
-        self, *, support: tuple[Tensor, Sequence[str]], steps: int | None = None
+        self,
+        *,
+        support: tuple[Tensor, Sequence[str]],
+        steps: int | None = None,
+        norm: NormMode | None = None,
     ) -> AdaptedClassifier: ...
 
     def adapt(
@@ -118,6 +123,7 @@ class Run:
         support: tuple[Tensor, Sequence[str]] | None = None,
         steps: int | None = None,
         trajectories: int | None = None,
+        norm: NormMode | None = None,
         seed: int = 0,
     ) -> AdaptedPolicy | AdaptedClassifier:
         """Adapt to one task.
@@ -128,14 +134,16 @@ class Run:
             steps: gradient steps, or trajectories where adaptation is without; 3, and a
                 classifier's own, by default.
             trajectories: policies: a step, or trials; 40 by default.
+            norm: classifiers: batch statistics of a query set; inductive by default.
             seed: policies: draws the noise.
 
         Raises:
             InputError: what is given does not fit the run.
         """
-        validated(AdaptationOptions, {"steps": steps, "trajectories": trajectories, "seed": seed})
+        plain = {"steps": steps, "trajectories": trajectories, "norm": norm, "seed": seed}
+        validated(AdaptationOptions, plain)
         if support is not None:
-            return self.classifiers.adapt_to(support, steps=steps)
+            return self.classifiers.adapt_to(support, steps=steps, norm=norm)
         if task is None:
             raise InputError("is missing: the task to adapt to", "task")
         source = self.policies.given_task(task, trajectories, seed)
@@ -252,11 +260,17 @@ def load(
 
 def _check_same_run(old: RunConfig, config: RunConfig, folder: Path) -> None:
     """Raise an :class:`InputError` if ``config.json`` was changed in what decides the run."""
-    plain = (json.loads(CODEC.dump_json(c)) for c in (old, config))
-    kept, now = ({"seed": content["seed"], **content["problem"]} for content in plain)
+    kept, now = map(_deciding, (old, config))
     for name in kept.keys() - set(MAY_CHANGE):
         if kept[name] != now.get(name):
             raise InputError(
                 f"{folder / 'config.json'} says {name} {json.dumps(now.get(name))}, but its "
                 f"checkpoint was trained with {json.dumps(kept[name])}"
             )
+
+
+def _deciding(config: RunConfig) -> dict[str, Any]:
+    """What decides a run, by name; options of its data by theirs."""
+    content = json.loads(CODEC.dump_json(config))
+    problem = content["problem"]
+    return {"seed": content["seed"], **problem, **problem.get("data", {})}

@@ -188,9 +188,9 @@ class Simulated:
         self, options: AdaptationOptions, output: Path, say: Callable[[str], None]
     ) -> list[str]:
         """Adapt to a task, write what comes of it to a folder; lines that say what that was."""
-        if options.support or options.query or options.skip_bad:
+        if options.support or options.query or options.skip_bad or options.norm:
             raise InputError(
-                "--support, --query and --skip-bad are for few-shot runs; this is a policy"
+                "--support, --query, --skip-bad and --norm are for few-shot runs; this is a policy"
             )
         if options.task is None:
             raise InputError("is missing: the task to adapt to, as JSON", "task")

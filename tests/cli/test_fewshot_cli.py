@@ -98,7 +98,7 @@ def test_every_learner_trains_and_evaluates(learner, tmp_path, capsys, monkeypat
     assert record["steps"] == ([0, 1, 2] if adapts else [0])
     assert np.shape(record["accuracy"]) == (len(record["steps"]), 3)
     assert record["learner"] == learner
-    assert record["norm"] == algorithm["norm"]
+    assert record["norm"] == ("none" if learner == "knn" else algorithm["norm"])
     assert (folder / "adaptation.png").exists() == adapts
     assert len(read_metrics(folder)) == 2
 
@@ -280,7 +280,6 @@ def test_a_run_starts_from_the_backbone_of_another(protonet, tmp_path):
     ("arguments", "parts"),
     [
         (["--filters", "8"], ["another backbone", '"filters": 4', '"filters": 8']),
-        (["--split-seed", "1"], ["other classes of glyphs", "split_seed 0 there, 1 here"]),
         (["--init-from", "nowhere"], ["--init-from", "nowhere", "not a run folder"]),
     ],
 )

@@ -1,0 +1,146 @@
+"""What a run was trained on is decided once: by its training, not by the folder as it is today."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import metarl
+from metarl.cli import main
+from metarl.runs.build import classifiers
+
+SMALL: dict[str, Any] = {
+    "iterations": 1,
+    "num_ways": 2,
+    "num_queries": 2,
+    "num_validation": 2,
+    "eval_tasks": 0,
+    "backbone": "mlp",
+    "hidden_sizes": (4,),
+}
+
+
+def write_class(root: Path, name: str, number: int = 3) -> None:
+    (root / name).mkdir(parents=True)
+    for index in range(number):
+        pixels = np.random.default_rng([len(name), index]).integers(0, 256, (8, 8))
+        Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{index}.png")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for index in range(30):
+        write_class(tmp_path / "photos", f"c{index:02}")
+    return tmp_path / "photos"
+
+
+def train(data: Path, learner: str = "protonet", **options: Any) -> metarl.Run:
+    return metarl.train_fewshot(
+        learner, data=str(data), output=data.parent / "runs", **SMALL | options
+    )
+
+
+def change(folder: Path, option: str, value: Any) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    assert option in config["problem"]["data"]
+    config["problem"]["data"][option] = value
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def table(root: Path) -> Path:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    np.savez(root / "table.npz", x=x, y=np.arange(60) % 3)
+    return root / "table.npz"
+
+
+@pytest.mark.parametrize(
+    ("option", "before", "now"),
+    [
+        ("split_seed", 0, 1),
+        ("split", "examples", "classes"),
+        ("array_kind", "table", "series"),
+        ("split_fractions", [0.6, 0.2, 0.2], [0.5, 0.25, 0.25]),
+        ("image_size", None, 28),
+        ("label", None, "y"),
+    ],
+)
+@pytest.mark.parametrize("command", ["evaluate", "resume"])
+def test_options_of_the_data_stay(
+    command: str,
+    option: str,
+    before: Any,
+    now: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Another seed puts train examples in the test, with the same classes and numbers of each."""
+    run = train(table(tmp_path), array_kind="table", split="examples")
+    change(run.folder, option, now)
+    capsys.readouterr()
+    assert main([command, str(run.folder)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"config.json says {option} {json.dumps(now)}" in line
+    assert f"trained with {json.dumps(before)}" in line
+
+
+def test_data_may_move(photos: Path, tmp_path: Path) -> None:
+    run = train(photos)
+    expected = run.evaluate(tasks=3).values
+    photos.rename(tmp_path / "elsewhere")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "elsewhere").rename(tmp_path / "new" / "photos")
+    for option, value in (
+        ("data", str(tmp_path / "new" / "photos")),
+        ("data_root", str(tmp_path)),
+        ("skip_bad", True),
+    ):
+        change(run.folder, option, value)
+    np.testing.assert_array_equal(metarl.load_run(run.folder).evaluate(tasks=3).values, expected)
+
+
+def test_data_that_are_gone_are_no_loss_to_a_start_from_their_run(photos: Path) -> None:
+    other = shutil.copytree(photos, photos.parent / "others")
+    run = train(photos)
+    shutil.rmtree(photos)
+    train(other, init_from=str(run.folder))
+
+
+def test_a_start_from_a_run_that_was_trained_on_test_classes(photos: Path) -> None:
+    """A class more, and the seed cuts the folder otherwise."""
+    before = train(photos)
+    train(photos, "maml", init_from=str(before.folder))
+    write_class(photos, "d")
+    trained, held_out = (
+        {
+            name
+            for part in parts
+            for name in run.config.problem.trained_on.classes["photos"][part].names
+        }
+        for run, parts in ((before, ("train",)), (train(photos), ("validation", "test")))
+    )
+    seen = min(trained & held_out)
+    with pytest.raises(metarl.InputError, match=f"trained on class {seen} of photos that this run"):
+        train(photos, init_from=str(before.folder))
+
+
+def test_a_start_from_a_run_that_was_trained_on_test_examples(tmp_path: Path) -> None:
+    options = {"array_kind": "table", "split": "examples"}
+    data = table(tmp_path)
+    before = train(data, **options)
+    train(data, init_from=str(before.folder), **options)
+    with pytest.raises(metarl.InputError, match="trained on examples of table that this run"):
+        train(data, init_from=str(before.folder), split_seed=1, **options)
+
+
+def test_data_are_read_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For training, validation, the closing evaluation and those after it."""
+    read = []
+    load = classifiers.load_data
+    monkeypatch.setattr(classifiers, "load_data", lambda config: read.append(1) or load(config))
+    run = train(photos, iterations=2, eval_every=1, eval_tasks=3)
+    assert run.evaluate(tasks=2).values.shape == (1, 2)
+    assert len(read) == 1
