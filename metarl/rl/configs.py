@@ -112,6 +112,9 @@ class MAMLPPOConfig(AdamConfig):
     """Adam steps on one meta-batch."""
     inner_kl: NonNegative = 0.0
     """η, weight of the mean KL between old and new policies before adaptation (ProMP)."""
+    inner_importance_weights: bool = False
+    """After the first epoch, weigh what adaptation sees by probability ratios to the policies that
+    sampled it (ProMP)."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -162,8 +165,8 @@ PRESETS = presets(
     Preset(MAMLVPGConfig(), "MAML with Adam along the policy gradient (Finn et al. 2017)."),
     Preset(MAMLPPOConfig(), "MAML with PPO's clipped objective outside (Schulman et al. 2017)."),
     Preset(
-        MAMLPPOConfig(learner="promp", inner_kl=5e-4),
-        "ProMP: low-variance curvature, clipping, KL penalty inside (Rothfuss et al. 2019).",
+        MAMLPPOConfig(learner="promp", inner_kl=5e-4, inner_importance_weights=True),
+        "ProMP: low-variance curvature, clipping; ratios and KL inside (Rothfuss et al. 2019).",
     ),
     Preset(
         MAMLTRPOConfig(

@@ -23,28 +23,42 @@ part of what is trained (E-MAML), the step is a plain function of them, whose de
 of first-order is 20 % of the gradient's length for MAML, 25 % for E-MAML with the credit.
 """
 
-from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 Estimator = Literal["first-order", "log-likelihood", "lvc", "dice", "loaded-dice"]
-InnerLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Log-probabilities, signal and weights ``[M, T, E]`` to losses ``[M]``."""
 
 
-def magic_box(x: Tensor) -> Tensor:
+class InnerLoss(Protocol):
+    """Log-probabilities, signal and weights ``[M, T, E]`` to losses ``[M]``.
+
+    ``sampled`` are log-probabilities of the policy that drew the actions, ``[M, T, E]``, where that
+    is another: its steps, or trajectories up to them, then count by their probability ratios.
+    """
+
+    def __call__(
+        self, log_probs: Tensor, signal: Tensor, weights: Tensor, sampled: Tensor | None = None, /
+    ) -> Tensor:
+        """``[M]``."""
+
+
+def magic_box(x: Tensor, sampled: Tensor | None = None) -> Tensor:
     """exp(x - ⊥(x)): 1, with the derivatives of a probability  (Foerster et al. 2018, section 4).
+
+    With the logarithm of another probability it is the ratio to that.
 
     >>> x = torch.tensor(3.0, requires_grad=True)
     >>> magic_box(x).item(), torch.autograd.grad(magic_box(x), x)[0].item()
     (1.0, 1.0)
     """
-    return torch.exp(x - x.detach())
+    return torch.exp(x - (x.detach() if sampled is None else sampled))
 
 
-def log_likelihood(log_probs: Tensor, advantages: Tensor, weights: Tensor) -> Tensor:
+def log_likelihood(
+    log_probs: Tensor, advantages: Tensor, weights: Tensor, sampled: Tensor | None = None
+) -> Tensor:
     """-E[Σ_t A_t log π(a_t|s_t)]  (Williams 1992; the loss of most public MAML code).
 
     Its second gradient drops Σ_t A_t ∇log π_t ∇log π_tᵀ and all terms between different steps: the
@@ -56,11 +70,16 @@ def log_likelihood(log_probs: Tensor, advantages: Tensor, weights: Tensor) -> Te
         log_probs: of the actions taken, ``[M, T, E]``.
         advantages: Â_t, ``[M, T, E]``.
         weights: of the steps, 0 for padding, ``[M, T, E]``.
+        sampled: as of :class:`InnerLoss`.
     """
+    if sampled is not None:
+        weights = weights * torch.exp(log_probs.detach() - sampled)
     return -(log_probs * advantages * weights).sum((1, 2))
 
 
-def lvc(log_probs: Tensor, advantages: Tensor, weights: Tensor) -> Tensor:
+def lvc(
+    log_probs: Tensor, advantages: Tensor, weights: Tensor, sampled: Tensor | None = None
+) -> Tensor:
     """-E[Σ_t A_t π_t / ⊥(π_t)]: low-variance curvature  (Rothfuss et al. 2019, section 5).
 
     Its second gradient drops the terms between an action and earlier ones of its trajectory; their
@@ -72,11 +91,14 @@ def lvc(log_probs: Tensor, advantages: Tensor, weights: Tensor) -> Tensor:
         log_probs: of the actions taken, ``[M, T, E]``.
         advantages: Â_t, ``[M, T, E]``.
         weights: of the steps, 0 for padding, ``[M, T, E]``.
+        sampled: as of :class:`InnerLoss`.
     """
-    return -(magic_box(log_probs) * advantages * weights).sum((1, 2))
+    return -(magic_box(log_probs, sampled) * advantages * weights).sum((1, 2))
 
 
-def dice(log_probs: Tensor, rewards: Tensor, weights: Tensor) -> Tensor:
+def dice(
+    log_probs: Tensor, rewards: Tensor, weights: Tensor, sampled: Tensor | None = None
+) -> Tensor:
     """-E[Σ_t □(Σ_{k≤t} log π_k) r_t]: all derivatives unbiased  (Foerster et al. 2018, section 4).
 
     So of MAML. That of E-MAML with :func:`sampling_credit`, which adapts to the sampled
@@ -87,11 +109,15 @@ def dice(log_probs: Tensor, rewards: Tensor, weights: Tensor) -> Tensor:
         rewards: γ^t r_t, or with what does not depend on the action taken subtracted,
             ``[M, T, E]``.
         weights: of the steps, 0 for padding, ``[M, T, E]``.
+        sampled: as of :class:`InnerLoss`.
     """
-    return -(magic_box(log_probs.cumsum(1)) * rewards * weights).sum((1, 2))
+    past_sampled = None if sampled is None else sampled.cumsum(1)
+    return -(magic_box(log_probs.cumsum(1), past_sampled) * rewards * weights).sum((1, 2))
 
 
-def loaded_dice(log_probs: Tensor, advantages: Tensor, weights: Tensor) -> Tensor:
+def loaded_dice(
+    log_probs: Tensor, advantages: Tensor, weights: Tensor, sampled: Tensor | None = None
+) -> Tensor:
     """-E[Σ_t (□(w_t) - □(w_{t-1})) A_t], w_t = Σ_{k≤t} log π_k  (Farquhar et al. 2019, section 4).
 
     The paper's λ is 1 here: 0 would be :func:`lvc`. All derivatives are unbiased if A_t is an
@@ -101,10 +127,12 @@ def loaded_dice(log_probs: Tensor, advantages: Tensor, weights: Tensor) -> Tenso
         log_probs: of the actions taken, ``[M, T, E]``, steps in their order.
         advantages: Â_t, ``[M, T, E]``.
         weights: of the steps, 0 for padding, ``[M, T, E]``.
+        sampled: as of :class:`InnerLoss`.
     """
     past_and_now = log_probs.cumsum(1)
-    past = past_and_now - log_probs
-    change = magic_box(past_and_now) - magic_box(past)
+    sampled = log_probs.detach() if sampled is None else sampled
+    both = sampled.cumsum(1)
+    change = magic_box(past_and_now, both) - magic_box(past_and_now - log_probs, both - sampled)
     return -(change * advantages * weights).sum((1, 2))
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from metarl.nn import ActionDistribution
 from metarl.rl.rollout import AdvantageBatch, Rollout
 from metarl.types import Metrics
 
@@ -87,6 +88,14 @@ class Experience(NamedTuple):
         """Every ``stride``-th step of the query and, if asked, the supports; without rollouts."""
         kept = [batch.thin(stride) for batch in self.supports] if supports else self.supports
         return Experience([], [*kept, self.query.thin(stride)], self.scores)
+
+    def sampled_by(self, acting: Sequence[ActionDistribution]) -> "Experience":
+        """With the log-probabilities of the policies that drew the supports' actions."""
+        supports = [
+            batch._replace(sampled=policy.log_prob(batch.actions))
+            for batch, policy in zip(self.supports, acting[:-1], strict=True)
+        ]
+        return self._replace(batches=[*supports, self.query])
 
     @staticmethod
     def concatenate(parts: Sequence["Experience"]) -> "Experience":

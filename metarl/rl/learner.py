@@ -251,6 +251,7 @@ def maml_parts(
         return rule, ReptileDirection(lr=config.inner_lr, **numbers), Adam(config.outer_lr)
     numbers["credit_weight"] = config.credit_weight if config.sampling_credit else 0.0
     if isinstance(config, configs.MAMLPPOConfig):
+        numbers["inner_importance_weights"] = config.inner_importance_weights
         clipped = ClippedSurrogate(clip=config.clip, inner_kl=config.inner_kl, **numbers)
         return rule, clipped, ClippedEpochs(Adam(config.outer_lr), config.epochs)
     outer_step: OuterStep = NoStep()

@@ -15,7 +15,9 @@ def inner_loss(acting: ActionDistribution, batch: AdvantageBatch, estimator: Est
     """The inner objective of MAML-RL (Finn et al. 2017, eq. 4), by :mod:`metarl.rl.estimators`."""
     log_probs = acting.log_prob(batch.actions)
     signal = batch.rewards if estimator == "dice" else batch.advantages
-    return INNER_LOSSES[estimator](*map(batch.by_time, (log_probs, signal, batch.weights)))
+    taken, signal, weights = map(batch.by_time, (log_probs, signal, batch.weights))
+    sampled = None if batch.sampled is None else batch.by_time(batch.sampled)
+    return INNER_LOSSES[estimator](taken, signal, weights, sampled)
 
 
 def ratio(new: ActionDistribution, old: ActionDistribution, batch: AdvantageBatch) -> Tensor:

@@ -5,6 +5,7 @@ An :class:`Objective` says what the adapted policies are judged by, and gives it
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -53,6 +54,10 @@ class Objective(ABC):
     """How the inner objective estimates second derivatives; see :mod:`metarl.rl.estimators`."""
     gae_lambda: UnitInterval = 0.95
     """λ of the advantages."""
+    inner_importance_weights: bool = False
+    """Where the parameters have moved since the supports were sampled, weigh these by probability
+    ratios to the policies that sampled them, as ProMP does (Rothfuss et al. 2019, section 6);
+    without, adaptation takes them for its own."""
 
     @abstractmethod
     def gradient(self, problem: "MetaProblem", old: Acting | None = None) -> MetaGradient:
@@ -107,12 +112,20 @@ class MetaProblem:
         return inner_loss(acting, batch, self.objective.estimator)
 
     def distributions(
-        self, theta: MetaParameters, experience: Experience, *, supports: bool = False
+        self,
+        theta: MetaParameters,
+        experience: Experience,
+        *,
+        supports: bool = False,
+        old: Sequence[ActionDistribution] | None = None,
     ) -> list[ActionDistribution]:
         """Actions of the adapted policies on the query.
 
-        With ``supports`` those on each support come before it, by the policies that sampled it.
+        With ``supports`` those on each support come before it, by the policies that adapt to it.
+        ``old`` are all of these at the parameters that sampled, where ``theta`` are others.
         """
+        if old is not None and self.objective.inner_importance_weights:
+            experience = experience.sampled_by(old)
         acting: list[ActionDistribution] = []
 
         def loss(params: Params, batch: AdvantageBatch) -> Tensor:

@@ -38,7 +38,7 @@ class LossObjective(Objective, ABC):
     @property
     def needs_supports(self) -> bool:
         """Whether it looks at the policies before adaptation."""
-        return self.credit_weight > 0
+        return self.credit_weight > 0 or self.inner_importance_weights
 
     def check_batch(self, num_tasks: int, num_trajectories: int, horizon: int) -> None:
         """As of every objective; the credit needs tasks to compare, too."""
@@ -61,9 +61,12 @@ class LossObjective(Objective, ABC):
         total = torch.zeros_like(parameters_to_vector(tensors)).detach()
         loss, acting = 0.0, []
         for i, chunk in enumerate(problem.chunks):
-            new = problem.distributions(problem.theta, chunk, supports=self.needs_supports)
+            before = None if old is None else old[i]
+            new = problem.distributions(
+                problem.theta, chunk, supports=self.needs_supports, old=before
+            )
             acting.append([one.detach() for one in new])
-            before = acting[-1] if old is None else old[i]
+            before = before or acting[-1]
             chunk_loss = self.losses(new, before, chunk).sum() / problem.num_tasks
             total += parameters_to_vector(torch.autograd.grad(chunk_loss, tensors))
             loss += chunk_loss.item()

@@ -102,6 +102,9 @@ class AdvantageBatch(NamedTuple):
     """What the advantages were divided by; other figures come into their unit by it. ``[M, 1]``."""
     num_trajectories: int
     """E; step t of trajectory e is row t·E + e. 0 where the rows are no whole trajectories."""
+    sampled: Tensor | None = None
+    """log π(a|s) of the policy that drew the actions, ``[M, B]``, where another one adapts to them
+    by probability ratios."""
 
     @property
     def tensors(self) -> dict[str, Tensor]:

@@ -227,7 +227,7 @@ def candidate(vector: Tensor, problem: MetaProblem, meta: MetaGradient) -> Candi
     losses, divergences = [], []
     with torch.no_grad():
         for chunk, old in zip(problem.chunks, meta.acting, strict=True):
-            new = problem.distributions(theta, chunk, supports=objective.needs_supports)
+            new = problem.distributions(theta, chunk, supports=objective.needs_supports, old=old)
             losses.append(objective.losses(new, old, chunk))
             divergences.append(mean_kl(new[-1], old[-1], chunk.query))
     return Candidate(torch.cat(losses).mean().item(), torch.cat(divergences).mean().item())

@@ -40,7 +40,13 @@ def test_a_preset_is_its_parts() -> None:
     """By hand, the learner that the name gives, number for number."""
     by_hand = compose(
         SGD([0.5, 0.25]),
-        ClippedSurrogate(estimator="lvc", gae_lambda=0.95, clip=0.3, inner_kl=5e-4),
+        ClippedSurrogate(
+            estimator="lvc",
+            gae_lambda=0.95,
+            clip=0.3,
+            inner_kl=5e-4,
+            inner_importance_weights=True,
+        ),
         ClippedEpochs(Adam(1e-3), 5),
         seed=3,
     )
@@ -56,7 +62,11 @@ def test_a_preset_is_its_parts() -> None:
         ("maml-trpo", Surrogate(), TrustRegion()),
         ("maml-vpg", Surrogate(), Adam()),
         ("maml-ppo", ClippedSurrogate(), ClippedEpochs(Adam())),
-        ("promp", ClippedSurrogate(inner_kl=5e-4), ClippedEpochs(Adam())),
+        (
+            "promp",
+            ClippedSurrogate(inner_kl=5e-4, inner_importance_weights=True),
+            ClippedEpochs(Adam()),
+        ),
         (
             "e-maml",
             Surrogate(estimator="log-likelihood", credit_weight=0.05),
