@@ -4,9 +4,7 @@ import copy
 import difflib
 import importlib
 import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -126,17 +124,3 @@ def check_id(env_id: str) -> None:
         close = difflib.get_close_matches(by_tail.get(name, name), sorted(families), n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(families))}"
         raise ValueError(f"{env_id} is not a registered environment; {hint}") from error
-
-
-def import_installed(module: str) -> None:
-    """Import a module, without looking for it or for what it imports in the current folder.
-
-    Raises:
-        ImportError: it is not there.
-    """
-    here, places = Path.cwd(), sys.path.copy()
-    sys.path[:] = [place for place in places if Path(place or ".").resolve() != here]
-    try:
-        importlib.import_module(module)
-    finally:
-        sys.path[:] = places

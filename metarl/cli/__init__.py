@@ -24,6 +24,7 @@ from metarl.cli.export import Export, export
 from metarl.cli.resume import Resume, resume
 from metarl.cli.train import FewShot, Train, train
 from metarl.configs import Preset, complaint
+from metarl.files import NonFiniteError
 from metarl.runs.config import CLASSIFIER_LEARNERS, POLICY_LEARNERS
 from metarl.runs.errors import DamagedDataError, EnvironmentFaultError, InputError, nearest
 from metarl.training import keep_freed_memory
@@ -54,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return COMMANDS[given[0]][1](options)
     except InputError as error:
         return _complain(error.on_command_line)
+    except NonFiniteError as error:
+        return _complain(f"{error}; a smaller step size may help")
     except (DamagedDataError, EnvironmentFaultError) as error:
         return _complain(str(error))
     except OSError as error:  # a full disk, a file that may not be read: not ours to mend

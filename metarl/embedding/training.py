@@ -14,6 +14,7 @@ from metarl.embedding.loss import embedding_logits, embedding_loss
 from metarl.embedding.prototypes import Trajectories, whole_prototypes
 from metarl.embedding.trial_data import HardNegatives, TrialData
 from metarl.embedding.trials import Trials
+from metarl.files import check_finite
 from metarl.types import Metrics
 
 REFRESH = 50  # steps of the encoder after which hard negatives are looked for anew
@@ -55,6 +56,9 @@ class EncoderTrainer:
         Returns:
             ``adapt/embedding_loss`` and ``adapt/embedding_accuracy``, means over the steps; nothing
             where all trials have the same task.
+
+        Raises:
+            NonFiniteError: the encoder diverged.
         """
         if len(np.unique(trials.tasks, axis=0)) < 2:
             return {}  # nothing to tell apart
@@ -64,6 +68,7 @@ class EncoderTrainer:
         config = self.config
         num_steps = config.encoder_warmup if iteration == 1 else config.encoder_steps
         figures = [self._step(p, generator) for p in self._pairs(data, num_steps, generator)]
+        check_finite(self.encoder.state_dict(), "encoder")
         losses, accuracies = zip(*figures, strict=True)
         return {
             "adapt/embedding_loss": float(np.mean(losses)),

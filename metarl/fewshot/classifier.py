@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 from pydantic_core import to_json
-from torch import Tensor
+from torch import Tensor, nn
 
 from metarl.fewshot.configs import Algorithm, BackboneConfig, FewShotConfig, NormMode
 from metarl.fewshot.episodes import EpisodeSamplers
@@ -17,8 +17,14 @@ from metarl.fewshot.episodic_learner import FewShotLearner, Fitted
 from metarl.fewshot.from_config import Problem, make_backbone, make_learner
 from metarl.fewshot.samplers import SinusoidSampler
 from metarl.fewshot.sources import ArraySource
-
-FORMAT = "metarl-classifier"
+from metarl.files import (
+    FileError,
+    check_finite,
+    import_installed,
+    load_weights,
+    one_error,
+    save_weights,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +48,15 @@ class Classifier:
 
         Args:
             x: see :func:`checked_examples`.
+
+        Raises:
+            NonFiniteError: a score is not finite.
         """
         x = checked_examples(x, self.shape)
         self.learner.network.eval()
         with self.learner.autocast():
             scores = self.learner.scores(self.fitted, self.learner.inputs(x)[None])[0]
+        check_finite(scores, "a score")
         return torch.softmax(scores.float(), -1)
 
     def predict(self, x: Tensor) -> list[str]:
@@ -62,9 +72,12 @@ class Classifier:
         return replace(self, learner=self.learner.with_norm(norm))
 
     def save(self, path: Path) -> None:
-        """Keep it in a file that :func:`load_classifier` reads."""
+        """Keep it in a file that :func:`load_classifier` reads.
+
+        Raises:
+            NonFiniteError: if a weight is not finite.
+        """
         content = {
-            "format": FORMAT,
             "algorithm": asdict(self.learner.config),
             "backbone": asdict(self.backbone),
             "network": self.learner.network.state_dict(),
@@ -73,7 +86,7 @@ class Classifier:
             "shape": list(self.shape),
             "training_ways": _training_ways(self.learner),
         }
-        torch.save(content, path)
+        save_weights(path, "classifier", content)
 
 
 def checked_examples(x: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -104,21 +117,42 @@ def checked_examples(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     return numbers
 
 
-def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
+def load_classifier(
+    path: Path | str,
+    device: str = "cpu",
+    *,
+    backbone: nn.Module | None = None,
+    allow_code: bool = False,
+) -> Classifier:
     """Read what ``metarl adapt`` saved; only tensors and plain data are unpickled.
 
-    A backbone given as ``module:Class`` is imported again, so such a file has to be trusted.
+    Args:
+        path: the file.
+        device: of the network.
+        backbone: where it is one of your own: another of its kind, which takes the file's weights.
+        allow_code: import a backbone that the file names as ``module:Class``, from the current
+            folder, too; without it only what is installed.
 
     Raises:
-        ValueError: if the file is not a classifier of ours.
+        FileError: if the file is damaged, no classifier of ours, or needs another backbone.
     """
-    content: Any = torch.load(path, map_location=device, weights_only=True)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path} is not a classifier saved by metarl adapt")
-    shape = tuple(content["shape"])
+    content = load_weights(Path(path), "classifier")
+    with one_error(FileError, str(path)):
+        return _classifier(content, torch.device(device), backbone, allow_code)
+
+
+def _classifier(
+    content: dict[str, Any], device: torch.device, own: nn.Module | None, allow_code: bool
+) -> Classifier:
+    """What :meth:`Classifier.save` made plain."""
+    shape = tuple(map(int, content["shape"]))
     algorithm: FewShotConfig = TypeAdapter(Algorithm).validate_json(to_json(content["algorithm"]))
     kind = TypeAdapter(BackboneConfig).validate_json(to_json(content["backbone"]))
-    backbone = make_backbone(kind, shape, torch.Generator())
+    module, colon, _ = kind.backbone.partition(":")
+    if colon and own is None and not allow_code:
+        own_code = "is code of your own: give it as backbone, or allow_code=True"
+        with one_error(ValueError, f"backbone {kind.backbone} {own_code}"):
+            import_installed(module)
     problem = Problem(
         shape,
         num_outputs=content["training_ways"],
@@ -128,15 +162,16 @@ def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
     unused = SinusoidSampler(1, 1)
     learner = make_learner(
         algorithm,
-        backbone,
+        make_backbone(kind, shape, torch.Generator(), own),
         problem,
         EpisodeSamplers(unused, unused, 1),
         iterations=1,
         seed=0,
-        device=torch.device(device),
+        device=device,
     )
     learner.network.load_state_dict(content["network"])
-    return Classifier(learner, content["fitted"], tuple(content["class_names"]), shape, kind)
+    fitted = {name: value.to(device) for name, value in content["fitted"].items()}
+    return Classifier(learner, fitted, tuple(content["class_names"]), shape, kind)
 
 
 def _training_ways(learner: FewShotLearner) -> int:

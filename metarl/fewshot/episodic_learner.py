@@ -23,7 +23,7 @@ from metarl.fewshot.augment import augment
 from metarl.fewshot.configs import FewShotConfig, NormMode
 from metarl.fewshot.episodes import Episodes, EpisodeSamplers, EpisodeStream, Support
 from metarl.fewshot.headed_network import backbone_of
-from metarl.fewshot.losses import score
+from metarl.fewshot.losses import finite_score, score
 from metarl.nn.backbones import FixedStatistics, fixed_statistics
 from metarl.types import Adaptation, Metrics
 
@@ -276,8 +276,8 @@ class FewShotLearner(ABC):
     def _curve(self, episodes: Episodes, num_steps: int) -> Tensor:
         with torch.no_grad(), self.autocast():
             path = self.fit(episodes.support_x, episodes.support_y, episodes.num_ways, num_steps)
-            outputs = [self.scores(fitted, episodes.query_x) for fitted in path]
-        return torch.stack([score(one, episodes) for one in outputs]).cpu()
+            pairs = [(fitted, self.scores(fitted, episodes.query_x)) for fitted in path]
+        return torch.stack([finite_score(*pair, episodes) for pair in pairs]).cpu()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what happens next."""

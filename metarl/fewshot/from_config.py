@@ -153,7 +153,10 @@ def _made(name: str, shape: tuple[int, ...]) -> nn.Module:
         raise ValueError("the backbone is a module of your own: give one as backbone")
     module, _, attribute = name.partition(":")
     try:
-        made: nn.Module = getattr(importlib.import_module(module), attribute)(shape)
+        kind = getattr(importlib.import_module(module), attribute)
+        if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+            raise TypeError(f"{attribute} is no class of torch modules")
+        made: nn.Module = kind(shape)
     except (ImportError, AttributeError, TypeError) as error:
         raise ValueError(f"backbone {name}: {error}") from error
     return made

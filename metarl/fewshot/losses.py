@@ -5,6 +5,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from metarl.fewshot.episodes import Episodes
+from metarl.files import check_finite
+from metarl.types import Params
 
 
 def widened(x: Tensor) -> Tensor:
@@ -24,3 +26,13 @@ def score(outputs: Tensor, episodes: Episodes) -> Tensor:
     if episodes.num_ways == 0:
         return task_losses(outputs, episodes.query_y)
     return (outputs.argmax(-1) == episodes.query_y).float().mean(1)
+
+
+def finite_score(fitted: Params, outputs: Tensor, episodes: Episodes) -> Tensor:
+    """:func:`score` of a classifier, provided that it and its outputs are numbers.
+
+    Raises:
+        NonFiniteError: they are not: the learner diverged. The largest of NaN is some class, too.
+    """
+    check_finite({"classifier": fitted, "scores": outputs})
+    return score(outputs, episodes)

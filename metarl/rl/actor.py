@@ -2,9 +2,7 @@
 
 import copy
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NamedTuple
-from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -12,11 +10,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from metarl.core import expand, parameters_of
+from metarl.files import FileError, load_weights, one_error, save_weights
 from metarl.nn import CNN, MLP, CategoricalPolicy, GaussianPolicy, Policy, policy_network
 from metarl.rl.actions import ActionMap, ActionNumbering, ActionScaling
 from metarl.types import ActionArray, Params
-
-FORMAT = "metarl-policy"
 
 
 class PolicySpec(NamedTuple):
@@ -185,16 +182,17 @@ class Actor:
         return (actions[0] if single else actions), None
 
     def save(self, path: Path) -> None:
-        """Write weights, shape and action map to one file; of an own network its weights only."""
-        torch.save(
-            {
-                "format": FORMAT,
-                "spec": self.spec._asdict(),
-                "actions": _plain(self.to_env),
-                "weights": self.policy.state_dict(),
-            },
-            path,
-        )
+        """Write weights, shape and action map to one file; of an own network its weights only.
+
+        Raises:
+            NonFiniteError: if a weight is not finite.
+        """
+        content = {
+            "spec": self.spec._asdict(),
+            "actions": _plain(self.to_env),
+            "weights": self.policy.state_dict(),
+        }
+        save_weights(path, "policy", content)
 
 
 def load_policy(path: str | Path, *, network: nn.Module | None = None, seed: int = 0) -> Actor:
@@ -207,24 +205,17 @@ def load_policy(path: str | Path, *, network: nn.Module | None = None, seed: int
         seed: of the action noise.
 
     Raises:
-        ValueError: if the file is damaged or holds something else, or needs another ``network``.
+        FileError: if the file is damaged or holds something else, or needs another ``network``.
     """
-    if Path(path).exists() and not is_zipfile(path):
-        raise ValueError(f"{path} is damaged or not a policy file of metarl")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, UnpicklingError) as error:
-        raise ValueError(f"{path} is damaged or not a policy file of metarl") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path} is damaged or not a policy file of metarl")
-    spec = PolicySpec(**content["spec"])
-    try:
-        policy = spec.build(network).eval()
-        policy.load_state_dict(content["weights"])
+    content = load_weights(Path(path), "policy")
+    with one_error(FileError, str(path)):
+        spec = PolicySpec(**content["spec"])
+        # without memory until the weights are seen to fit: a shape may be of any size
+        with torch.device("meta" if network is None else "cpu"):
+            policy = spec.build(network).eval()
+        policy.load_state_dict(content["weights"], assign=network is None)
         spec = PolicySpec.of(policy, spec.observation_size)
         return Actor(policy, spec, _action_map(content["actions"]), seed)
-    except (RuntimeError, ValueError) as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
 
 
 def _own_class(network: nn.Module) -> str:

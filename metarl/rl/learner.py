@@ -22,6 +22,7 @@ from metarl.core import (
     iteration_times,
     parameters_of,
 )
+from metarl.files import check_finite
 from metarl.nn import Policy
 from metarl.rl import configs
 from metarl.rl.actor import Actor
@@ -130,7 +131,8 @@ class MAMLLearner:
         """Returns before and after adaptation on held-out tasks, the same ones every time."""
         streams = Streams(self.seed, "validation")
         self.sampler.draw_tasks(streams.numpy("tasks"), "held_out")
-        experience, _ = self._adapt_on(self.sampler, self.num_steps, streams)
+        experience, adapted = self._adapt_on(self.sampler, self.num_steps, streams)
+        check_finite(adapted, "adapted")
         return experience.evaluation_metrics()
 
     def state_dict(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from metarl.core import select
+from metarl.files import check_finite
 from metarl.rl.actor import Actor
 from metarl.rl.env_faults import EnvironmentFaultError
 from metarl.rl.experience import Experience
@@ -63,6 +64,9 @@ class SimulatedTasks:
             rng: draws held-out tasks where none are given.
             actor: the policy with the parameters of one task, or as it is.
             inner_lr: the step sizes that are taken, where they are numbers.
+
+        Raises:
+            NonFiniteError: adaptation diverged.
         """
         tasks: list[Task] = []
         returns, after, paths, held_out = [], [], [], False
@@ -76,6 +80,7 @@ class SimulatedTasks:
             paths += paths_of(experience)
             held_out = bool(sampler.env.get_attr("task_distribution")[0].disjoint)
         adapted = {name: torch.cat([part[name] for part in after]) for name in after[0]}
+        check_finite(adapted, "adapted")
         return Adaptation(
             values=np.concatenate(returns, 1),
             measure="returns",

@@ -14,8 +14,9 @@ from pydantic.dataclasses import dataclass as config_dataclass
 from metarl import report, training
 from metarl.configs import STRICT, Count, Natural, NonNegative, Seed
 from metarl.fewshot.configs import NormMode, Ways
+from metarl.files import replacing
 from metarl.report.curves import AdaptationCurve
-from metarl.runs.errors import written
+from metarl.runs.errors import InputError, written
 from metarl.types import Adaptation, Task
 
 NUM_TASKS, NUM_TRAJECTORIES, NUM_STEPS = 40, 40, 3  # the MAML authors' protocol
@@ -162,8 +163,12 @@ def _parameter_names(task: Task) -> list[str]:
 
 def write_json(path: Path, figures: Mapping[str, Any]) -> None:
     """Write figures, or say in one line why not."""
-    with written(path):
-        path.write_text(json.dumps(figures, indent=2) + "\n")
+    try:
+        text = json.dumps(figures, indent=2, allow_nan=False)
+    except ValueError as error:  # NaN is no JSON, and a mean of it says nothing
+        raise InputError(f"{path} is not written: a figure is not finite") from error
+    with written(path), replacing(path) as file:
+        file.write(f"{text}\n".encode())
 
 
 def make_folders(**folders: Path | None) -> None:

@@ -39,7 +39,7 @@ def start_from(learner: MAMLLearner, start: Actor, path: str) -> None:
             "init_from",
         )
     pairs: Any = zip(start.to_env, ours.to_env, strict=True)
-    if not all(np.array_equal(theirs, own) for theirs, own in pairs):
+    if not all(np.allclose(theirs, own) for theirs, own in pairs):
         raise InputError(
             f"{path} has other actions: {start.to_env} there, {ours.to_env} here", "init_from"
         )

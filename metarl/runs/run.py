@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from metarl import sb3
 from metarl.fewshot.configs import NormMode
 from metarl.fewshot.episodic_learner import FewShotLearner
+from metarl.files import FileError, load_newest
 from metarl.report.curves import AdaptationCurve, adaptation_curve
 from metarl.rl import Actor
 from metarl.runs.adapt import AdaptationOptions
@@ -30,7 +31,7 @@ from metarl.runs.evaluate import (
 from metarl.runs.policy_files import read_policy
 from metarl.runs.simulated import AdaptedPolicy, PolicyLearner, Simulated
 from metarl.runs.user_objects import UserObjects
-from metarl.training import CheckpointError, DeviceName, load_newest
+from metarl.training import DeviceName
 from metarl.types import TasksDone, unwatched
 from metarl_envs.making import EnvSource
 
@@ -245,7 +246,7 @@ def load(
         checkpoint, problems = load_newest(folder / "checkpoints")
         built.learner.load_state_dict(checkpoint["learner"])
         _check_same_run(CODEC.validate_json(checkpoint["config"]), config, folder)
-    except CheckpointError as error:
+    except FileError as error:
         raise InputError(str(error)) from error
     except InputError:
         raise

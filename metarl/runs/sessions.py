@@ -10,6 +10,7 @@ from torch import nn
 
 from metarl import training
 from metarl.fewshot.from_config import OWN_BACKBONE
+from metarl.files import NonFiniteError
 from metarl.runs.build import BUILDERS, Built
 from metarl.runs.config import CODEC, DataProblem, EnvProblem, RunConfig, config_of
 from metarl.runs.dataset import DataSets
@@ -46,13 +47,18 @@ class Session:
             ending = trainer.run(progress)
         except training.FolderInUseError as error:
             raise InputError(str(error)) from error
+        except NonFiniteError as error:
+            raise self._diverged(str(error)) from error
         if ending is Ending.DIVERGED:
-            raise InputError(
-                "ten updates in a row had non-finite meta-gradients, so training stopped; the last "
-                f"good checkpoint is kept in {trainer.folder / 'checkpoints'}; try a smaller step "
-                "size (--lr, or --inner-lr of learners that have one)"
-            )
+            raise self._diverged("ten updates in a row had non-finite meta-gradients")
         return ending
+
+    def _diverged(self, reason: str) -> InputError:
+        return InputError(
+            f"{reason}, so training stopped; the last good checkpoint is kept in "
+            f"{self.trainer.folder / 'checkpoints'}; try a smaller step size (--lr, or --inner-lr "
+            "of learners that have one)"
+        )
 
     @property
     def run(self) -> Run:

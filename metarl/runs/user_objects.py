@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from metarl.files import import_installed
 from metarl.runs.errors import InputError
-from metarl_envs import making
 from metarl_envs.making import EnvSource
 
 
@@ -28,7 +28,7 @@ class UserObjects:
 def check_installed(module: str, option: str) -> None:
     """Raise an :class:`InputError` for code that a file names and that is not installed."""
     try:
-        making.import_installed(module)
+        import_installed(module)
     except (ImportError, SyntaxError, TypeError, ValueError) as error:
         raise InputError(
             f"{option} is code that only the run's config names, and it is not installed "

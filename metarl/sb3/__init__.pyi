@@ -8,9 +8,10 @@ from .configs import (
     SB3PPOConfig,
 )
 from .evaluation import AdaptationRun
+from .imported import from_sb3, load_sb3
 from .learner import SB3Learner
 from .models import CollectionSpec, InitialPolicy
-from .policies import from_sb3, load_sb3, to_sb3
+from .policies import to_sb3
 from .proto_embedding import ProtoEmbedding
 from .rl2 import RL2
 from .trials import TrialVecEnv

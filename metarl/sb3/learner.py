@@ -21,10 +21,10 @@ from metarl.embedding import Context, NoContext, TrialRecorder, Trials
 from metarl.rl import Actor, SimulatedTasks
 from metarl.rl.actions import action_map
 from metarl.sb3.evaluation import AdaptationRun, act, first_and_last, run_batches
+from metarl.sb3.imported import folded
 from metarl.sb3.left_out import LeaveOut
 from metarl.sb3.models import CollectionSpec, InitialPolicy, logged, make_model
-from metarl.sb3.policies import folded
-from metarl.sb3.state import global_generators, load_model, model_state, normalised
+from metarl.sb3.state import global_generators, kept_finite, load_model, model_state, normalised
 from metarl.sb3.trials import TrialVecEnv
 from metarl.sb3.vec_env import TaskVecEnv
 from metarl.types import Adaptation, Metrics, Task, TasksDone, unwatched
@@ -184,7 +184,7 @@ class SB3Learner:
                 act(self.model, normalised(trials, what, discount, like=self.env), recorder)
                 return recorder.current, trials.context.features()
 
-            with global_generators(streams.seed_of("library")):
+            with global_generators(streams.seed_of("library")), kept_finite(self.model):
                 return run_batches(act_once, env, chosen, num_trials, streams, progress)
 
     def unadapted_context(self) -> NDArray[np.float32]:
@@ -230,7 +230,8 @@ class SB3Learner:
             self.model.set_env(self.env)  # so that learn() starts new trials
             steps = self.steps_per_iteration * self.collection.num_envs
             quiet: Any = {"reset_num_timesteps": False, "log_interval": None}  # no table of its own
-            self.model.learn(steps, LeaveOut(self._task_env), **quiet)
+            with kept_finite(self.model):
+                self.model.learn(steps, LeaveOut(self._task_env), **quiet)
         return self.recorder.take()
 
     def _report(self, trials: Trials) -> Metrics:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from metarl.files import NonFiniteError, check_finite
 from metarl.sb3.configs import Normalisation
 
 REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
@@ -27,6 +28,18 @@ def global_generators(seed: int) -> Iterator[None]:
         finally:
             np.random.set_state(kept[0])  # noqa: NPY002
             random.setstate(kept[1])
+
+
+@contextmanager
+def kept_finite(model: Any) -> Iterator[None]:
+    """A :class:`NonFiniteError` if the policy diverges in here; torch's own are about arguments."""
+    try:
+        yield
+    except ValueError as error:
+        if "of distribution" not in str(error):
+            raise
+        raise NonFiniteError("the policy's distribution of actions is not finite") from error
+    check_finite(model.policy.state_dict(), "policy")
 
 
 def model_state(model: Any, env: VecEnv) -> dict[str, Any]:

@@ -1,10 +1,3 @@
-from .checkpoint import (
-    CheckpointError,
-    list_checkpoints,
-    load_checkpoint,
-    load_newest,
-    save_checkpoint,
-)
 from .runtime import DeviceName, keep_freed_memory, resolve_device
 from .tensorboard import Films, TensorBoardWriter, write_embedding
 from .trainer import (
@@ -19,7 +12,6 @@ from .writers import CSVWriter, Writer
 
 __all__ = [
     "CSVWriter",
-    "CheckpointError",
     "DeviceName",
     "Ending",
     "Films",
@@ -31,10 +23,6 @@ __all__ = [
     "Trainer",
     "Writer",
     "keep_freed_memory",
-    "list_checkpoints",
-    "load_checkpoint",
-    "load_newest",
     "resolve_device",
-    "save_checkpoint",
     "write_embedding",
 ]

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from pydantic.dataclasses import dataclass
 
 from metarl.configs import STRICT, Count, Positive
-from metarl.training.checkpoint import list_checkpoints, save_checkpoint
+from metarl.files import list_checkpoints, save_checkpoint
 from metarl.training.runtime import Interruption, stop_on_signals
 from metarl.training.writers import Writer
 from metarl.types import Metrics
@@ -162,6 +162,8 @@ class Trainer:
 
         Raises:
             FolderInUseError: another process trains in the folder, or has trained in it meanwhile.
+            NonFiniteError: what is to be saved, or evaluated, is not finite; the newest checkpoint
+                is that before.
         """
         with (
             sole_writer(self.folder, self.warn),

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from metarl.cli import main
-from metarl.training import load_newest
+from metarl.files import load_newest
 
 ITERATIONS = 120
 OPTIONS = [

@@ -182,7 +182,7 @@ def test_steps_by_option(maml, support, tmp_path):
 
 def test_a_file_that_is_no_classifier(tmp_path):
     torch.save({"weights": torch.zeros(3)}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match=r"other\.pt is not a classifier saved by metarl adapt"):
+    with pytest.raises(ValueError, match=r"other\.pt is damaged or not a classifier of metarl"):
         load_classifier(tmp_path / "other.pt")
 
 

@@ -24,7 +24,7 @@ from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Sampler
 from metarl.rl.actions import action_map
 from metarl.sb3 import TaskVecEnv
-from metarl.sb3.policies import folded
+from metarl.sb3.imported import folded
 
 LIMIT = 4
 GOALS = [{"goal": np.array([0.1 * LIMIT, 0.0])}, {"goal": np.array([-0.5, 0.0])}]

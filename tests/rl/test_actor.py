@@ -11,6 +11,7 @@ import torch
 from gymnasium import spaces
 
 import metarl_envs  # noqa: F401  # registers the ids
+from metarl.files import FileError
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Actor, load_policy
 from metarl.rl.actions import action_map
@@ -113,7 +114,7 @@ def write_tensor(path: Path) -> None:
 def test_other_files_are_named(write: Callable[[Path], Any], tmp_path: Path) -> None:
     path = tmp_path / "other.pt"
     write(path)
-    with pytest.raises(ValueError, match=r"other\.pt is damaged or not a policy file of metarl"):
+    with pytest.raises(FileError, match=r"other\.pt is damaged or not a policy of metarl"):
         load_policy(path)
 
 
@@ -121,12 +122,12 @@ def test_a_truncated_file_is_named(actor: Actor, tmp_path: Path) -> None:
     path = tmp_path / "policy.pt"
     actor.save(path)
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(ValueError, match=r"policy\.pt is damaged or not a policy file of metarl"):
+    with pytest.raises(FileError, match=r"policy\.pt is damaged or not a policy of metarl"):
         load_policy(path)
 
 
 def test_a_missing_file_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileError, match=r"none\.pt: no such file"):
         load_policy(tmp_path / "none.pt")
 
 

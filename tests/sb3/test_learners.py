@@ -20,6 +20,7 @@ import metarl_envs
 from metarl.configs import complaint
 from metarl.core import Stopwatch
 from metarl.embedding import EncoderTrainer, OnlinePrototypes, SupportSample, Transitions, Trials
+from metarl.files import load_newest, save_checkpoint
 from metarl.rl import Actor
 from metarl.sb3 import (
     RL2,
@@ -35,7 +36,6 @@ from metarl.sb3 import (
     load_sb3,
     to_sb3,
 )
-from metarl.training import load_newest, save_checkpoint
 
 HORIZON = 5
 SMALL: dict[str, Any] = {"num_epochs": 2, "num_minibatches": 2}

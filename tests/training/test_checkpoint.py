@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from metarl.training import (
-    CheckpointError,
+from metarl.files import (
+    FORMAT_VERSION,
+    FileError,
     list_checkpoints,
     load_checkpoint,
     load_newest,
     save_checkpoint,
 )
-from metarl.training.checkpoint import FORMAT
+
+FORMAT = "metarl-checkpoint"
 
 
 def test_content_comes_back(tmp_path: Path) -> None:
@@ -110,7 +112,14 @@ def bare(path: Path) -> None:
 
 def code(path: Path) -> None:
     """A pickle that would run code; only plain data is ever unpickled."""
-    torch.save({"format": FORMAT, "format_version": 1, "f": cut}, path)
+    torch.save({"format": FORMAT, "format_version": FORMAT_VERSION, "f": cut}, path)
+
+
+def renamed(path: Path) -> None:
+    """One bit, in the name of a member, which is UTF-8 no more."""
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"data.pkl")] ^= 128
+    path.write_bytes(content)
 
 
 def newer(path: Path) -> None:
@@ -121,18 +130,20 @@ def unversioned(path: Path) -> None:
     torch.save({"format": FORMAT}, path)
 
 
+OTHER = "is damaged or not a checkpoint of metarl"
 DAMAGE = pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (cut, "is damaged or not a checkpoint"),
-        (empty, "is damaged or not a checkpoint"),
-        (text, "is damaged or not a checkpoint"),
-        (zeros, "is damaged or not a checkpoint"),
-        (code, "is damaged or not a checkpoint"),
-        (foreign, "was not written by metarl"),
-        (bare, "was not written by metarl"),
-        (newer, "has format 99, this version reads 1"),
-        (unversioned, "has format None, this version reads 1"),
+        (cut, OTHER),
+        (empty, OTHER),
+        (text, OTHER),
+        (zeros, OTHER),
+        (renamed, OTHER),
+        (code, OTHER + ": it holds code"),
+        (foreign, OTHER + ": it was not written as one"),
+        (bare, OTHER + ": it was not written as one"),
+        (newer, OTHER + ": its format is 99, this version reads 1"),
+        (unversioned, OTHER + ": its format is None, this version reads 1"),
     ],
 )
 
@@ -144,11 +155,12 @@ def test_damaged_files_are_skipped_and_named(
     for iteration in (1, 2):
         path = save_checkpoint(tmp_path, iteration, {"at": iteration})
     damage(path)
-    with pytest.raises(CheckpointError, match=reason):
+    with pytest.raises(FileError, match=reason):
         load_checkpoint(path)
     content, problems = load_newest(tmp_path)
     assert content["at"] == 1
-    assert problems == [f"{path} {reason}"]
+    (problem,) = problems
+    assert problem.startswith(f"{path} {reason}")
 
 
 def test_the_newest_good_one_needs_no_words(tmp_path: Path) -> None:
@@ -164,7 +176,7 @@ def test_random_bytes_never_escape_as_another_error(tmp_path: Path) -> None:
     path = tmp_path / "iteration_00000001.pt"
     for _ in range(100):
         path.write_bytes(bytes(rng.choice(list(b"\x80(.]}K\x01uebhNq\x00t)cR012"), 12).tolist()))
-        with pytest.raises(CheckpointError):
+        with pytest.raises(FileError):
             load_checkpoint(path)
 
 
@@ -172,11 +184,11 @@ def test_all_damaged(tmp_path: Path) -> None:
     paths = [save_checkpoint(tmp_path, iteration, {}) for iteration in (1, 2)]
     for path in paths:
         cut(path)
-    with pytest.raises(CheckpointError, match="no usable checkpoint") as error:
+    with pytest.raises(FileError, match="no usable checkpoint") as error:
         load_newest(tmp_path)
     assert all(str(path) in str(error.value) for path in paths)
 
 
 def test_none_at_all(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"no usable checkpoint in .*: there is none"):
+    with pytest.raises(FileError, match=r"no usable checkpoint in .*: there is none"):
         load_newest(tmp_path / "missing")

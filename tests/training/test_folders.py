@@ -11,15 +11,8 @@ from typing import Any
 import pytest
 from fake_learner import FakeLearner
 
-from metarl.training import (
-    CSVWriter,
-    Ending,
-    FolderInUseError,
-    Schedule,
-    Trainer,
-    Writer,
-    load_newest,
-)
+from metarl.files import load_newest
+from metarl.training import CSVWriter, Ending, FolderInUseError, Schedule, Trainer, Writer
 from metarl.types import Metrics
 
 THREE = Schedule(iterations=3)

@@ -1,0 +1,215 @@
+"""Files: whatever reading one raises is one error; those with weights are whole and checked.
+
+What is written goes to a temporary file, is flushed to disk and renamed, so a file of the right
+name is a whole one. Of a file with weights (a checkpoint, a policy, a classifier) the checksums are
+compared before anything in it is used, and only tensors and plain data are ever unpickled.
+
+A run keeps its newest few checkpoints. Reading skips a damaged one, says so, and takes the one
+before it.
+"""
+
+import importlib
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, BinaryIO
+from zipfile import ZIP_STORED, ZipFile
+
+import torch
+
+FORMAT_VERSION = 1
+KEEP = 3
+_NAME = re.compile(r"iteration_(\d+)\.pt")
+
+
+class FileError(ValueError):
+    """A file is damaged, holds something else than what is read, or is not there."""
+
+
+class NonFiniteError(ValueError):
+    """A number that a model is made of, or that it gives, is infinite or none at all."""
+
+
+@contextmanager
+def one_error(kind: type[Exception], message: str) -> Iterator[None]:
+    """Whatever is raised in here is an error of this kind, its reason behind the message.
+
+    For the reading of files alone: no list of what libraries raise when they are given garbage is
+    ever complete (one bit of a zip archive is good for ten kinds, a RecursionError among them).
+
+    >>> with one_error(FileError, "numbers.txt is damaged"):
+    ...     float("1.o")
+    Traceback (most recent call last):
+    metarl.files.FileError: numbers.txt is damaged: could not convert string to float: '1.o'
+    """
+    try:
+        yield
+    except Exception as error:
+        raise kind(f"{message}: {_reason(error)}") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of ``path`` once it is whole and on the disk."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def save_weights(path: Path, kind: str, content: dict[str, Any]) -> None:
+    """Write tensors and plain data as a file that :func:`load_weights` reads.
+
+    Args:
+        path: the file.
+        kind: what it holds, such as ``policy``.
+        content: by names; tensors in dicts within dicts, say.
+
+    Raises:
+        NonFiniteError: a tensor has numbers that are not finite; nothing is written.
+    """
+    try:
+        check_finite(content)
+    except NonFiniteError as error:
+        raise NonFiniteError(f"{path} is not written: {error}") from error
+    payload = {"format": f"metarl-{kind}", "format_version": FORMAT_VERSION, **content}
+    with replacing(path) as file:
+        torch.save(payload, file)
+
+
+def check_finite(content: Any, name: str = "") -> None:
+    """Raise a :class:`NonFiniteError` that names the first tensor that is not finite.
+
+    Args:
+        content: tensors in dicts and lists; anything else in them is passed over.
+        name: what it is called.
+
+    >>> check_finite({"policy": {"bias": torch.tensor([0.0, torch.nan])}})
+    Traceback (most recent call last):
+    metarl.files.NonFiniteError: policy.bias is not finite
+    """
+    if isinstance(content, torch.Tensor) and not torch.isfinite(content).all():
+        raise NonFiniteError(f"{name} is not finite")
+    if isinstance(content, list | tuple):
+        content = dict(enumerate(content))
+    for key, value in content.items() if isinstance(content, Mapping) else ():
+        check_finite(value, f"{name}.{key}" if name else str(key))
+
+
+def load_weights(path: Path, kind: str) -> dict[str, Any]:
+    """What :func:`save_weights` wrote, on the CPU.
+
+    Raises:
+        FileError: if the file is damaged, of another kind, or not ours.
+    """
+    if not path.exists():
+        raise FileError(f"{path}: no such file")
+    with one_error(FileError, f"{path} is damaged or not a {kind} of metarl"):
+        with ZipFile(path) as archive:
+            check_archive(archive)
+        content = plain_content(path)
+        if not isinstance(content, dict) or content.get("format") != f"metarl-{kind}":
+            raise ValueError("it was not written as one")
+        if (version := content.get("format_version")) != FORMAT_VERSION:
+            raise ValueError(f"its format is {version}, this version reads {FORMAT_VERSION}")
+    return content
+
+
+def save_checkpoint(folder: Path, iteration: int, content: dict[str, Any]) -> Path:
+    """Write one checkpoint, then drop the oldest beyond :data:`KEEP`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"iteration_{iteration:08d}.pt"
+    save_weights(path, "checkpoint", content)
+    for old in list_checkpoints(folder)[KEEP:]:
+        old.unlink()
+    return path
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Checkpoint files of a folder, newest iteration first."""
+    found = [path for path in folder.glob("*.pt") if _NAME.fullmatch(path.name)]
+    return sorted(found, reverse=True)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read one checkpoint, see :func:`load_weights`."""
+    return load_weights(path, "checkpoint")
+
+
+def load_newest(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """The newest good checkpoint of a folder, and what was wrong with newer ones.
+
+    Raises:
+        FileError: if there is none.
+    """
+    problems: list[str] = []
+    for path in list_checkpoints(folder):
+        try:
+            return load_checkpoint(path), problems
+        except FileError as error:
+            problems.append(str(error))
+    reason = "; ".join(problems) or "there is none"
+    raise FileError(f"no usable checkpoint in {folder}: {reason}")
+
+
+def import_installed(module: str) -> None:
+    """Import a module that a file names, if it and what it imports are not in the current folder.
+
+    Raises:
+        ImportError: it is not installed, or part of Python itself, which a file has no use for and
+            where an import alone can open a browser.
+    """
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        raise ImportError(f"{module} is part of Python")
+    here, places = Path.cwd(), sys.path.copy()
+    sys.path[:] = [place for place in places if Path(place or ".").resolve() != here]
+    try:
+        importlib.import_module(module)
+    finally:
+        sys.path[:] = places
+
+
+def check_archive(archive: ZipFile) -> None:
+    """Compare the checksums of all members; :class:`ValueError` unless they are right.
+
+    Torch's own reader does not. It compresses nothing, so no member is larger than the file.
+    """
+    if any(member.compress_type != ZIP_STORED for member in archive.infolist()):
+        raise ValueError("its content is compressed")
+    if (damaged := archive.testzip()) is not None:
+        raise ValueError(f"{damaged} fails its checksum")
+
+
+def plain_content(file: Path | BinaryIO) -> Any:
+    """What torch saved; :class:`ValueError` if that is more than tensors and plain data."""
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:  # its text says how to run the code
+        raise ValueError("it holds code, or something else than tensors and numbers") from error
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, as one line without the name of a file."""
+    text = (isinstance(error, OSError) and error.strerror) or str(error)
+    line = " ".join(text.split())[:300]
+    return "".join(c if c.isprintable() else "?" for c in line) or type(error).__name__
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where folders can be opened for that."""
+    with suppress(PermissionError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
