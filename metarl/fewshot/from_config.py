@@ -108,7 +108,10 @@ def make_learner(
     backbone: Backbone,
     problem: Problem,
     samplers: EpisodeSamplers,
-    **options: Any,
+    *,
+    iterations: int,
+    seed: int,
+    device: torch.device,
 ) -> FewShotLearner:
     """A learner at its start.
 
@@ -117,15 +120,17 @@ def make_learner(
         backbone: to features.
         problem: what it is built for.
         samplers: of train and validation episodes.
-        **options: ``iterations``, ``seed`` and ``device``.
+        iterations: of training.
+        seed: of the head and of what training draws.
+        device: where the network goes.
 
     Raises:
         ValueError: if the learner cannot be used for the problem.
     """
     name = algorithm.learner
     kind = CLASSES[type(algorithm)]
-    device, seed = options.pop("device"), options["seed"]
     network: Any = backbone
+    options: dict[str, Any] = {"iterations": iterations, "seed": seed}
     if isinstance(algorithm, KNNConfig) and algorithm.features == "pixels":
         network = RawInputs(problem.shape)
     if issubclass(kind, MAMLClassifier):

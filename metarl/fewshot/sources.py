@@ -4,7 +4,7 @@ Every data set of :mod:`metarl.fewshot.data` is a :class:`Dataset` of :class:`So
 every sampler of :mod:`metarl.fewshot.samplers` draws from a :class:`Source`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -116,6 +116,23 @@ class ArraySource:
         """The same source with its examples on ``device``."""
         examples = self.examples.to(device)
         return ArraySource(self.name, examples, self.counts.tolist(), self.class_names, self.groups)
+
+
+@dataclass(frozen=True, eq=False)
+class DeferredSource:
+    """A source of which all is known but the examples, which are read when they are needed."""
+
+    name: str
+    class_names: Sequence[str]
+    counts: Tensor
+    shape: tuple[int, ...]
+    groups: ClassGroups | None
+    read: Callable[[], Source]
+    """The source itself; called whenever examples are taken."""
+
+    def take(self, classes: Tensor, examples: Tensor) -> Tensor:
+        """See :meth:`Source.take`."""
+        return self.read().take(classes, examples)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """Networks whose layers take task-batched weights."""
 
-from metarl.nn.backbones import Backbone, FeatureMLP, LiftedBackbone, RawInputs
+from metarl.nn.backbones import Backbone, LiftedBackbone, RawInputs
 from metarl.nn.cnn import CNN
 from metarl.nn.conv4 import Conv4
 from metarl.nn.distributions import ActionDistribution, Categorical, Gaussian
-from metarl.nn.mlp import MLP
+from metarl.nn.mlp import MLP, FeatureMLP
 from metarl.nn.policies import CategoricalPolicy, GaussianPolicy, Policy, policy_network
 from metarl.nn.resnet12 import ResNet12
 

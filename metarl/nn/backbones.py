@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from metarl.core.params import dry_run, lift, submodule_params
-from metarl.nn.mlp import MLP
+from metarl.nn.mlp import FeatureMLP
 from metarl.types import Params
 
 
@@ -35,34 +35,6 @@ FixedStatistics = Literal["running", "batch", "none"]
 
 
 OWN_NORMS = nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
-
-
-class FeatureMLP(nn.Module):
-    """Inputs flattened, then linear layers with ReLU after each; no batch normalisation.
-
-    Args:
-        shape: of one example.
-        hidden_sizes: widths; the last is the number of features.
-        generator: source of the initial weights.
-    """
-
-    def __init__(
-        self,
-        shape: Sequence[int],
-        hidden_sizes: Sequence[int],
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__()
-        self.mlp = MLP([math.prod(shape), *hidden_sizes], "relu", generator)
-        self.num_features = hidden_sizes[-1]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[B, *shape]`` to ``[B, D]``."""
-        return torch.relu(self.mlp(x.flatten(1)))
-
-    def forward_tasks(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
-        """``[M, B, *shape]`` to ``[M, B, D]``; there are no statistics to refer to."""
-        return torch.relu(self.mlp.forward_tasks(submodule_params(params, "mlp"), x.flatten(2)))
 
 
 class RawInputs(nn.Module):

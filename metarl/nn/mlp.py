@@ -1,5 +1,6 @@
 """Multi-layer perceptrons whose layers take task-batched weights."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Literal
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from metarl.core.params import submodule_params
 from metarl.types import Params
 
 Activation = Literal["tanh", "relu"]
@@ -96,3 +98,31 @@ class MLP(nn.Module):
             weight, bias = params[f"layers.{index}.weight"], params[f"layers.{index}.bias"]
             x = linear_tasks(x if index == 0 else activate(x), weight, bias)
         return x
+
+
+class FeatureMLP(nn.Module):
+    """Inputs flattened, then linear layers with ReLU after each; no batch normalisation.
+
+    Args:
+        shape: of one example.
+        hidden_sizes: widths; the last is the number of features.
+        generator: source of the initial weights.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        hidden_sizes: Sequence[int],
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.mlp = MLP([math.prod(shape), *hidden_sizes], "relu", generator)
+        self.num_features = hidden_sizes[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, *shape]`` to ``[B, D]``."""
+        return torch.relu(self.mlp(x.flatten(1)))
+
+    def forward_tasks(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
+        """``[M, B, *shape]`` to ``[M, B, D]``; there are no statistics to refer to."""
+        return torch.relu(self.mlp.forward_tasks(submodule_params(params, "mlp"), x.flatten(2)))

@@ -89,8 +89,8 @@ class DataSets:
     """Adapts to episodes and support sets."""
     shape: tuple[int, ...]
     """Of one example."""
-    datasets: Callable[[], tuple[Dataset, ...]]
-    """Reads the data; they are not needed before :meth:`test`."""
+    datasets: tuple[Dataset, ...]
+    """None for the sinusoid. Of a run that is not new, examples are read when they are needed."""
     stem: str
     """What the name of a run folder starts with."""
     films: None = None
@@ -117,10 +117,9 @@ class DataSets:
         if num_steps and not learner.num_steps:
             raise InputError(f"{num_steps}: {self.config.learner} does not adapt by steps", "steps")
         learner = self._in_mode(options.norm, learner.config.norm)
-        datasets = self.datasets()
         with input_errors():
             stream = EpisodeStream(
-                make_sampler(datasets, "test", episodes),
+                make_sampler(self.datasets, "test", episodes),
                 options.tasks or NUM_EPISODES,
                 Streams(options.seed, "test"),
                 regression=self.is_regression,

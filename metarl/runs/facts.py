@@ -6,7 +6,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from metarl.configs import STRICT, Count
-from metarl.fewshot import Split
+from metarl.fewshot import ClassGroups, Split
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -33,6 +33,8 @@ class ClassFacts:
     names: tuple[str, ...]
     counts: tuple[int, ...]
     """Examples of each."""
+    groups: ClassGroups | None = None
+    """Structure of the classes, where there is one."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

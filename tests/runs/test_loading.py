@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 
@@ -165,3 +166,16 @@ def test_the_first_iteration_of_a_resumed_run_reads_the_data(
     (episodes,) = run.learner.collect()
     assert isinstance(episodes, Episodes)
     assert read == ["data"]
+
+
+def test_the_structure_of_classes_is_known_without_them(read: list[str], tmp_path: Path) -> None:
+    """Episodes of any number of ways are drawn within a script, which training has seen."""
+    run = metarl.train_fewshot("protonet", output=tmp_path, sampling="variable", **FEWSHOT)
+    expected = run.evaluate(tasks=3).values
+    loaded = metarl.load_run(run.folder)
+    (before,), (after,) = (one.classifiers.datasets for one in (run, loaded))
+    assert after.test.groups == before.test.groups
+    assert after.test.groups is not None
+    assert len(after.test.groups.members) == 3
+    assert read == ["data"]
+    np.testing.assert_array_equal(loaded.evaluate(tasks=3).values, expected)

@@ -9,11 +9,10 @@ from typing import get_args
 import torch
 
 from metarl.core import Streams
-from metarl.fewshot import ArraySource, Dataset, EpisodeSampler, Source, Split
-from metarl.fewshot.configs import AdaptedClassifierConfig, EpisodeConfig
+from metarl.fewshot import ArraySource, Dataset, Source, Split
+from metarl.fewshot.configs import AdaptedClassifierConfig
 from metarl.fewshot.data.config import SINUSOID
 from metarl.fewshot.data.registry import load_data
-from metarl.fewshot.deferred import DeferredSampler, DeferredSource
 from metarl.fewshot.episodes import EpisodeSamplers
 from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.from_config import (
@@ -23,6 +22,7 @@ from metarl.fewshot.from_config import (
     make_sampler,
     train_episodes,
 )
+from metarl.fewshot.sources import DeferredSource
 from metarl.runs.config import DataProblem, RunConfig
 from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
@@ -32,6 +32,7 @@ from metarl.training import resolve_device
 
 AllClasses = Mapping[str, Mapping[Split, ClassFacts]]
 """By name of the data set and part."""
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 def build_classifier(config: RunConfig, given: UserObjects, say: Callable[[str], None]) -> DataSets:
@@ -49,11 +50,14 @@ def build_classifier(config: RunConfig, given: UserObjects, say: Callable[[str],
         torch.set_num_threads(config.threads)
         device = resolve_device(config.device)
         read = cache(lambda: _read_datasets(problem, device, say))
-        facts = problem.trained_on
-        if facts is None:
-            facts = _facts(read())
+        if problem.trained_on is None:
+            datasets = read()
+            facts = _facts(datasets)
             _check(problem, facts)
-        learner = _learner(config, problem, facts, given, device, read)
+        else:
+            facts = problem.trained_on
+            datasets = _deferred(facts, read)
+        learner = _learner(config, problem, facts.shape, datasets, given, device)
     except InputError:
         raise
     except ValueError as error:
@@ -62,7 +66,7 @@ def build_classifier(config: RunConfig, given: UserObjects, say: Callable[[str],
         config=replace(config, problem=replace(problem, trained_on=facts)),
         learner=learner,
         shape=facts.shape,
-        datasets=read,
+        datasets=datasets,
         stem=_stem(problem, config.seed),
     )
 
@@ -70,36 +74,28 @@ def build_classifier(config: RunConfig, given: UserObjects, say: Callable[[str],
 def _learner(
     config: RunConfig,
     problem: DataProblem,
-    facts: DataFacts,
+    shape: tuple[int, ...],
+    datasets: tuple[Dataset, ...],
     given: UserObjects,
     device: torch.device,
-    read: Callable[[], tuple[Dataset, ...]],
 ) -> FewShotLearner:
-    """The learner; where the run is not new, its data are read when they are first needed."""
-    new = problem.trained_on is None
-
-    def sampler(split: Split, episodes: EpisodeConfig) -> EpisodeSampler:
-        if new:
-            return make_sampler(read(), split, episodes)
-        return DeferredSampler(lambda: make_sampler(read(), split, episodes))
-
     test = problem.episodes
     training = train_episodes(test)
-    samplers = EpisodeSamplers(
-        sampler("train", training), sampler("validation", test), test.num_validation
-    )
-    target = Problem(
-        shape=facts.shape,
-        num_outputs=training.num_ways if facts.classes else 1,
-        regression=not facts.classes,
-        train_source=_train_source(facts, read, new),
-    )
     weights = Streams(config.seed, "training").torch("weights")
     return make_learner(
         problem.algorithm,
-        make_backbone(problem.backbone, facts.shape, weights, own=given.backbone),
-        target,
-        samplers,
+        make_backbone(problem.backbone, shape, weights, own=given.backbone),
+        Problem(
+            shape=shape,
+            num_outputs=training.num_ways if datasets else 1,
+            regression=not datasets,
+            train_source=datasets[0].train if len(datasets) == 1 else None,
+        ),
+        EpisodeSamplers(
+            make_sampler(datasets, "train", training),
+            make_sampler(datasets, "validation", test),
+            test.num_validation,
+        ),
         iterations=config.schedule.iterations,
         seed=config.seed,
         device=device,
@@ -142,18 +138,39 @@ def _read_datasets(
 
 def _facts(datasets: Sequence[Dataset]) -> DataFacts:
     """What data sets hold; the sinusoid without any is a function of one number."""
-    splits: tuple[Split, ...] = get_args(Split)
     return DataFacts(
         shape=datasets[0].train.shape if datasets else (1,),
         classes={
-            dataset.name: {split: _class_facts(dataset.split(split)) for split in splits}
+            dataset.name: {split: _class_facts(dataset.split(split)) for split in SPLITS}
             for dataset in datasets
         },
     )
 
 
 def _class_facts(source: Source) -> ClassFacts:
-    return ClassFacts(names=tuple(source.class_names), counts=tuple(source.counts.tolist()))
+    names, counts = tuple(source.class_names), tuple(source.counts.tolist())
+    return ClassFacts(names=names, counts=counts, groups=source.groups)
+
+
+def _deferred(facts: DataFacts, read: Callable[[], tuple[Dataset, ...]]) -> tuple[Dataset, ...]:
+    """Data sets as the run saw them, whose examples are read when they are first needed."""
+
+    def source(index: int, name: str, split: Split) -> Source:
+        known = facts.classes[name][split]
+        counts = torch.tensor(known.counts, dtype=torch.int64)
+        return DeferredSource(
+            f"{name} {split}",
+            known.names,
+            counts,
+            facts.shape,
+            known.groups,
+            read=lambda: read()[index].split(split),
+        )
+
+    return tuple(
+        Dataset(name, *(source(index, name, split) for split in SPLITS))
+        for index, name in enumerate(facts.classes)
+    )
 
 
 def _difference(before: AllClasses, now: AllClasses) -> str:
@@ -178,22 +195,6 @@ def _class_names(parts: Mapping[Split, ClassFacts]) -> set[str]:
 
 def _on_device(source: Source, device: torch.device) -> Source:
     return source.to(device) if isinstance(source, ArraySource) else source
-
-
-def _train_source(
-    facts: DataFacts, read: Callable[[], tuple[Dataset, ...]], new: bool
-) -> Source | None:
-    """All examples of the train classes, of a single data set."""
-    if len(facts.classes) != 1:
-        return None
-    if new:
-        return read()[0].train
-    ((name, parts),) = facts.classes.items()
-    train = parts["train"]
-    counts = torch.tensor(train.counts, dtype=torch.int64)
-    return DeferredSource(
-        f"{name} train", train.names, counts, facts.shape, lambda: read()[0].train
-    )
 
 
 def _check(problem: DataProblem, facts: DataFacts) -> None:
