@@ -1,4 +1,4 @@
-"""Bias and spread of the meta-gradient estimators on an enumerated MDP.
+"""Bias and spread of the meta-gradient estimators on enumerated MDPs.
 
     python experiments/estimators.py
 
@@ -8,6 +8,9 @@ Both are relative to the exact gradient's length. The table goes to experiments/
 """
 
 from enumerated_mdp import (
+    ENDING,
+    FIXED,
+    MDP,
     distance,
     emaml_gradient,
     emaml_spread,
@@ -18,24 +21,31 @@ from enumerated_mdp import (
 )
 from results import write_table
 
-from metarl.rl.estimators import INNER_LOSSES
+from metarl.rl.estimators import INNER_LOSSES, Estimator
+
+
+def row(mdp: MDP, estimator: Estimator) -> list[float]:
+    """Biases and spreads of an estimator."""
+    maml, emaml = exact_maml_gradient(mdp), exact_emaml_gradient(mdp)
+    cells = [distance(maml_gradient(mdp, estimator), maml)]
+    cells += [maml_spread(mdp, estimator, b) / float(maml.norm()) for b in (0.0, 1.0)]
+    for credit in (False, True):
+        cells.append(distance(emaml_gradient(mdp, estimator, credit=credit), emaml))
+        cells.append(emaml_spread(mdp, estimator, credit=credit) / float(emaml.norm()))
+    return cells
 
 
 def table() -> str:
-    """A row an estimator."""
-    maml, emaml = exact_maml_gradient(), exact_emaml_gradient()
+    """A row an estimator and MDP."""
     lines = [
-        "| estimator | MAML: bias | spread | spread with the value as baseline "
+        "| steps | estimator | MAML: bias | spread | spread with the value as baseline "
         "| E-MAML without credit: bias | spread | E-MAML with credit: bias | spread |",
-        "|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for estimator in INNER_LOSSES:
-        cells = [distance(maml_gradient(estimator), maml)]
-        cells += [maml_spread(estimator, baseline) / float(maml.norm()) for baseline in (0.0, 1.0)]
-        for credit in (False, True):
-            cells.append(distance(emaml_gradient(estimator, credit=credit), emaml))
-            cells.append(emaml_spread(estimator, credit=credit) / float(emaml.norm()))
-        lines.append(f"| {estimator} | {' | '.join(f'{cell:.3f}' for cell in cells)} |")
+    for steps, mdp in (("2", FIXED), ("1 to 3", ENDING)):
+        for estimator in INNER_LOSSES:
+            cells = " | ".join(f"{cell:.3f}" for cell in row(mdp, estimator))
+            lines.append(f"| {steps} | {estimator} | {cells} |")
     return "\n".join(lines) + "\n"
 
 
