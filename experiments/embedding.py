@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import tyro
-from results import FOLDER, collect, read_rows, save
+from results import FOLDER, NO_REFERENCE, collect, read_rows, save
 from runner import evaluated, trained
 
 from metarl.report import draw_lines
@@ -142,7 +142,7 @@ def experiment(options: Options) -> None:
             experiment=experiment_name,
             learner=learner,
             command=" ".join(["metarl", *command]) + f" --iterations {iterations}",
-            reference={"source": "none", "mean": []},
+            reference=NO_REFERENCE,
             training_seeds=list(options.seeds),
         )
         save([row])
@@ -151,7 +151,8 @@ def experiment(options: Options) -> None:
         if row["experiment"] == experiment_name:
             name = row["learner"] + ", 40 trajectories each" * (row["learner"] == "promp")
             lines[name] = (np.arange(len(row["mean"])), np.array(row["mean"]))
-            intervals[name] = np.array(row["ci95"])
+            if row["ci95"] is not None:
+                intervals[name] = np.array(row["ci95"])
     draw_lines(
         FOLDER / "pictures" / f"embedding_{options.family.replace('-', '_')}.png",
         lines,

@@ -18,7 +18,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import tyro
-from results import collect, save
+from results import NO_REFERENCE, collect, save
 from runner import called, evaluated, trained
 
 import metarl_envs  # noqa: F401  (registers the ids)
@@ -90,7 +90,7 @@ def fine_tuned(
         experiment="point-goal-finetuning",
         learner=name,
         command="python experiments/finetuning.py RUN",
-        reference={"source": "none", "mean": []},
+        reference=NO_REFERENCE,
         training_seeds=list(range(NUM_GOALS)),
         one_task_a_run=True,
     )

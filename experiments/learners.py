@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import tyro
-from results import collect, save
+from results import NO_REFERENCE, collect, save
 from runner import evaluated, trained
 
 FamilyName = Literal["point-goal", "bandit", "tabular-mdp"]
@@ -85,7 +85,7 @@ def experiment(options: Options) -> None:
             learner=learner,
             command=" ".join(["metarl", "train", name, *family.options, *extra])
             + f" --iterations {iterations}",
-            reference={"source": "none", "mean": []},
+            reference=NO_REFERENCE,
             training_seeds=[0],
         )
         save([row])

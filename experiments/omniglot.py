@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import tyro
-from results import fewshot_row, save
+from results import fewshot_row, reference, save
 from runner import evaluated, trained
 
 COMMON = ["--data", "omniglot", "--trainval", "--checkpoint-every", "200"]
@@ -33,6 +33,15 @@ PAPERS = {
 REPRODUCED = {
     "protonet": ("users of jakesnell/prototypical-networks #2, #5", (0.984, 0.996, 0.949, 0.986)),
 }
+DIFFERS = {
+    "protonet": [],
+    "maml": [
+        "split of Vinyals et al., theirs 1,200 characters drawn at random",
+        "trained on 20 to 60 times fewer tasks",
+    ],
+}
+"""What holds for all runs of a learner; what one run does otherwise is read off its options."""
+PAPER_NORM = {"protonet": "inductive", "maml": "transductive"}
 SETTINGS = {"5w1s": 0, "5w5s": 1, "20w1s": 2, "20w5s": 3}
 STRIDED = ["--downsample", "stride"]
 ALONE = ["maml", *STRIDED, "--head", "free", "--num-inner-steps", "1", "--num-test-steps", "3"]
@@ -80,10 +89,21 @@ class Options:
     """Names of the runs to do."""
 
 
-def references(learner: str, setting: str) -> list[dict[str, Any]]:
-    """What the paper says, and what its users reproduced."""
-    found = [table[learner] for table in (PAPERS, REPRODUCED) if learner in table]
-    return [{"source": source, "mean": [values[SETTINGS[setting]]]} for source, values in found]
+def references(name: str, setting: str, norm: str) -> list[dict[str, Any]]:
+    """What the paper of a run's learner says, and what its users reproduced."""
+    training = RUNS[name]
+    learner = training.arguments[0]
+    differs = [*DIFFERS[learner]]
+    if "--augmentation" in training.arguments:
+        differs.append("trained on slightly turned, scaled and moved images")
+    if training.start is not None:
+        differs.append("starts from a ProtoNet")
+    if norm != PAPER_NORM[learner]:
+        differs.append(f"batch norm {norm}, theirs {PAPER_NORM[learner]}")
+    return [
+        reference(source, [values[SETTINGS[setting]]], "; ".join(differs))
+        for source, values in (table[learner] for table in (PAPERS, REPRODUCED) if learner in table)
+    ]
 
 
 def run_of(name: str, options: Options) -> tuple[Path, list[str]]:
@@ -127,7 +147,7 @@ def experiment(options: Options) -> None:
                     f"omniglot-{setting}",
                     learner,
                     {**figures, "hours": figures["hours"] + hours},
-                    references=references(training.arguments[0], setting),
+                    references=references(name, setting, norm),
                     command=" ".join(shown),
                 )
                 rows.append(row)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from results import FOLDER, collect, save
+from results import FOLDER, NO_REFERENCE, collect, save
 from runner import evaluated, trained, training_curve
 
 from metarl.report import draw_lines
@@ -18,7 +18,6 @@ from metarl.report import draw_lines
 COMMAND = ["--env", "metarl/HalfCheetahDir-v0", "--action-scale", "10", "--inner-lr", "0.1"]
 COMMAND += ["--gae-lambda", "1.0"]
 LEARNERS = ("promp", "maml-trpo", "maml-vpg")
-REFERENCE = {"source": "none at this budget", "mean": []}
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def experiment(options: Options) -> None:
             experiment="half-cheetah-dir-equal-steps",
             learner=learner,
             command=f"python experiments/promp.py --iterations {options.iterations}",
-            reference=REFERENCE,
+            reference=NO_REFERENCE,
             training_seeds=[0],
         )
         rows.append(row)

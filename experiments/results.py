@@ -11,11 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from metarl.report import adaptation_curve
+from metarl.report import adaptation_curve, crossed_interval
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
 README = FOLDER / "README.md"
+
+
+def reference(source: str, mean: list[float], differs: str = "") -> dict[str, Any]:
+    """Somebody's figures beside ours.
+
+    Args:
+        source: whose.
+        mean: after 0, 1, ... steps.
+        differs: in what the two protocols differ (physics, tasks, episodes, network, what is known
+            at test); empty if in nothing.
+    """
+    return {"source": source, "mean": mean, "same_protocol": not differs, "differs": differs}
+
+
+NO_REFERENCE = reference("none", [], "nothing to compare with")
 
 
 def collect(
@@ -30,14 +45,22 @@ def collect(
 ) -> dict[str, Any]:
     """One row of the results: several seeds' evaluations as one.
 
-    The interval resamples single tasks of all seeds.
+    The interval is over tasks; of several seeds on the same tasks, over seeds and tasks.
+
+    Raises:
+        ValueError: if the seeds were tested on different tasks.
     """
     figures = [json.loads(path.read_text()) for path in evaluations]
-    columns = [np.asarray(one["returns"]) for one in figures]
+    columns = [np.asarray(one["returns"]) for one in figures]  # [K + 1, num_tasks] a run
     if one_task_a_run:
-        columns = [column.mean(1, keepdims=True) for column in columns]
-    returns = np.concatenate(columns, axis=1)
-    curve = adaptation_curve(returns, seed=0)
+        columns = [np.concatenate([column.mean(1, keepdims=True) for column in columns], axis=1)]
+    elif any(one["tasks"] != figures[0]["tasks"] for one in figures):
+        raise ValueError(f"{experiment}, {learner}: seeds were tested on different tasks")
+    returns = np.stack(columns, axis=1)  # [K + 1, num_seeds, num_tasks]
+    if len(columns) == 1:
+        intervals = adaptation_curve(returns[:, 0], seed=0).ci95
+    else:
+        intervals = np.array([crossed_interval(step) for step in returns])
     return {
         "experiment": experiment,
         "learner": learner,
@@ -46,8 +69,8 @@ def collect(
         "env_steps": round(float(np.mean([one["env_steps"] for one in figures]))),
         "hours": round(float(np.mean([one["hours"] for one in figures])), 3),
         "steps": figures[0]["steps"],
-        "mean": curve.mean.round(2).tolist(),
-        "ci95": curve.ci95.round(2).tolist(),
+        "mean": returns.mean((1, 2)).round(2).tolist(),
+        "ci95": intervals.round(2).tolist(),
         "mean_per_seed": [np.round(one["mean"], 2).tolist() for one in figures],
         "reference": reference,
         "command": command,
@@ -80,7 +103,7 @@ def fewshot_row(
         "num_episodes": figures["num_tasks"],
         "norm": figures["norm"],
         "figure": "accuracy" if "accuracy" in figures else "mse",
-        "reference": references[0] if references else None,
+        "reference": references[0] if references else NO_REFERENCE,
         "reproduced": references[1] if len(references) > 1 else None,
         "command": command,
         "commit": commit(),
@@ -140,8 +163,8 @@ def fewshot_table(rows: list[dict[str, Any]]) -> str:
     """The few-shot results as a Markdown table: after the last step, and what others have."""
     lines = [
         "| experiment | learner | figure [95 % interval] | after steps | batch norm | episodes "
-        "| paper | reproduced by users | seeds | hours | commit |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| paper | reproduced by users | same protocol | seeds | hours | commit |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         percent = row["figure"] == "accuracy"
@@ -150,7 +173,7 @@ def fewshot_table(rows: list[dict[str, Any]]) -> str:
         )
         ours = "; ".join(_figure(row["mean"][k], row["ci95"][k], percent) for k in shown)
         theirs = [
-            "" if row[name] is None else f"{_number(row[name]['mean'][0], percent)}"
+            _number(row[name]["mean"][0], percent) if row[name] and row[name]["mean"] else ""
             for name in ("reference", "reproduced")
         ]
         cells = [
@@ -161,12 +184,26 @@ def fewshot_table(rows: list[dict[str, Any]]) -> str:
             row["norm"],
             str(row["num_episodes"]),
             *theirs,
+            _same_protocol(row),
             ", ".join(map(str, row["seeds"])),
             f"{row['hours']:.2f}",
             row["commit"],
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _same_protocol(row: dict[str, Any]) -> str:
+    """Whether the reference did the same, and if not, what it did otherwise."""
+    theirs = row["reference"]
+    if not theirs["mean"]:
+        return ""
+    return "yes" if theirs["same_protocol"] else f"no: {theirs['differs']}"
+
+
+def _return(mean: float, bounds: list[float] | None) -> str:
+    """A mean return with its interval, where it has one."""
+    return f"{mean:.2f}" if bounds is None else f"{mean:.2f} [{bounds[0]:.2f}, {bounds[1]:.2f}]"
 
 
 def _number(value: float, percent: bool) -> str:
@@ -182,18 +219,19 @@ def table(rows: list[dict[str, Any]]) -> str:
     """The results as a Markdown table."""
     lines = [
         "| experiment | learner | after 0, 1, 2, 3 steps: mean [95 % interval] | reference "
-        "| seeds | env steps | hours | commit |",
-        "|---|---|---|---|---|---|---|---|",
+        "| same protocol | seeds | env steps | hours | commit |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        cells = zip(row["mean"], row["ci95"], strict=True)
-        ours = "; ".join(f"{mean:.2f} [{low:.2f}, {high:.2f}]" for mean, (low, high) in cells)
+        bounds = row["ci95"] or [None] * len(row["mean"])
+        ours = "; ".join(map(_return, row["mean"], bounds))
         theirs = row["reference"]
         figures = " / ".join(map(str, theirs["mean"]))
-        reference = f"{figures} ({theirs['source']})" if figures else ""
+        compared = f"{figures} ({theirs['source']})" if figures else ""
         seeds = ", ".join(map(str, row["seeds"]))
         lines.append(
-            f"| {row['experiment']} | {row['learner']} | {ours} | {reference} | {seeds} "
-            f"| {row['env_steps'] / 1e6:.1f} M | {row['hours']:.2f} | {row['commit']} |"
+            f"| {row['experiment']} | {row['learner']} | {ours} | {compared} "
+            f"| {_same_protocol(row)} | {seeds} | {row['env_steps'] / 1e6:.1f} M "
+            f"| {row['hours']:.2f} | {row['commit']} |"
         )
     return "\n".join(lines) + "\n"

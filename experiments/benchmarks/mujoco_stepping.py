@@ -188,7 +188,7 @@ def compare_raw(name: str, pairs: int) -> Iterator[harness.Row]:
 def compare_envpool(name: str, pairs: int) -> Iterator[harness.Row]:
     """The row against EnvPool, where there is one."""
     python = os.environ.get("ENVPOOL_PYTHON")
-    if python is None:
+    if not python:
         print(
             f"{name} against EnvPool is skipped: "
             "the environment variable ENVPOOL_PYTHON names no interpreter that has envpool"

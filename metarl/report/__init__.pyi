@@ -1,4 +1,4 @@
-from .curves import AdaptationCurve, adaptation_curve
+from .curves import AdaptationCurve, adaptation_curve, crossed_interval
 from .plots import Paths, draw_adaptation, draw_embedding, draw_lines, draw_paths
 from .video import side_by_side, write_mp4
 
@@ -6,6 +6,7 @@ __all__ = [
     "AdaptationCurve",
     "Paths",
     "adaptation_curve",
+    "crossed_interval",
     "draw_adaptation",
     "draw_embedding",
     "draw_lines",

@@ -1,0 +1,46 @@
+"""Running all benchmarks: one that fails does not end it, and is named."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "experiments" / "benchmarks"
+
+
+@pytest.fixture
+def in_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+@pytest.mark.usefixtures("in_benchmarks")
+def test_a_benchmark_that_fails_is_named_and_the_next_one_runs(tmp_path: Path) -> None:
+    import run_all
+
+    scripts = []
+    for name, text in (("fails", "raise SystemExit(3)"), ("runs", "open('ran', 'w')")):
+        scripts.append(tmp_path / f"{name}.py")
+        scripts[-1].write_text(f"import os\nos.chdir({str(tmp_path)!r})\n{text}\n")
+    assert run_all.failing(scripts, []) == ["fails.py"]
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.usefixtures("in_benchmarks")
+def test_a_run_of_all_with_a_failure_ends_with_status_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    import run_all
+
+    monkeypatch.setattr(sys, "argv", ["run_all.py", "--quick"])
+    monkeypatch.setattr(run_all, "failing", lambda scripts, arguments: ["a.py"])
+    with pytest.raises(SystemExit, match=r"a\.py"):
+        run_all.main()
+
+
+@pytest.mark.usefixtures("in_benchmarks")
+def test_an_empty_envpool_python_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import mujoco_stepping
+
+    monkeypatch.setenv("ENVPOOL_PYTHON", "")
+    assert list(mujoco_stepping.compare_envpool("ant", 1)) == []
+    assert "skipped" in capsys.readouterr().out
