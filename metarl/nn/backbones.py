@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from metarl.core.params import dry_run, lift, submodule_params
 from metarl.nn.mlp import FeatureMLP
+from metarl.nn.norm import BatchNorm
 from metarl.types import Params
 
 
@@ -34,7 +35,7 @@ FixedStatistics = Literal["running", "batch", "none"]
 """Of batch normalisation in evaluation mode: those of training, those of each batch, nothing."""
 
 
-OWN_NORMS = nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
+NORMS = BatchNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
 
 
 class RawInputs(nn.Module):
@@ -99,7 +100,8 @@ def fixed_statistics(backbone: nn.Module) -> FixedStatistics | None:
     native = isinstance(backbone, Backbone)
     if native and not isinstance(backbone, FeatureMLP | RawInputs | LiftedBackbone):
         return None
-    norms = [part for part in backbone.modules() if isinstance(part, OWN_NORMS)]
+    norms = [part for part in backbone.modules() if isinstance(part, NORMS)]
     if not norms:
         return "none"
-    return "running" if all(norm.track_running_stats for norm in norms) else "batch"
+    tracked = all(getattr(norm, "track_running_stats", True) for norm in norms)
+    return "running" if tracked else "batch"

@@ -143,6 +143,11 @@ class Run:
         """
         plain = {"steps": steps, "trajectories": trajectories, "norm": norm, "seed": seed}
         validated(AdaptationOptions, plain)
+        policies = {"task": task, "trajectories": trajectories}
+        for name, value in ({"norm": norm} if support is None else policies).items():
+            if value is not None:
+                whom = "few-shot runs" if support is None else "policies"
+                raise InputError(f"is for {whom}", name)
         if support is not None:
             return self.classifiers.adapt_to(support, steps=steps, norm=norm)
         if task is None:

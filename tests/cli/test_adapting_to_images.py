@@ -13,6 +13,7 @@ import metarl
 from metarl.cli import main
 from metarl.fewshot import Classifier, load_classifier
 from metarl.fewshot.data.folder import read_query_folder
+from metarl.nn import Conv4
 
 SIZE = 16
 OPTIONS = {"num_ways": 3, "num_queries": 3, "num_validation": 2, "filters": 8, "eval_tasks": 0}
@@ -47,7 +48,7 @@ def runs(root: Path) -> dict[str, Path]:
     kinds = {"maml": STEPS, "protonet": {}, "knn": {"features": "trained"}}
     return {
         learner: metarl.train_fewshot(
-            learner, data=str(root / "photos"), output=root, iterations=20, **OPTIONS, **options
+            learner, data=str(root / "photos"), output=root, iterations=12, **OPTIONS, **options
         ).folder
         for learner, options in kinds.items()
     }
@@ -120,7 +121,7 @@ def test_a_saved_classifier_can_be_switched(
 
 def own_network(norm: nn.Module) -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(1, 8, 3), norm, nn.ReLU(), nn.MaxPool2d(4), nn.Flatten())
+    return nn.Sequential(nn.Conv2d(1, 8, 3), norm, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
 
 
 @pytest.mark.parametrize("learner", ["maml", "protonet"])
@@ -130,6 +131,12 @@ def own_network(norm: nn.Module) -> nn.Module:
         (nn.BatchNorm2d(8), "running"),
         (nn.BatchNorm2d(8, track_running_stats=False), "batch"),
         (nn.GroupNorm(2, 8), "none"),
+        (
+            nn.Sequential(
+                nn.Upsample(16), Conv4(8, (16, 16), filters=4), nn.Unflatten(1, (1, 2, 2))
+            ),
+            "running",
+        ),
     ],
 )
 def test_own_batch_norm_is_what_it_is(
@@ -146,19 +153,28 @@ def test_own_batch_norm_is_what_it_is(
     )
     run.evaluate(tasks=2)
     assert json.loads((run.folder / "evaluation.json").read_text())["norm"] == label
-    classifier = run.adapt(support=(torch.zeros(4, 1, SIZE, SIZE), ["a", "b"] * 2))
+    support = torch.zeros(4, 1, SIZE, SIZE), ["a", "b"] * 2
+    classifier = run.adapt(support=support)
     assert classifier.record["norm"] == label
     for mode in ("inductive", "transductive"):
         message = f"norm {mode}: this backbone normalises by {label} statistics only"
         with pytest.raises(metarl.InputError, match=message):
             run.evaluate(tasks=2, norm=mode)
         with pytest.raises(metarl.InputError, match=message):
-            run.adapt(support=(torch.zeros(2, 1, SIZE, SIZE), ["a", "b"]), norm=mode)
+            run.adapt(support=support, norm=mode)
         with pytest.raises(ValueError, match=message.removeprefix("norm ")):
             classifier.classifier.with_norm(mode)
 
 
 IMAGES = torch.randint(256, (4, 1, SIZE, SIZE), dtype=torch.uint8)
+
+
+def test_options_of_policies(runs: dict[str, Path]) -> None:
+    support = IMAGES, ["a", "b"] * 2
+    run = metarl.load_run(runs["protonet"])
+    for option in ({"trajectories": 3}, {"task": {"goal": [0.1, 0.2]}}):
+        with pytest.raises(metarl.InputError, match=f"{next(iter(option))} is for policies"):
+            run.adapt(support=support, **option)
 
 
 @pytest.mark.parametrize(
@@ -230,6 +246,8 @@ def test_norm_is_no_option_of_policies(tmp_path: Path, capsys: pytest.CaptureFix
         horizon=5,
         eval_tasks=0,
     )
+    with pytest.raises(metarl.InputError, match="norm is for few-shot runs"):
+        run.adapt(task={"goal": [0.1, 0.2]}, norm="inductive")  # type: ignore[call-overload]
     task = ["--task", '{"goal": [0.1, 0.2]}', "--norm", "inductive"]
     assert main(["adapt", str(run.folder), *task, "--output", str(tmp_path / "adapted")]) == 2
     assert "--norm are for few-shot runs" in capsys.readouterr().err
