@@ -1,18 +1,18 @@
 """The shared core: tensors in, tensors out; no environment, data set, optimiser or logger."""
 
-from metarl.core.gradients import task_gradients
+from metarl.core.adapted import AdaptedModel
+from metarl.core.gradients import NoSecondDerivativeError, second_derivatives, task_gradients
 from metarl.core.inner import (
     SGD,
     GradientRule,
     InnerRule,
     LearnedStepSizes,
-    MetaParameters,
-    Momentum,
     adapt,
     adaptation_path,
 )
-from metarl.core.maml import meta_loss, reptile_loss
-from metarl.core.modules import MAML, AdaptedModel, ProtoNet
+from metarl.core.maml import MetaParameters, meta_loss, reptile_loss
+from metarl.core.modules import MAML, ProtoNet, checked_steps
+from metarl.core.momentum import Momentum
 from metarl.core.params import (
     dry_run,
     expand,
@@ -41,11 +41,13 @@ __all__ = [
     "LearnedStepSizes",
     "MetaParameters",
     "Momentum",
+    "NoSecondDerivativeError",
     "ProtoNet",
     "Stopwatch",
     "Streams",
     "adapt",
     "adaptation_path",
+    "checked_steps",
     "dry_run",
     "expand",
     "iteration_times",
@@ -58,6 +60,7 @@ __all__ = [
     "prototype_loss",
     "prototypes",
     "reptile_loss",
+    "second_derivatives",
     "select",
     "squared_distances",
     "submodule_params",

@@ -4,7 +4,9 @@ Tasks are independent, so the gradient of the sum of the task losses with respec
 task-batched parameters is every task's own gradient.
 """
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -31,7 +33,7 @@ def task_gradients(
         first_order: give them without a graph, as they are under ``torch.no_grad()``.
 
     Raises:
-        ValueError: if the losses are not ``[M]``.
+        ValueError: if the losses are not ``[M]``, or torch has no second derivative of them.
     """
     num_tasks = num_tasks_of(params)
     if not names:
@@ -42,20 +44,48 @@ def task_gradients(
     differentiable = torch.is_grad_enabled()
     with torch.enable_grad():
         leaves = _isolated(params, names) if differentiable else _detached(params, names)
-        losses = loss_fn({**params, **leaves}, support)
-        if losses.shape != (num_tasks,):
-            raise ValueError(
-                f"losses must be one a task, ({num_tasks},), got {tuple(losses.shape)}"
+        losses = one_a_task(loss_fn({**params, **leaves}, support), num_tasks)
+        with second_derivatives():  # a later step goes back through an earlier one
+            gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
+                losses,
+                list(leaves.values()),
+                torch.ones_like(losses),  # the gradient of the sum: every task's own
+                create_graph=differentiable and not first_order,
+                allow_unused=True,
             )
-        gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
-            losses,
-            list(leaves.values()),
-            torch.ones_like(losses),  # the gradient of the sum: every task's own
-            create_graph=differentiable and not first_order,
-            allow_unused=True,
-        )
     named = zip(leaves, gradients, strict=True)
     return {name: gradient for name, gradient in named if gradient is not None}
+
+
+def one_a_task(losses: Tensor, num_tasks: int) -> Tensor:
+    """The losses; :class:`ValueError` unless they are ``[M]``."""
+    if losses.shape != (num_tasks,):
+        raise ValueError(f"losses must be one a task, ({num_tasks},), got {tuple(losses.shape)}")
+    return losses
+
+
+class NoSecondDerivativeError(ValueError):
+    """Torch cannot differentiate (twice) what a network or a loss does."""
+
+
+_MISSING = re.compile(
+    r"derivative for \S+ is not implemented|once_differentiable|Double backwards is not supported"
+)
+
+
+@contextmanager
+def second_derivatives() -> Iterator[None]:
+    """What torch cannot differentiate in here is a :class:`NoSecondDerivativeError`, one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not _MISSING.search(str(error)):
+            raise
+        raise NoSecondDerivativeError(
+            "torch has no second derivative of something in the network or the loss: set "
+            "first_order=True (of learners --estimator first-order or fomaml), or replace it. "
+            f"torch says: {' '.join(str(error).split())}"
+        ) from error
 
 
 def _compilable_gradients(

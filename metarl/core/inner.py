@@ -8,10 +8,12 @@ and collection all use it.
 Everything is batch-first over tasks: parameters, batches and losses lead with the task axis M.
 """
 
+import copy
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -65,6 +67,22 @@ class InnerRule(Protocol[StateT]):
         """The rule with these values of :meth:`meta_parameters`."""
         return self
 
+    def leaving_frozen(self, params: Params) -> Self:
+        """The rule that leaves alone what requires no gradient, unless it was told to move it.
+
+        Args:
+            params: those of a network, ``[*shape]``.
+
+        Raises:
+            ValueError: if some are frozen and the rule does not know how to leave them alone, as
+                one of your own that does not override this; or if nothing would move.
+        """
+        frozen = [name for name, value in params.items() if not value.requires_grad]
+        if frozen:
+            kind = type(self).__name__
+            raise ValueError(f"{frozen} are frozen: {kind} needs a leaving_frozen that spares them")
+        return self
+
     def with_step_sizes(self, sizes: Sequence[StepSize]) -> Self:
         """The rule with one step size a step; :class:`ValueError` if it has none."""
         raise ValueError(f"step sizes are for SGD and Momentum, not for {type(self).__name__}")
@@ -112,26 +130,6 @@ def adapt(
     return adaptation_path(rule, loss_fn, params, supports)[-1]
 
 
-class MetaParameters(NamedTuple):
-    """All that is meta-learned."""
-
-    network: Params
-    """Parameters of the network that adapts, ``[*shape]``."""
-    rule: Params
-    """What :meth:`InnerRule.meta_parameters` asked for."""
-
-    def tensors(self) -> list[Tensor]:
-        """All of them, in an order that holds."""
-        return [*self.network.values(), *self.rule.values()]
-
-    def proposed(self, vector: Tensor) -> "MetaParameters":
-        """Others of the same names and shapes, from one vector of all numbers ``[P]``."""
-        tensors = self.tensors()
-        pieces = zip(tensors, torch.split(vector, [t.numel() for t in tensors]), strict=True)
-        shaped = iter([piece.view_as(tensor) for tensor, piece in pieces])
-        return MetaParameters(*({name: next(shaped) for name in part} for part in self))
-
-
 @dataclass(frozen=True)
 class LearnedStepSizes:
     """Step sizes that are meta-learned with the parameters that they move.
@@ -146,6 +144,14 @@ class LearnedStepSizes:
     """K of MAML++."""
     factors: tuple[float, ...] = (1.0,)
     """Of Meta-SGD: how much of them each step takes; the last serves all later steps."""
+
+    def __post_init__(self) -> None:
+        for number in (self.start, *self.factors):
+            _check_step_size(number)
+        if not self.factors or (self.num_steps is not None and self.num_steps < 1):
+            raise ValueError(
+                "learned step sizes need a factor, and num_steps of at least 1 or None"
+            )
 
     def starts(self, params: Params) -> Params:
         """Their first values by the names of what they move."""
@@ -177,9 +183,13 @@ class GradientRule(InnerRule[StateT], ABC):
     def __post_init__(self) -> None:
         if isinstance(self.lr, Sequence) and not self.lr:
             raise ValueError("lr is an empty sequence; there is no step size to take")
+        for size in self._given_sizes():
+            for one in size.values() if isinstance(size, Mapping) else [size]:
+                _check_step_size(one)
 
     def meta_parameters(self, params: Params) -> Params:
         """Starts of learned step sizes, by the names of what they move."""
+        self._check_names(params)
         adapted = {name: params[name] for name in self._names(params)}
         return self.lr.starts(adapted) if isinstance(self.lr, LearnedStepSizes) else {}
 
@@ -187,7 +197,20 @@ class GradientRule(InnerRule[StateT], ABC):
         """The rule with these step sizes, where they are learned."""
         if not isinstance(self.lr, LearnedStepSizes):
             return self
-        return replace(self, lr=self.lr.schedule(values))
+        rule = copy.copy(self)  # learned values are not checked again at every step of training
+        object.__setattr__(rule, "lr", self.lr.schedule(values))
+        return rule
+
+    def leaving_frozen(self, params: Params) -> Self:
+        """Only a mask moves what is frozen."""
+        moving = [name for name, value in params.items() if value.requires_grad]
+        if self.mask is not None or len(moving) == len(params):
+            return self
+        if not moving:
+            raise ValueError(
+                "all parameters are frozen: let some require gradients, or give a mask"
+            )
+        return replace(self, mask=moving)
 
     def with_step_sizes(self, sizes: Sequence[StepSize]) -> Self:
         """The rule with one step size a step."""
@@ -205,6 +228,21 @@ class GradientRule(InnerRule[StateT], ABC):
         if isinstance(self.lr, LearnedStepSizes):
             raise ValueError("these step sizes are learned: adapt with rule.at(their values)")
         return self.lr[min(step, len(self.lr) - 1)] if isinstance(self.lr, Sequence) else self.lr
+
+    def _given_sizes(self) -> Sequence[StepSize]:
+        """One a step, or one for all; none where they are learned."""
+        if isinstance(self.lr, LearnedStepSizes):
+            return []
+        return self.lr if isinstance(self.lr, Sequence) else [self.lr]
+
+    def _check_names(self, params: Params) -> None:
+        """Raise a :class:`ValueError` unless step sizes by name are of what adapts."""
+        names = self._names(params)
+        for size in self._given_sizes():
+            if isinstance(size, Mapping) and not set(names) <= set(size) <= set(params):
+                missing, unknown = set(names) - set(size), set(size) - set(params)
+                wrong = f"missing are {sorted(missing)}, unknown {sorted(unknown)}"
+                raise ValueError(f"step sizes must be of the parameters that adapt; {wrong}")
 
     def _gradients(self, loss_fn: LossFn[BatchT], params: Params, support: BatchT) -> Params:
         names = self._names(params)
@@ -230,6 +268,7 @@ class SGD(GradientRule[int]):
 
     def init(self, params: Params) -> int:
         """No steps."""
+        self._check_names(params)
         return 0
 
     def step(
@@ -237,48 +276,20 @@ class SGD(GradientRule[int]):
     ) -> tuple[Params, int]:
         """Down the gradient; :class:`ValueError` if the losses are not ``[M]``."""
         gradients = self._gradients(loss_fn, params, support)
-        return _descend(params, gradients, self.step_size(state)), state + 1
+        return descend(params, gradients, self.step_size(state)), state + 1
 
 
-class Velocities(NamedTuple):
-    """State of :class:`Momentum`."""
-
-    step: int
-    """How many were taken."""
-    values: Params
-    """v of what has moved, ``[M, *shape]``."""
-
-
-@dataclass(frozen=True, eq=False)
-class Momentum(GradientRule[Velocities]):
-    """Heavy ball: v' = μ v + ∇ L, θ' = θ - α v'  (Polyak 1964); v is 0 at first.
-
-    As :class:`SGD` in all else, and equal to it at μ = 0.
-    """
-
-    momentum: float = 0.9
-    """μ in [0, 1)."""
-
-    def init(self, params: Params) -> Velocities:
-        """At rest."""
-        return Velocities(0, {})
-
-    def step(
-        self, loss_fn: LossFn[BatchT], params: Params, support: BatchT, state: Velocities
-    ) -> tuple[Params, Velocities]:
-        """Down the velocity."""
-        gradients = self._gradients(loss_fn, params, support)
-        values = {
-            name: torch.add(gradient, state.values[name], alpha=self.momentum)
-            if name in state.values
-            else gradient
-            for name, gradient in gradients.items()
-        }
-        stepped = _descend(params, values, self.step_size(state.step))
-        return stepped, Velocities(state.step + 1, state.values | values)
+def _check_step_size(size: object) -> None:
+    """Raise a :class:`ValueError` unless it is a number or tensor that a step can take."""
+    if isinstance(size, Tensor):
+        good = bool(torch.isfinite(size).all())
+    else:
+        good = isinstance(size, int | float) and math.isfinite(size) and size >= 0
+    if not good:
+        raise ValueError(f"step sizes must be finite numbers of at least 0, or tensors, got {size}")
 
 
-def _descend(params: Params, directions: Params, lr: StepSize) -> Params:
+def descend(params: Params, directions: Params, lr: StepSize) -> Params:
     """All parameters, those with a direction moved against it by α."""
     return params | {
         name: _moved(params[name], direction, lr[name] if isinstance(lr, Mapping) else lr)

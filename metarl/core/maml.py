@@ -1,12 +1,35 @@
 """The meta-loss, which differentiates through adaptation, and Reptile's, which does not."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from metarl.core.gradients import one_a_task
 from metarl.core.inner import InnerRule, StateT, adapt
+from metarl.core.params import num_tasks_of
 from metarl.types import BatchT, LossFn, Params
+
+
+class MetaParameters(NamedTuple):
+    """All that is meta-learned."""
+
+    network: Params
+    """Parameters of the network that adapts, ``[*shape]``."""
+    rule: Params
+    """What :meth:`InnerRule.meta_parameters` asked for."""
+
+    def tensors(self) -> list[Tensor]:
+        """All of them, in an order that holds."""
+        return [*self.network.values(), *self.rule.values()]
+
+    def proposed(self, vector: Tensor) -> "MetaParameters":
+        """Others of the same names and shapes, from one vector of all numbers ``[P]``."""
+        tensors = self.tensors()
+        pieces = zip(tensors, torch.split(vector, [t.numel() for t in tensors]), strict=True)
+        shaped = iter([piece.view_as(tensor) for tensor, piece in pieces])
+        return MetaParameters(*({name: next(shaped) for name in part} for part in self))
 
 
 def meta_loss(
@@ -28,8 +51,12 @@ def meta_loss(
         params: task-batched parameters, usually :func:`metarl.core.expand` of the meta-parameters.
         supports: one batch an inner step.
         query: what ``outer_loss`` consumes.
+
+    Raises:
+        ValueError: if inner or outer losses are not ``[M]``.
     """
-    return outer_loss(adapt(rule, inner_loss, params, supports), query)
+    losses = outer_loss(adapt(rule, inner_loss, params, supports), query)
+    return one_a_task(losses, num_tasks_of(params))
 
 
 def reptile_loss(start: Params, adapted: Params) -> Tensor:

@@ -28,8 +28,15 @@ def prototypes(embeddings: Tensor, labels: Tensor, num_classes: int) -> Tensor:
             "prototypes need embeddings [M, S, D] and labels [M, S], "
             f"got {tuple(embeddings.shape)} and {tuple(labels.shape)}"
         )
-    member = functional.one_hot(labels.long(), num_classes).to(embeddings.dtype)  # [M, S, N]
+    check_labels(labels)
+    member = functional.one_hot(labels, num_classes).to(embeddings.dtype)  # [M, S, N]
     return member.mT @ embeddings / member.sum(1)[..., None]
+
+
+def check_labels(labels: Tensor) -> None:
+    """Raise a :class:`ValueError` unless they are ``torch.long``, as torch's own losses want it."""
+    if labels.dtype != torch.long:
+        raise ValueError(f"labels must be torch.long, got {labels.dtype}: use labels.long()")
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
@@ -66,7 +73,8 @@ def prototype_loss(logits: Tensor, labels: Tensor) -> Tensor:
             "need logits [M, Q, N] and labels [M, Q], "
             f"got {tuple(logits.shape)} and {tuple(labels.shape)}"
         )
-    return functional.cross_entropy(logits.mT, labels.long(), reduction="none").mean(-1)
+    check_labels(labels)
+    return functional.cross_entropy(logits.mT, labels, reduction="none").mean(-1)
 
 
 def proto_maml_head(prototypes: Tensor) -> tuple[Tensor, Tensor]:

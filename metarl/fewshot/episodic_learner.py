@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metarl.core import Streams, iteration_times
+from metarl.core import Streams, checked_steps, iteration_times, second_derivatives
 from metarl.core.streams import Stream
 from metarl.fewshot.augment import augment
 from metarl.fewshot.configs import FewShotConfig, NormMode
@@ -155,7 +155,8 @@ class FewShotLearner(ABC):
                 chunk = self.augmented(self.prepared(chunk))
                 with self.autocast():
                     loss, outputs = self.losses(chunk)
-                (loss.sum() / total).backward()  # type: ignore[no-untyped-call]
+                with second_derivatives():
+                    (loss.sum() / total).backward()  # type: ignore[no-untyped-call]
                 losses.append(loss.detach())
                 figures.append(score(outputs.detach(), chunk))
             first += batch.num_episodes
@@ -236,6 +237,7 @@ class FewShotLearner(ABC):
             source: episodes, which are scored, or support sets alone.
             steps: of adaptation.
         """
+        checked_steps(steps)
         if isinstance(source, EpisodeStream):
             return Adaptation(
                 values=self.evaluate_on(source, steps).double().numpy(),

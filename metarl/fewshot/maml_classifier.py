@@ -59,8 +59,9 @@ class MAMLClassifier(FewShotLearner):
         seed: int,
         rule: InnerRule[Any] | None = None,
     ) -> None:
-        self.rule = _inner_rule(config) if rule is None else rule
-        learned = self.rule.meta_parameters(parameters_of(network))
+        own = parameters_of(network)
+        self.rule = (_inner_rule(config) if rule is None else rule).leaving_frozen(own)
+        learned = self.rule.meta_parameters(own)
         self.step_sizes = {name: nn.Parameter(value) for name, value in learned.items()}
         super().__init__(network, samplers, config, iterations=iterations, seed=seed)
         self.num_steps = config.num_test_steps

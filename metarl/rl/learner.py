@@ -18,6 +18,7 @@ from metarl.core import (
     MetaParameters,
     Streams,
     adapt,
+    checked_steps,
     expand,
     iteration_times,
     parameters_of,
@@ -68,7 +69,7 @@ class MAMLLearner:
         task_chunk: int | None = None,
         seed: int = 0,
     ) -> None:
-        learned = checked_parts(policy, rule, objective, outer_step, num_inner_steps)
+        rule, learned = checked_parts(policy, rule, objective, outer_step, num_inner_steps)
         objective.check_batch(sampler.num_tasks, sampler.num_trajectories, sampler.horizon)
         self.policy = policy
         self.sampler = sampler
@@ -178,6 +179,7 @@ class MAMLLearner:
             steps: of adaptation.
             step_sizes: one a step, instead of the learner's own.
         """
+        checked_steps(steps)
         streams = Streams(source.seed, "test")
         return source.adaptation(
             lambda sampler, first: self._adapt_on(sampler, step_sizes or steps, streams, first),

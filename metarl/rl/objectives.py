@@ -12,7 +12,15 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from metarl.configs import STRICT, NonNegative, Positive
-from metarl.core import SGD, GradientRule, InnerRule, adapt, parameters_of, reptile_loss
+from metarl.core import (
+    SGD,
+    GradientRule,
+    InnerRule,
+    adapt,
+    parameters_of,
+    reptile_loss,
+    second_derivatives,
+)
 from metarl.nn import ActionDistribution, Policy
 from metarl.rl.estimators import Estimator, sampling_credit
 from metarl.rl.experience import Experience
@@ -68,7 +76,8 @@ class LossObjective(Objective, ABC):
             acting.append([one.detach() for one in new])
             before = before or acting[-1]
             chunk_loss = self.losses(new, before, chunk).sum() / problem.num_tasks
-            total += parameters_to_vector(torch.autograd.grad(chunk_loss, tensors))
+            with second_derivatives():
+                total += parameters_to_vector(torch.autograd.grad(chunk_loss, tensors))
             loss += chunk_loss.item()
         return MetaGradient(loss, total, acting, {})
 
@@ -180,14 +189,20 @@ def _credit(new: list[ActionDistribution], experience: Experience) -> Tensor:
 
 def checked_parts(
     policy: Policy, rule: InnerRule[Any], objective: Objective, outer_step: OuterStep, steps: int
-) -> Params:
-    """What the rule wants meta-learned; :class:`ValueError` unless the parts go together."""
+) -> tuple[InnerRule[Any], Params]:
+    """The rule for the policy and what it wants meta-learned.
+
+    Raises:
+        ValueError: unless the parts go together.
+    """
     mask = rule.mask if isinstance(rule, GradientRule) else None
     context_alone = mask is not None and set(mask) == {"context"}
     if isinstance(rule, GradientRule) and context_alone != (policy.context_size > 0):
         wanted = "above 0 where the context alone adapts, and 0 elsewhere"
         raise ValueError(f"context_size must be {wanted}, got {policy.context_size}")
-    learned = rule.meta_parameters(parameters_of(policy))
+    own = parameters_of(policy)
+    rule = rule.leaving_frozen({name: own[name] for name in own if name != "context"})
+    learned = rule.meta_parameters(own)
     least = 1 if learned else 0
     if steps < least:
         raise ValueError(f"num_inner_steps must be at least {least} for this rule, got {steps}")
@@ -200,4 +215,4 @@ def checked_parts(
     plain = mask is None and not learned and rule.first_order
     if isinstance(objective, ReptileDirection) and not plain:
         raise ValueError("Reptile needs a first-order inner rule that moves all and learns nothing")
-    return learned
+    return rule, learned

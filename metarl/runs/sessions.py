@@ -9,6 +9,7 @@ from warnings import warn
 from torch import nn
 
 from metarl import training
+from metarl.core import NoSecondDerivativeError
 from metarl.fewshot.from_config import OWN_BACKBONE
 from metarl.files import NonFiniteError
 from metarl.runs.build import BUILDERS, Built
@@ -45,7 +46,7 @@ class Session:
         trainer = self.trainer
         try:
             ending = trainer.run(progress)
-        except training.FolderInUseError as error:
+        except (training.FolderInUseError, NoSecondDerivativeError) as error:
             raise InputError(str(error)) from error
         except NonFiniteError as error:
             raise self._diverged(str(error)) from error

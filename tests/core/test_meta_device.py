@@ -45,11 +45,13 @@ def test_adaptation() -> None:
 
 
 def test_prototype_functions() -> None:
-    centres = prototypes(torch.zeros(4, 6, 3, device=META), torch.zeros(4, 6, device=META), 2)
+    centres = prototypes(
+        torch.zeros(4, 6, 3, device=META), torch.zeros(4, 6, device=META).long(), 2
+    )
     assert_meta(centres, 4, 2, 3)
     logits = prototype_logits(torch.zeros(4, 7, 3, device=META), centres)
     assert_meta(logits, 4, 7, 2)
-    assert_meta(prototype_loss(logits, torch.zeros(4, 7, device=META)), 4)
+    assert_meta(prototype_loss(logits, torch.zeros(4, 7, device=META).long()), 4)
     weight, bias = proto_maml_head(centres)
     assert_meta(weight, 4, 2, 3)
     assert_meta(bias, 4, 2)

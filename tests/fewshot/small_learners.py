@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from metarl.fewshot import ArraySource, Episodes
 from metarl.fewshot.configs import PRESETS, AdaptedClassifierConfig, BackboneConfig
@@ -39,14 +39,19 @@ def small_settings(name: str) -> dict[str, Any]:
 
 
 def make_small(
-    name: str, backbone: BackboneConfig = CONV4, *, seed: int = 0, **settings: Any
+    name: str,
+    backbone: BackboneConfig = CONV4,
+    *,
+    seed: int = 0,
+    own: nn.Module | None = None,
+    **settings: Any,
 ) -> FewShotLearner:
     """The learner of that name for 3-way 2-shot episodes; see :func:`small_settings`."""
     source = make_source()
     sampler = FixedSampler(source, num_ways=WAYS, num_shots=SHOTS, num_queries=QUERIES)
     return make_learner(
         replace(PRESETS[name].config, **small_settings(name) | settings),
-        make_backbone(backbone, SHAPE, torch.Generator().manual_seed(seed)),
+        make_backbone(backbone, SHAPE, torch.Generator().manual_seed(seed), own),
         Problem(SHAPE, WAYS, regression=False, train_source=source),
         EpisodeSamplers(sampler, sampler, 3),
         iterations=10,

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -12,9 +13,9 @@ from rl_samples import make_learner
 from torch import Tensor, nn
 
 import metarl_envs  # noqa: F401  # registers the ids
-from metarl.core import Streams, expand, parameters_of
+from metarl.core import NoSecondDerivativeError, Streams, expand, parameters_of
 from metarl.nn import MLP, CategoricalPolicy, GaussianPolicy, policy_network
-from metarl.rl import PRESETS, Actor, load_policy
+from metarl.rl import PRESETS, Actor, SimulatedTasks, load_policy
 from metarl.rl.actions import action_map
 from metarl.rl.actor import PolicySpec
 
@@ -59,6 +60,47 @@ def test_it_is_meta_trained(name: str, adapted: set[str]) -> None:
     _, params = learner._adapt_on(learner.sampler, 1, Streams(0, "training"))
     start = expand(parameters_of(learner.policy), 3)
     assert {name for name in params if not torch.equal(params[name], start[name])} == adapted
+
+
+@pytest.mark.parametrize("name", ["maml-trpo", "maml-ppo", "reptile", "meta-sgd"])
+def test_what_is_frozen_neither_adapts_nor_is_meta_trained(name: str) -> None:
+    network = Residual()
+    network.hidden.requires_grad_(False)
+    learner = make_learner(name, network=network, inner_lr=0.1)
+    before = {name: p.clone() for name, p in learner.policy.named_parameters()}
+    assert learner.update(learner.collect())["meta/skipped"] == 0
+    _, params = learner._adapt_on(learner.sampler, 1, Streams(0, "training"))
+    frozen = {"mean.hidden.weight", "mean.hidden.bias"}
+    for name, value in learner.policy.named_parameters():
+        assert torch.equal(value, before[name]) is (name in frozen)
+        assert torch.equal(params[name], value.expand(3, *value.shape)) is (name in frozen)
+
+
+@pytest.mark.parametrize("steps", [-1, 1.5])
+def test_steps_of_adaptation_are_a_number_of_them(steps: Any) -> None:
+    learner = make_learner("maml-vpg")
+    source = SimulatedTasks(
+        make_env=lambda num_envs: learner.sampler.env, num_tasks=3, num_trajectories=2, seed=0
+    )
+    with pytest.raises(ValueError, match=r"num_inner_steps must be (at least 0|a whole number)"):
+        learner.adapt(source, steps)
+
+
+class Centres(nn.Module):
+    """Distances, of which torch has no second derivative."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.centres = nn.Parameter(torch.eye(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cdist(x, self.centres)
+
+
+def test_a_network_without_second_derivatives_is_named() -> None:
+    learner = make_learner("maml-vpg", network=Centres())
+    with pytest.raises(NoSecondDerivativeError, match="torch has no second derivative"):
+        learner.update(learner.collect())
 
 
 @pytest.fixture
