@@ -110,6 +110,27 @@ def test_a_refused_pass_leaves_no_trace(maml: MAML) -> None:
     assert norm == 2 * 2  # tasks, and passes of each
 
 
+class Counting(nn.Linear):
+    """Task-batched by itself, with a buffer that counts the passes."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 3)
+        self.register_buffer("passes", torch.zeros(()))
+
+    def forward_tasks(self, params: dict[str, Tensor], x: Tensor) -> Tensor:
+        self.passes += 1
+        return x @ params["weight"].mT + params["bias"][:, None]
+
+
+def test_adapting_leaves_the_buffers_of_what_is_native_too() -> None:
+    x, y = episode()
+    maml = MAML(Counting())
+    maml.adapt(x, y)
+    assert maml.model.get_buffer("passes") == 0
+    maml.meta_loss(x, y, x, y)
+    assert maml.model.get_buffer("passes") == 2
+
+
 @pytest.mark.parametrize("native", [False, True])
 def test_copies_and_pickles_are_independent(maml: MAML, native: bool) -> None:
     x, y = episode()
