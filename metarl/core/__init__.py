@@ -6,10 +6,10 @@ from metarl.core.inner import (
     SGD,
     GradientRule,
     InnerRule,
-    LearnedStepSizes,
     adapt,
     adaptation_path,
 )
+from metarl.core.learned_step_sizes import LearnedStepSizes
 from metarl.core.maml import MetaParameters, meta_loss, reptile_loss
 from metarl.core.modules import MAML, ProtoNet, checked_steps
 from metarl.core.momentum import Momentum

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from metarl.core.gradients import task_gradients
+from metarl.core.learned_step_sizes import LearnedStepSizes
 from metarl.types import BatchT, LossFn, Params, StepSize
 
 StateT = TypeVar("StateT")
@@ -130,44 +131,6 @@ def adapt(
     return adaptation_path(rule, loss_fn, params, supports)[-1]
 
 
-@dataclass(frozen=True)
-class LearnedStepSizes:
-    """Step sizes that are meta-learned with the parameters that they move.
-
-    One for every number (Meta-SGD: Li et al. 2017), or with ``num_steps`` one for every step and
-    tensor (MAML++: Antoniou et al. 2019), of which the last serves all later steps.
-    """
-
-    start: float
-    """Of all of them."""
-    num_steps: int | None = None
-    """K of MAML++."""
-    factors: tuple[float, ...] = (1.0,)
-    """Of Meta-SGD: how much of them each step takes; the last serves all later steps."""
-
-    def __post_init__(self) -> None:
-        for number in (self.start, *self.factors):
-            _check_step_size(number)
-        if not self.factors or (self.num_steps is not None and self.num_steps < 1):
-            raise ValueError(
-                "learned step sizes need a factor, and num_steps of at least 1 or None"
-            )
-
-    def starts(self, params: Params) -> Params:
-        """Their first values by the names of what they move."""
-        shape = None if self.num_steps is None else (self.num_steps,)
-        return {
-            name: torch.full_like(value if shape is None else value.new_empty(shape), self.start)
-            for name, value in params.items()
-        }
-
-    def schedule(self, values: Params) -> list[StepSize]:
-        """What each step takes."""
-        if self.num_steps is None:
-            return [{name: part * size for name, size in values.items()} for part in self.factors]
-        return [{name: s[k] for name, s in values.items()} for k in range(self.num_steps)]
-
-
 @dataclass(frozen=True, eq=False)
 class GradientRule(InnerRule[StateT], ABC):
     """What rules share whose steps go along the gradient of the inner loss."""
@@ -230,9 +193,9 @@ class GradientRule(InnerRule[StateT], ABC):
         return self.lr[min(step, len(self.lr) - 1)] if isinstance(self.lr, Sequence) else self.lr
 
     def _given_sizes(self) -> Sequence[StepSize]:
-        """One a step, or one for all; none where they are learned."""
+        """One a step, or one for all, or what learned ones start from."""
         if isinstance(self.lr, LearnedStepSizes):
-            return []
+            return [self.lr.start, *self.lr.factors]
         return self.lr if isinstance(self.lr, Sequence) else [self.lr]
 
     def _check_names(self, params: Params) -> None:
