@@ -237,10 +237,9 @@ class FewShotLearner(ABC):
             source: episodes, which are scored, or support sets alone.
             steps: of adaptation.
         """
-        checked_steps(steps)
         if isinstance(source, EpisodeStream):
             return Adaptation(
-                values=self.evaluate_on(source, steps).double().numpy(),
+                values=self.evaluate_on(source, checked_steps(steps)).double().numpy(),
                 measure="mse" if source.regression else "accuracy",
                 unit="gradient steps",
                 model=_no_model,
@@ -248,7 +247,7 @@ class FewShotLearner(ABC):
         self.network.eval()
         with torch.no_grad(), self.autocast():
             x, y = self.inputs(source.x), source.y.to(self.device)
-            path = self.fit(x, y, source.num_ways, steps)
+            path = self.fit(x, y, source.num_ways, checked_steps(steps))
         return Adaptation(
             values=np.empty((0, len(source.x))),
             measure="accuracy",
