@@ -71,12 +71,9 @@ class InnerRule(Protocol[StateT]):
     def leaving_frozen(self, params: Params) -> Self:
         """The rule that leaves alone what requires no gradient, unless it was told to move it.
 
-        Args:
-            params: those of a network, ``[*shape]``.
-
         Raises:
-            ValueError: if some are frozen and the rule does not know how to leave them alone, as
-                one of your own that does not override this; or if nothing would move.
+            ValueError: if nothing would move, or a rule of your own does not override this and some
+                of a network's ``params`` are frozen.
         """
         frozen = [name for name, value in params.items() if not value.requires_grad]
         if frozen:
@@ -98,6 +95,7 @@ def adaptation_path(
     loss_fn: LossFn[BatchT],
     params: Params,
     supports: Sequence[BatchT | Callable[[Params], BatchT]],
+    project: Callable[[Params], Params] | None = None,
 ) -> list[Params]:
     """Parameters before the first inner step and after each, one set more than ``supports``.
 
@@ -107,12 +105,13 @@ def adaptation_path(
         params: task-batched parameters ``[M, *shape]``.
         supports: one batch a step; repeat a batch to step on it several times. A function is called
             with the parameters that adaptation has come to, and gives the batch.
+        project: moves parameters to the nearest that may be, after every step.
     """
     path, state = [params], rule.init(params)
     for support in supports:
         batch: BatchT = support(path[-1]) if callable(support) else support
         stepped, state = rule.step(loss_fn, path[-1], batch, state)
-        path.append(stepped)
+        path.append(stepped if project is None else project(stepped))
     return path
 
 
@@ -121,6 +120,7 @@ def adapt(
     loss_fn: LossFn[BatchT],
     params: Params,
     supports: Sequence[BatchT | Callable[[Params], BatchT]],
+    project: Callable[[Params], Params] | None = None,
 ) -> Params:
     """The end of :func:`adaptation_path`; no supports, no change.
 
@@ -128,7 +128,7 @@ def adapt(
     >>> adapt(SGD(0.25), loss, {"w": torch.zeros(2)}, [torch.tensor([1.0, 2.0])])["w"].tolist()
     [0.5, 1.0]
     """
-    return adaptation_path(rule, loss_fn, params, supports)[-1]
+    return adaptation_path(rule, loss_fn, params, supports, project)[-1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,8 +203,8 @@ class GradientRule(InnerRule[StateT], ABC):
         names = self._names(params)
         for size in self._given_sizes():
             if isinstance(size, Mapping) and not set(names) <= set(size) <= set(params):
-                missing, unknown = set(names) - set(size), set(size) - set(params)
-                wrong = f"missing are {sorted(missing)}, unknown {sorted(unknown)}"
+                missing, unknown = sorted(set(names) - set(size)), sorted(set(size) - set(params))
+                wrong = f"missing are {missing}, unknown {unknown}"
                 raise ValueError(f"step sizes must be of the parameters that adapt; {wrong}")
 
     def _gradients(self, loss_fn: LossFn[BatchT], params: Params, support: BatchT) -> Params:

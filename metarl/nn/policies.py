@@ -112,6 +112,17 @@ class Policy(nn.Module, ABC):
         """What a learner reports of the policy itself."""
         return {}
 
+    def within_bounds(self, params: Params) -> Params:
+        """The nearest parameters that the policy may have; whoever steps by gradients asks."""
+        return params
+
+    @torch.no_grad()
+    def keep_within_bounds(self) -> None:
+        """Move the policy's own parameters there."""
+        own = parameters_of(self)
+        for name, value in self.within_bounds(own).items():
+            own[name].copy_(value)
+
     def head_names(self) -> list[str]:
         """Parameters behind the last hidden layer, the only ones that adapt in ANIL.
 
@@ -145,15 +156,17 @@ class Policy(nn.Module, ABC):
 
 
 class GaussianPolicy(Policy):
-    """Network for the mean and a state-independent log standard deviation with a floor.
+    """Network for the mean and a state-independent log standard deviation within bounds.
 
     Args:
         network: from observations ``[B, D]``, or ``[B, D + C]``, to means ``[B, A]``; see
             :class:`Policy`.
         action_size: A.
         initial_log_std: starting log σ of every action dimension.
-        min_log_std: floor of log σ. Below it the parameter has no gradient of its own, so a large
-            inner step cannot make the density degenerate.
+        min_log_std: floor of log σ, so that a large inner step cannot make the density degenerate.
+            Learners end steps on it (projected gradient). A parameter that is below it all the same
+            acts as the floor does and has its gradient, so that it can come back.
+        max_log_std: ceiling of log σ, likewise; none by default.
         context_size: C, see :class:`Policy`.
 
     >>> policy = GaussianPolicy(policy_network(4, 2), 2)
@@ -173,13 +186,27 @@ class GaussianPolicy(Policy):
         *,
         initial_log_std: float = 0.0,
         min_log_std: float = -6.0,
+        max_log_std: float | None = None,
         context_size: int = 0,
     ) -> None:
         if initial_log_std < min_log_std:
             raise ValueError(f"initial_log_std {initial_log_std} is below its floor {min_log_std}")
+        if max_log_std is not None and initial_log_std > max_log_std:
+            raise ValueError(f"initial_log_std {initial_log_std} is over its ceiling {max_log_std}")
         super().__init__(network, action_size, action_size, context_size)
         self.log_std = nn.Parameter(torch.full((action_size,), float(initial_log_std)))
         self.min_log_std = min_log_std
+        self.max_log_std = max_log_std
+
+    def within_bounds(self, params: Params) -> Params:
+        """Log σ is moved to its floor or ceiling where it is beyond."""
+        bounds = self.min_log_std, self.max_log_std
+        return {n: v.clamp(*bounds) if n == "log_std" else v for n, v in params.items()}
+
+    def acting_log_std(self, log_std: Tensor) -> Tensor:
+        """What the parameter acts as; gradients pass as if there were no bounds."""
+        bounded = log_std.clamp(self.min_log_std, self.max_log_std)
+        return bounded.detach() + (log_std - log_std.detach()) if log_std.requires_grad else bounded
 
     def distribution(self, params: Params, observations: Tensor) -> Gaussian:
         """Action distributions of ``[M, B, D]`` observations.
@@ -187,7 +214,7 @@ class GaussianPolicy(Policy):
         The mean is ``[M, B, A]`` and the log σ ``[M, 1, A]``.
         """
         mean = self._outputs(params, observations)
-        return Gaussian(mean, params["log_std"].clamp(min=self.min_log_std)[:, None, :])
+        return Gaussian(mean, self.acting_log_std(params["log_std"])[:, None, :])
 
     def noise(self, shape: Sequence[int], rng: np.random.Generator) -> Tensor:
         """Standard normal numbers, ``[*shape, A]``."""
@@ -199,8 +226,8 @@ class GaussianPolicy(Policy):
         return distribution.mean + torch.exp(distribution.log_std) * noise
 
     def metrics(self) -> Metrics:
-        """Mean standard deviation of the actions."""
-        return {"meta/std": float(self.log_std.detach().exp().mean())}
+        """Mean standard deviation of the actions, as it acts."""
+        return {"meta/std": float(self.acting_log_std(self.log_std.detach()).exp().mean())}
 
     def head_names(self) -> list[str]:
         """Log σ and the network's."""

@@ -33,6 +33,8 @@ class PolicySpec(NamedTuple):
     own_network: str = ""
     """The class of a network of the user's own, which no file can hold; then there are no
     ``hidden_sizes`` and no ``activation``. Empty for that of :func:`metarl.nn.policy_network`."""
+    max_log_std: float | None = None
+    """Of continuous actions."""
 
     @classmethod
     def of(
@@ -56,6 +58,7 @@ class PolicySpec(NamedTuple):
             categorical=isinstance(policy, CategoricalPolicy),
             context_size=policy.context_size,
             own_network=own,
+            max_log_std=policy.max_log_std if isinstance(policy, GaussianPolicy) else None,
         )
 
     def build(
@@ -93,12 +96,14 @@ class PolicySpec(NamedTuple):
             )
         if self.categorical:
             return CategoricalPolicy(network, self.action_size, context_size=self.context_size)
-        start = max(0.0, self.min_log_std) if initial_log_std is None else initial_log_std
+        if initial_log_std is None:
+            initial_log_std = float(np.clip(0.0, self.min_log_std, self.max_log_std))
         return GaussianPolicy(
             network,
             self.action_size,
-            initial_log_std=start,
+            initial_log_std=initial_log_std,
             min_log_std=self.min_log_std,
+            max_log_std=self.max_log_std,
             context_size=self.context_size,
         )
 

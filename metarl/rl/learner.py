@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from metarl.core import (
     SGD,
@@ -17,7 +17,6 @@ from metarl.core import (
     LearnedStepSizes,
     MetaParameters,
     Streams,
-    adapt,
     checked_steps,
     expand,
     iteration_times,
@@ -29,7 +28,6 @@ from metarl.rl import configs
 from metarl.rl.actor import Actor
 from metarl.rl.advantages import advantage_batch
 from metarl.rl.experience import Experience, outcome_scores
-from metarl.rl.losses import inner_loss
 from metarl.rl.meta_problem import MetaProblem, Objective, OuterStep, State
 from metarl.rl.objectives import ClippedSurrogate, ReptileDirection, Surrogate, checked_parts
 from metarl.rl.outer_steps import Adam, ClippedEpochs, NoStep
@@ -118,6 +116,7 @@ class MAMLLearner:
             state = self._optimiser or self.outer_step.init(problem.theta)
             step, self._optimiser = self.outer_step.step(problem, meta, state)
             step = meta.metrics | step
+            self.policy.keep_within_bounds()
         return {
             **experience.metrics(),
             "rollout/env_steps": float(self.env_steps),
@@ -215,15 +214,10 @@ class MAMLLearner:
 
         start = expand(parameters_of(self.policy), sampler.num_tasks)
         with torch.no_grad():
-            params = adapt(rule, self.inner_loss, start, [roll_out] * steps)
+            params = self.objective.adapt(self.policy, rule, start, [roll_out] * steps)
             roll_out(params)
         sampler.check(rollouts)
         return Experience(rollouts, batches, outcome_scores(rollouts[-1], batches[-1])), params
-
-    def inner_loss(self, params: Params, batch: AdvantageBatch) -> Tensor:
-        """What adaptation descends, ``[M]``."""
-        acting = self.policy.distribution(params, batch.observations)
-        return inner_loss(acting, batch, self.objective.estimator)
 
     def problem(self, experience: Experience) -> MetaProblem:
         """A meta-batch as outer steps see it."""

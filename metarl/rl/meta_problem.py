@@ -5,8 +5,9 @@ An :class:`Objective` says what the adapted policies are judged by, and gives it
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from pydantic.dataclasses import dataclass as checked
 from torch import Tensor
 
 from metarl.configs import STRICT, UnitInterval
-from metarl.core import InnerRule, MetaParameters, adaptation_path, expand, parameters_of
+from metarl.core import InnerRule, MetaParameters, adapt, adaptation_path, expand, parameters_of
 from metarl.nn import ActionDistribution, Policy
 from metarl.rl.estimators import Estimator
 from metarl.rl.experience import Experience
@@ -25,6 +26,8 @@ from metarl.types import Metrics, Params
 
 Acting = list[list[ActionDistribution]]
 """Of every chunk, what :meth:`MetaProblem.distributions` gave."""
+Support = AdvantageBatch | Callable[[Params], AdvantageBatch]
+"""What a step of adaptation takes, or what makes it from the parameters so far."""
 State = dict[str, Any]
 """What an outer step remembers: tensors and plain data, as a checkpoint keeps them."""
 
@@ -58,6 +61,23 @@ class Objective(ABC):
     """Where the parameters have moved since the supports were sampled, weigh these by probability
     ratios to the policies that sampled them, as ProMP does (Rothfuss et al. 2019, section 6);
     without, adaptation takes them for its own."""
+
+    def inner_loss(self, policy: Policy, params: Params, batch: AdvantageBatch) -> Tensor:
+        """What adaptation descends, ``[M]``."""
+        return inner_loss(policy.distribution(params, batch.observations), batch, self.estimator)
+
+    def adapt(
+        self, policy: Policy, rule: InnerRule[Any], start: Params, supports: Sequence[Support]
+    ) -> Params:
+        """Task-batched parameters of a policy after a step on each support.
+
+        Args:
+            policy: which keeps its parameters within bounds.
+            rule: how it adapts, with its learned values.
+            start: parameters ``[M, *shape]``.
+            supports: batches, or functions that make them, as in :func:`metarl.core.adapt`.
+        """
+        return adapt(rule, partial(self.inner_loss, policy), start, supports, policy.within_bounds)
 
     @abstractmethod
     def gradient(self, problem: "MetaProblem", old: Acting | None = None) -> MetaGradient:
@@ -106,11 +126,6 @@ class MetaProblem:
         """Task-batched parameters before adaptation, ``[M, *shape]``."""
         return expand(parameters_of(self.policy) | theta.network, len(experience.query.weights))
 
-    def inner_loss(self, params: Params, batch: AdvantageBatch) -> Tensor:
-        """What adaptation descends, ``[M]``."""
-        acting = self.policy.distribution(params, batch.observations)
-        return inner_loss(acting, batch, self.objective.estimator)
-
     def distributions(
         self,
         theta: MetaParameters,
@@ -133,7 +148,7 @@ class MetaProblem:
             return inner_loss(acting[-1], batch, self.objective.estimator)
 
         start, rule = self.start(theta, experience), self.rule.at(theta.rule)
-        path = adaptation_path(rule, loss, start, experience.supports)
+        path = adaptation_path(rule, loss, start, experience.supports, self.policy.within_bounds)
         adapted = self.policy.distribution(path[-1], experience.query.observations)
         if not supports:
             return [adapted]

@@ -16,7 +16,6 @@ from metarl.core import (
     SGD,
     GradientRule,
     InnerRule,
-    adapt,
     parameters_of,
     reptile_loss,
     second_derivatives,
@@ -154,9 +153,9 @@ class ReptileDirection(Objective):
         for chunk in problem.chunks:
             start = problem.start(problem.theta, chunk)
             with torch.no_grad():
-                adapted = adapt(problem.rule, problem.inner_loss, start, chunk.supports)
+                adapted = self.adapt(problem.policy, problem.rule, start, chunk.supports)
                 query = problem.policy.distribution(adapted, chunk.query.observations)
-                last = adapt(SGD(size), problem.inner_loss, adapted, [chunk.query])
+                last = self.adapt(problem.policy, SGD(size), adapted, [chunk.query])
             acting.append([query])
             loss += surrogate_loss(query, query, chunk.query).sum().item()
             ways = torch.autograd.grad(reptile_loss(start, last).sum(), tensors)

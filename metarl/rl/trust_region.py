@@ -223,6 +223,7 @@ class TrustRegion(OuterStep):
 def candidate(vector: Tensor, problem: MetaProblem, meta: MetaGradient) -> Candidate:
     """True objective and KL at other meta-parameters ``[P]``, on all steps."""
     objective, theta = problem.objective, problem.theta.proposed(vector)
+    theta = theta._replace(network=problem.policy.within_bounds(theta.network))
     assert isinstance(objective, LossObjective)
     losses, divergences = [], []
     with torch.no_grad():

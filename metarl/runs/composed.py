@@ -3,6 +3,7 @@
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from metarl.configs import complaint
@@ -97,9 +98,11 @@ def compose(config: ComposedConfig, policy: Policy, sampler: Sampler, *, seed: i
 
 def _policy_config(spec: PolicySpec) -> PolicyConfig:
     if spec.own_network:
-        return PolicyConfig(min_log_std=spec.min_log_std)
-    values = {name: getattr(spec, name) for name in ("hidden_sizes", "activation", "min_log_std")}
-    return validated(PolicyConfig, {"initial_log_std": max(0.0, spec.min_log_std), **values})
+        return PolicyConfig(min_log_std=spec.min_log_std, max_log_std=spec.max_log_std)
+    kept = ("hidden_sizes", "activation", "min_log_std", "max_log_std")
+    values = {name: getattr(spec, name) for name in kept}
+    start = float(np.clip(0.0, spec.min_log_std, spec.max_log_std))
+    return validated(PolicyConfig, {"initial_log_std": start, **values})
 
 
 def _sampling_config(sampler: Sampler) -> SamplingConfig:

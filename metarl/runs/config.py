@@ -105,6 +105,8 @@ class PolicyConfig:
     """Starting log standard deviation of the actions."""
     min_log_std: float = -0.5
     """Floor of the log standard deviation. Inner steps grow with 1/σ, so it also bounds them."""
+    max_log_std: float | None = None
+    """Ceiling of the log standard deviation; none by default."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -4,10 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from metarl import sb3
-from metarl.nn import GaussianPolicy
 from metarl.rl import Actor, MAMLLearner, PolicySpec, load_policy
 from metarl.runs.errors import InputError
 
@@ -31,7 +29,9 @@ def read_policy(option: str, path: Path, action_scale: float) -> Actor:
 def start_from(learner: MAMLLearner, start: Actor, path: str) -> None:
     """Give the policy of a learner the weights of another, which that file holds."""
     ours = learner.actor()
-    shape, other = (actor.spec._replace(min_log_std=0.0) for actor in (ours, start))
+    shape, other = (
+        actor.spec._replace(min_log_std=0.0, max_log_std=None) for actor in (ours, start)
+    )
     if shape != other:
         raise InputError(
             f"{path} has a policy of another shape: {_shape_of(other)} there, "
@@ -43,11 +43,8 @@ def start_from(learner: MAMLLearner, start: Actor, path: str) -> None:
         raise InputError(
             f"{path} has other actions: {start.to_env} there, {ours.to_env} here", "init_from"
         )
-    policy = learner.policy
-    policy.load_state_dict(start.policy.state_dict())
-    if isinstance(policy, GaussianPolicy):  # below its floor log σ would have no gradient
-        with torch.no_grad():
-            policy.log_std.clamp_(min=policy.min_log_std)
+    learner.policy.load_state_dict(start.policy.state_dict())
+    learner.policy.keep_within_bounds()
 
 
 def _shape_of(spec: PolicySpec) -> str:

@@ -97,7 +97,7 @@ def from_sb3(model: Any, *, action_scale: float = 1.0, min_log_std: float = MIN_
     Args:
         model: with an ``MlpPolicy`` whose observations are a vector.
         action_scale: policy actions of ±``action_scale`` are to span the action bounds.
-        min_log_std: floor of log σ.
+        min_log_std: floor of log σ; lower where the model's own is.
 
     Raises:
         ValueError: if the policy is of another kind.
@@ -151,6 +151,8 @@ def _actor(
             weight.div_(factor)
             bias.sub_(shift).div_(factor)
             policy.log_std.copy_(weights["log_std"] - factor.log())
+            policy.min_log_std = min(min_log_std, float(policy.log_std.min()))  # acts as theirs
+            actor.spec = spec._replace(min_log_std=policy.min_log_std)
     return actor
 
 

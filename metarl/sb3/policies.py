@@ -97,7 +97,7 @@ def _copy(policy: Policy, theirs: Any, factor: Tensor | None, shift: Tensor | No
     if isinstance(policy, GaussianPolicy) and factor is not None and shift is not None:
         theirs.action_net.weight.mul_(factor[:, None])
         theirs.action_net.bias.mul_(factor).add_(shift)
-        theirs.log_std.copy_(policy.log_std.clamp(min=policy.min_log_std) + factor.log())
+        theirs.log_std.copy_(policy.acting_log_std(policy.log_std) + factor.log())
 
 
 def layers_of(policy: Policy) -> list[tuple[Tensor, Tensor]]:

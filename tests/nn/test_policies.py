@@ -112,20 +112,6 @@ def test_the_mean_is_the_network_and_log_std_a_parameter(policy: GaussianPolicy)
     assert torch.equal(distribution.log_std, torch.full((3, 1, 2), -0.5, dtype=torch.float64))
 
 
-def test_log_std_has_a_floor_without_gradient(policy: GaussianPolicy) -> None:
-    params = expand(parameters_of(policy), 1)
-    log_std = torch.tensor([[-3.0, -0.9]], dtype=torch.float64, requires_grad=True)
-    distribution = policy.distribution({**params, "log_std": log_std}, draw(1, 1, 5, 4))
-    assert distribution.log_std.flatten().tolist() == [-1.0, -0.9]
-    (gradient,) = torch.autograd.grad(distribution.log_std.sum(), log_std)
-    assert gradient.tolist() == [[0.0, 1.0]]
-
-
-def test_initial_log_std_is_not_below_its_floor() -> None:
-    with pytest.raises(ValueError, match=r"initial_log_std -2.0 is below its floor -1.0"):
-        GaussianPolicy(policy_network(4, 2), 2, initial_log_std=-2.0, min_log_std=-1.0)
-
-
 def test_actions_are_the_mean_plus_scaled_noise(policy: GaussianPolicy) -> None:
     params, observations, noise = (
         expand(parameters_of(policy), 3),

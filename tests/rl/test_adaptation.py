@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from metarl.configs import complaint
-from metarl.core import SGD, MetaParameters, Streams, adapt, expand, parameters_of
+from metarl.core import SGD, MetaParameters, Streams, expand, parameters_of
 from metarl.rl import ControlConfig, MAMLLearner, ReptileConfig
 from metarl.rl.objectives import LossObjective
 from metarl.types import Params
@@ -84,7 +84,7 @@ def test_the_update_adapts_what_collection_did(name: str) -> None:
     experience = learner.collect()
     start = expand(parameters_of(learner.policy), 3)
     rule = SGD(0.3, {"anil": learner.policy.head_names(), "cavia": ["context"]}[name])
-    by_hand = adapt(rule, learner.inner_loss, start, experience.supports)
+    by_hand = learner.objective.adapt(learner.policy, rule, start, experience.supports)
     expected = learner.policy.distribution(by_hand, experience.query.observations)
     problem = learner.problem(experience)
     (shown,) = problem.distributions(problem.theta, experience)
@@ -102,7 +102,8 @@ def test_meta_sgd_steps_by_its_own_sizes_and_learns_them() -> None:
     (shown,) = problem.distributions(problem.theta, experience)
     sizes = {name: value.detach() for name, value in learner.learned.items()}
     by_hand, unit = (
-        adapt(SGD(lr), learner.inner_loss, start, experience.supports) for lr in (sizes, 1.0)
+        learner.objective.adapt(learner.policy, SGD(lr), start, experience.supports)
+        for lr in (sizes, 1.0)
     )
     expected = start["log_std"] + torch.tensor([0.0, 0.7]) * (unit["log_std"] - start["log_std"])
     assert_close(by_hand["log_std"], expected)
@@ -142,7 +143,9 @@ def test_reptiles_gradient_is_the_sum_of_what_the_steps_descended() -> None:
         params = {n: v.detach()[None] for n, v in learner.policy.named_parameters()}
         first = params
         for batch in experience.batches:
-            step = adapt(SGD(0.3), learner.inner_loss, params, [batch.tasks(slice(m, m + 1))])
+            step = learner.objective.adapt(
+                learner.policy, SGD(0.3), params, [batch.tasks(slice(m, m + 1))]
+            )
             params = {name: value.detach() for name, value in step.items()}
         total = total + torch.cat([((first[n] - params[n]) / 0.3).reshape(-1) for n in first])
     meta = learner.problem(experience).gradient()

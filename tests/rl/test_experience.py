@@ -4,7 +4,7 @@ import pytest
 import torch
 from rl_samples import make_learner
 
-from metarl.core import SGD, Streams, adapt, expand, parameters_of
+from metarl.core import SGD, Streams, expand, parameters_of
 from metarl.rl import Experience
 
 
@@ -14,7 +14,7 @@ def test_each_rollout_follows_the_parameters_adapted_so_far() -> None:
     experience = learner.collect()
     params = expand(parameters_of(learner.policy), 3)
     for batch in experience.supports:
-        params = adapt(SGD(0.3), learner.inner_loss, params, [batch])
+        params = learner.objective.adapt(learner.policy, SGD(0.3), params, [batch])
     # replay the noise of iteration 0 after two steps
     streams = Streams(0, "training").at(0, 2)
     drawn = [learner.policy.noise((2, 10), streams.numpy("actions", m)) for m in range(3)]

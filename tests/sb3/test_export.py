@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3 import PPO
 
 import metarl_envs  # noqa: F401  # registers the ids
+from metarl.core import expand, parameters_of
 from metarl.nn import GaussianPolicy
 from metarl.rl import Actor
 from metarl.rl.actions import action_map
@@ -53,6 +54,27 @@ def test_an_exported_policy_predicts_the_same(scale: float, tmp_path: Path) -> N
     assert np.ptp(expected) > 0.02  # and they are no constant
     std = theirs.policy.log_std.detach().exp().numpy()  # type: ignore[operator,union-attr]  # a parameter
     np.testing.assert_allclose(std, np.exp([-1.0, 0.3]) * 0.1 / scale, rtol=1e-5)
+
+
+def test_a_ceiling_goes_into_the_export_and_bounds_of_theirs_come_along() -> None:
+    """A collapsed policy of theirs acts as it did, below the usual floor of ours."""
+    env = task_env("metarl/PointGoal-v0")
+    ours = make_actor(env.action_space)
+    assert isinstance(ours.policy, GaussianPolicy)
+    ours.policy.max_log_std = 0.1
+    theirs = to_sb3(ours, env)
+    log_std: Any = theirs.policy.log_std
+    np.testing.assert_allclose(log_std.detach().exp(), np.exp([-1.0, 0.1]) * 0.1, rtol=1e-5)
+    with torch.no_grad():
+        log_std.copy_(torch.tensor([-12.0, 0.5]))
+    back = from_sb3(theirs)
+    assert isinstance(back.policy, GaussianPolicy)
+    std = back.policy.metrics()["meta/std"]
+    assert std == pytest.approx(10 * np.exp([-12.0, 0.5]).mean(), rel=1e-5)
+    acted = back.policy.distribution(expand(parameters_of(back.policy), 1), torch.zeros(1, 1, 2))
+    np.testing.assert_allclose(
+        acted.log_std.detach().flatten().exp(), 10 * np.exp([-12.0, 0.5]), rtol=1e-4
+    )
 
 
 def test_an_exported_policy_goes_on_training(tmp_path: Path) -> None:

@@ -81,8 +81,9 @@ def _check(problem: EnvProblem, given: UserObjects) -> None:
     if given.network is not None:
         learner = problem.algorithm.learner
         raise InputError(f"is not for {learner}: stable-baselines3 makes it", "policy")
-    if problem.policy.min_log_std != PolicyConfig.min_log_std:
-        raise InputError("is for learners by gradients: PPO has no floor", "min_log_std")
+    for name, what in (("min_log_std", "floor"), ("max_log_std", "ceiling")):
+        if getattr(problem.policy, name) != getattr(PolicyConfig, name):
+            raise InputError(f"is for learners by gradients: PPO has no {what}", name)
 
 
 def _num_envs(problem: EnvProblem) -> int:
@@ -268,10 +269,11 @@ def _policy(
                 num_outputs,
                 initial_log_std=shape.initial_log_std,
                 min_log_std=shape.min_log_std,
+                max_log_std=shape.max_log_std,
                 context_size=context_size,
             )
     except ValueError as error:
-        raise InputError(f"--initial-log-std and --min-log-std: {error}") from error
+        raise InputError(f"--initial-log-std, --min-log-std, --max-log-std: {error}") from error
     try:
         policy.check_network(gym.spaces.flatdim(space_of(facts.observation_space)))
     except ValueError as error:
