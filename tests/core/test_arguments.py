@@ -155,6 +155,8 @@ def test_labels_of_another_type(make: Make, dtype: torch.dtype) -> None:
 def test_floats_are_no_labels() -> None:
     with pytest.raises(ValueError, match=r"labels must be torch\.long, got torch\.float32"):
         prototypes(X, Y + 0.7, 3)
+    with pytest.raises(ValueError, match=r"labels must be torch\.long, got torch\.float32"):
+        ProtoNet(nn.Identity())(X, Y + 0.7, X)
 
 
 @OF_ANY_KIND

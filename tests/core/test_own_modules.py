@@ -3,11 +3,13 @@
 import copy
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from own_modules import CLASSES, ROWS, WIDTH, Centres, Last, Row, Tied, frozen, plain, weighted
 from torch import Tensor, nn
+from torch.autograd import Function
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metarl import MAML, ProtoNet
@@ -123,6 +125,59 @@ def test_in_single_precision_torch_has_other_kernels(row: Row) -> None:
         maml = MAML(model, LR, STEPS, first_order=first_order)
         maml.meta_loss(*support, *query).sum().backward()  # type: ignore[no-untyped-call]
     assert torch.backends.mha.get_fastpath_enabled()
+
+
+class Once(Function):
+    """Squares, and no way back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x * x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        raise RuntimeError("no way back")
+
+
+class Square(Function):
+    """Squares, with a rule for vmap that cannot be differentiated."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x * x
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        return 2 * ctx.saved_tensors[0] * gradients[0]
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None], x: Tensor) -> Any:
+        return Once.apply(x), in_dims[0]
+
+
+class Squares(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        squares: Tensor = Square.apply(super().forward(x))
+        return squares
+
+
+def test_a_backward_pass_that_vmap_has_no_rule_of_loops() -> None:
+    model, loss = Squares(WIDTH, CLASSES).double(), nn.CrossEntropyLoss()
+    support, query = episode()
+    with pytest.raises(RuntimeError, match="no way back"):
+        MAML(model, LR, STEPS, strategy="vmap").meta_loss(*support, *query)
+    maml = MAML(model, LR, STEPS)
+    losses = maml.meta_loss(*support, *query)
+    gradients = torch.autograd.grad(losses.sum(), list(model.parameters()))
+    expected = meta_gradient(model, loss, support, query)
+    torch.testing.assert_close(gradients, expected)
+    assert maml.adapt(*support)(query[0]).shape == (NUM_TASKS, 6, CLASSES)
+    with pytest.raises(RuntimeError, match="shape"):  # a fault of the user's is no reason to loop
+        MAML(model).meta_loss(support[0][..., :2], support[1], *query)
 
 
 def test_a_strategy_that_there_is_not() -> None:
