@@ -13,20 +13,34 @@ STRICT = ConfigDict(
     extra="forbid", strict=True, allow_inf_nan=False, validate_default=True, defer_build=True
 )
 
-Count = Annotated[int, Field(ge=1)]
+LARGEST_INT = 2**31 - 1  # of 32 bits, in which libraries count
+LARGEST_WIDTH = 2**16  # two such layers have 17 GB
+LARGEST_FLOAT = 3.4028234663852886e38  # of float32, in which networks compute: beyond is infinity
+
+Count = Annotated[int, Field(ge=1, le=LARGEST_INT)]
 """1, 2, ..."""
-Natural = Annotated[int, Field(ge=0)]
+Several = Annotated[int, Field(ge=2, le=LARGEST_INT)]
+"""2, 3, ..."""
+Natural = Annotated[int, Field(ge=0, le=LARGEST_INT)]
 """0, 1, 2, ..."""
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, le=LARGEST_FLOAT)]
 """Finite and above 0."""
-NonNegative = Annotated[float, Field(ge=0)]
+NonNegative = Annotated[float, Field(ge=0, le=LARGEST_FLOAT)]
 """Finite and at least 0."""
+LogStd = Annotated[float, Field(ge=-20, le=20)]
+"""log σ. Beyond these, densities leave the range of float32."""
 UnitInterval = Annotated[float, Field(ge=0, le=1)]
 """Within [0, 1]."""
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 """What a torch generator takes."""
-Widths = Annotated[tuple[Count, ...], Field(min_length=1)]
+Width = Annotated[int, Field(ge=1, le=LARGEST_WIDTH)]
+"""Of a layer."""
+Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=1000)]
 """Of one hidden layer or more."""
+NumTasks = Annotated[int, Field(ge=2, le=1_000_000)]
+"""Of an evaluation: an interval is computed of all of them."""
+NumTasksOrNone = Annotated[int, Field(ge=0, le=1_000_000)]
+"""The same, 0 for no evaluation."""
 
 
 class Preset(NamedTuple):
@@ -51,6 +65,7 @@ _PHRASES = {
     "finite_number": "must be finite",
     "literal_error": "must be one of {expected}",
     "too_short": "must have at least {min_length} entries",
+    "too_long": "must have at most {max_length} entries",
     "unexpected_keyword_argument": "is no option here",
     "missing": "is missing",
 }
@@ -83,4 +98,8 @@ def complaint(error: ValidationError) -> str:
 
 
 def _got(first: Mapping[str, Any]) -> str:
-    return f", got {first['input']!r}"
+    try:
+        value = repr(first["input"])
+    except ValueError:  # Python shows no integer of more than 4300 digits
+        value = "a number of thousands of digits"
+    return f", got {value if len(value) <= 100 else value[:97] + '...'}"

@@ -1,5 +1,6 @@
 """Spaces as plain data, for files that say what something was trained on."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,18 @@ def space_of(plain: dict[str, Any]) -> spaces.Box | spaces.Discrete[Any]:
     shape = tuple(plain["shape"])
     low = _bounds(plain["low"], -np.inf, shape, dtype)
     return spaces.Box(low, _bounds(plain["high"], np.inf, shape, dtype), shape, dtype)
+
+
+def num_bytes(plain: dict[str, Any]) -> int:
+    """Bytes of one value of what :func:`plain_space` was given, in single precision at most.
+
+    >>> num_bytes(plain_space(spaces.Box(-1.0, 1.0, (3,), np.float64)))
+    12
+    """
+    if plain["kind"] == "discrete":
+        return 1
+    size: int = math.prod(plain["shape"]) * min(np.dtype(plain["dtype"]).itemsize, 4)
+    return size
 
 
 def _plain(bounds: NDArray[Any]) -> list[float | None]:

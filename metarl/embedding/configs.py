@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from metarl.configs import STRICT, Count, Positive
+from metarl.configs import STRICT, Count, Positive, Several, Width
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -14,9 +14,9 @@ class EncoderConfig:
 
     encoder: Literal["transitions", "recurrent"] = "transitions"
     """What is embedded: a transition alone, or with what came before it in its trajectory."""
-    embedding_size: Count = 16
+    embedding_size: Width = 16
     """Numbers of an embedding."""
-    encoder_hidden_size: Count = 64
+    encoder_hidden_size: Width = 64
     """Width of the encoder's layers."""
     encoder_lr: Positive = 3e-3
     """Step size of the encoder's Adam at first."""
@@ -30,7 +30,7 @@ class EncoderConfig:
     """Optimiser steps of the encoder in the first iteration."""
     encoder_steps: Count = 25
     """Optimiser steps of the encoder in every other iteration."""
-    num_ways: Annotated[int, Field(ge=2)] = 40
+    num_ways: Several = 40
     """Tasks that a query is classified among, in training."""
     num_similar: Count = 4
     """They are drawn in groups of so many whose prototypes are nearest to each other (hard negative

@@ -14,7 +14,7 @@ from metarl.nn.conv4 import Downsample
 NormMode = Literal["transductive", "inductive"]
 Precision = Literal["float32", "bf16"]
 Balance = Literal["examples", "classes"]
-Ways = Annotated[int, Field(ge=2)]
+Ways = Annotated[Count, Field(ge=2)]
 Alias = tyro.conf.arg
 
 
@@ -37,7 +37,7 @@ class EpisodeConfig:
     sampling: Literal["fixed", "variable"] = "fixed"
     """variable draws ways and shots anew for every episode, as Meta-Dataset does (Triantafillou et
     al. 2020, section 3.2); the numbers above are then not used."""
-    num_validation: Count = 100
+    num_validation: Annotated[Count, Field(le=1_000_000)] = 100
     """Validation episodes of an evaluation during training."""
 
 
@@ -48,7 +48,7 @@ class BackboneConfig:
     backbone: str = "auto"
     """conv4, resnet12 or mlp; auto is conv4 for images and mlp otherwise. module:Class is a class
     of your own, called with the shape of an example."""
-    filters: Count = 64
+    filters: Annotated[Count, Field(le=2**16)] = 64
     """conv4: filters of every block; 32 is MAML's for 84x84 images."""
     downsample: Downsample = "max-pool"
     """conv4: max-pool (Vinyals et al. 2016), or stride (MAML's for Omniglot)."""

@@ -1,6 +1,7 @@
 """Learners by the names of the command line: backbone, network and learner from configs."""
 
 import importlib
+import math
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -175,6 +176,14 @@ def train_episodes(episodes: EpisodeConfig) -> EpisodeConfig:
         num_shots=episodes.train_shots or episodes.num_shots,
         num_queries=episodes.train_queries or episodes.num_queries,
     )
+
+
+def episode_bytes(episodes: EpisodeConfig, shape: tuple[int, ...]) -> int:
+    """The least that the examples of an episode, of that shape, need."""
+    each = math.prod(shape) * (1 if len(shape) == 3 else 4)  # images are uint8
+    if episodes.sampling == "variable":
+        return each
+    return each * episodes.num_ways * (episodes.num_shots + episodes.num_queries)
 
 
 def make_sampler(

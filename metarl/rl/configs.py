@@ -1,11 +1,13 @@
 """Configs of the learners by gradients, and the named learners that are settings of them."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 from tyro.conf import Suppress
 
 from metarl.configs import (
+    LARGEST_WIDTH,
     STRICT,
     Count,
     Natural,
@@ -17,6 +19,7 @@ from metarl.configs import (
 )
 from metarl.rl.estimators import Estimator
 
+ContextSize = Annotated[int, Field(ge=0, le=LARGEST_WIDTH)]
 Adapted = Literal["all", "head", "context"]
 
 
@@ -34,7 +37,7 @@ class MAMLConfig:
     adapted: Adapted = "all"
     """What adapts: every parameter, what follows the last hidden layer (ANIL), or an input beside
     the observation (CAVIA)."""
-    context_size: Natural = 0
+    context_size: ContextSize = 0
     """Numbers of that input; above 0 where the context adapts, 0 elsewhere."""
     learned_lr: bool = False
     """Learn α for every number that adapts (Meta-SGD)."""
@@ -157,7 +160,7 @@ class ComposedConfig:
     outer_step: dict[str, Any]
     num_inner_steps: Natural
     task_chunk: Natural | None = None
-    context_size: Natural = 0
+    context_size: ContextSize = 0
 
 
 PRESETS = presets(

@@ -22,7 +22,9 @@ from metarl import rl, sb3
 from metarl.configs import (
     STRICT,
     Count,
+    LogStd,
     Natural,
+    NumTasksOrNone,
     Positive,
     Preset,
     Seed,
@@ -101,9 +103,9 @@ class PolicyConfig:
     """Widths of the hidden layers."""
     activation: Activation = "tanh"
     """Between the layers."""
-    initial_log_std: float = 0.0
+    initial_log_std: LogStd = 0.0
     """Starting log standard deviation of the actions."""
-    min_log_std: float = -0.5
+    min_log_std: LogStd = -0.5
     """Floor of the log standard deviation. Inner steps grow with 1/σ, so it also bounds them."""
     max_log_std: float | None = None
     """Ceiling of the log standard deviation; none by default."""
@@ -171,7 +173,7 @@ class RunOptions:
     """Threads torch may use; small networks are fastest with 1, and two runs of one thread are
     faster than one run of two."""
     schedule: Schedule = Schedule()
-    eval_tasks: Natural | None = None
+    eval_tasks: NumTasksOrNone | None = None
     """Tasks of the evaluation at the end; 40, or 600 few-shot episodes, by default; 0 for none."""
     init_from: str | None = None
     """What to start from instead of random weights. Policies: a policy.pt of metarl, or a .zip file

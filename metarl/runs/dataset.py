@@ -18,12 +18,13 @@ from metarl.fewshot.data.folder import read_class_folder, read_query_folder
 from metarl.fewshot.data.image_files import FolderImages
 from metarl.fewshot.episodes import EpisodeStream, Support
 from metarl.fewshot.episodic_learner import FewShotLearner
-from metarl.fewshot.from_config import make_sampler
+from metarl.fewshot.from_config import episode_bytes, make_sampler
 from metarl.nn.backbones import FixedStatistics
 from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.config import DataProblem, RunConfig
 from metarl.runs.errors import InputError, input_errors
 from metarl.runs.evaluate import NUM_EPISODES, EvaluationOptions, Test, make_folders, write_json
+from metarl.training import check_memory
 from metarl.types import Metrics, TasksDone
 
 SHOWN = 20  # predictions printed
@@ -118,6 +119,7 @@ class DataSets:
             raise InputError(f"{num_steps}: {self.config.learner} does not adapt by steps", "steps")
         learner = self._in_mode(options.norm, learner.config.norm)
         with input_errors():
+            check_memory(episode_bytes(episodes, self.shape), "a test episode")
             stream = EpisodeStream(
                 make_sampler(self.datasets, "test", episodes),
                 options.tasks or NUM_EPISODES,

@@ -8,11 +8,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from pydantic import Field
 from pydantic.dataclasses import dataclass as config_dataclass
 
 from metarl import report, training
-from metarl.configs import STRICT, Count, Natural, NonNegative, Seed
+from metarl.configs import STRICT, Count, Natural, NonNegative, NumTasks, Seed
 from metarl.fewshot.configs import NormMode, Ways
 from metarl.files import replacing
 from metarl.report.curves import AdaptationCurve
@@ -28,7 +27,7 @@ NUM_EMBEDDED = 5  # trials shown of a task
 class EvaluationOptions:
     """How a run is evaluated."""
 
-    tasks: Annotated[int, Field(ge=2)] | None = None
+    tasks: NumTasks | None = None
     """Held-out tasks; 40, and 600 episodes of a few-shot run, by default."""
     steps: Natural | None = None
     """Gradient steps, or trajectories where adaptation is without; more than in training are

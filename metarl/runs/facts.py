@@ -5,7 +5,7 @@ from typing import Any
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from metarl.configs import STRICT, Count
+from metarl.configs import STRICT, Count, Natural
 from metarl.fewshot import ClassGroups, Split
 
 
@@ -31,7 +31,7 @@ class ClassFacts:
     """The classes of one part of a data set."""
 
     names: tuple[str, ...]
-    counts: tuple[int, ...]
+    counts: tuple[Natural, ...]
     """Examples of each."""
     groups: ClassGroups | None = None
     """Structure of the classes, where there is one."""
@@ -41,7 +41,7 @@ class ClassFacts:
 class DataFacts:
     """Data sets as a run saw them; none of the sinusoid."""
 
-    shape: tuple[int, ...]
+    shape: tuple[Count, ...]
     """Of one example."""
     classes: dict[str, dict[Split, ClassFacts]]
     """By name of the data set and part."""

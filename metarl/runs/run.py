@@ -1,6 +1,7 @@
 """A run: its folder, config, learner and newest checkpoint, and what can be done with it."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -244,8 +245,16 @@ def load(
     schedule = config.schedule
     # beyond the run's own number a step size that decays would be 0
     schedule = replace(schedule, iterations=max(iterations or 0, schedule.iterations))
-    # its weights are in the checkpoint: what it started from may be gone
-    used = replace(config, init_from=None, device=device or config.device, schedule=schedule)
+    # its weights are in the checkpoint: what it started from may be gone; so may its processors
+    used = replace(
+        config,
+        init_from=None,
+        device=device or config.device,
+        schedule=schedule,
+        threads=min(config.threads, os.cpu_count() or 1),
+    )
+    if used.threads < config.threads:
+        say(f"threads: {used.threads} of {config.threads}, there are no more processors here")
     built = BUILDERS[type(used.problem)](used, given, say)
     try:
         checkpoint, problems = load_newest(folder / "checkpoints")

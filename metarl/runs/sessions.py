@@ -1,5 +1,6 @@
 """Training sessions: a new run, or one that goes on."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +102,9 @@ def start(
     """
     if name is not None and Path(name).name != name:
         raise InputError(f"{name} must be the start of a folder's name, not a path", "name")
+    if config.threads > (cores := os.cpu_count() or 1):
+        wrong = f"must be at most {cores}, the processors here, got {config.threads}"
+        raise InputError(wrong, "threads")
     if config.eval_tasks == 1:
         raise InputError("must be 0, or at least 2 for an interval, got 1", "eval_tasks")
     built = BUILDERS[type(config.problem)](config, given, say)

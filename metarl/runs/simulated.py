@@ -26,6 +26,7 @@ from metarl.runs.evaluate import (
 )
 from metarl.runs.films import Camera
 from metarl.types import ActionArray, Adaptation, Metrics, Task, TasksDone, Video
+from metarl_envs.plain_spaces import num_bytes
 
 NUM_FILM_TRAJECTORIES = 20  # a step of adaptation, of the films that are made in training
 NONE_HELD_OUT = "tasks (this family holds none out)"
@@ -224,6 +225,7 @@ class Simulated:
         self, num_tasks: int, trajectories: int, seed: int, given: Sequence[Task] | None = None
     ) -> SimulatedTasks:
         """Tasks of the family: held-out ones, or those that are given."""
+        self._check_memory(trajectories)
         if given is None and self.only_tasks is not None:
             given = [self.only_tasks[0]] * num_tasks
         return SimulatedTasks(
@@ -233,6 +235,13 @@ class Simulated:
             seed=seed,
             tasks=given,
         )
+
+    def _check_memory(self, trajectories: int) -> None:
+        facts = self.problem.trained_on
+        assert facts is not None
+        step = num_bytes(facts.observation_space) + num_bytes(facts.action_space)
+        with input_errors("trajectories"):
+            training.check_memory(trajectories * facts.horizon * step, str(trajectories))
 
     def given_task(
         self, task: dict[str, Any], trajectories: int | None, seed: int

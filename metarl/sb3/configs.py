@@ -6,7 +6,17 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from tyro.conf import Suppress
 
-from metarl.configs import STRICT, Count, NonNegative, Positive, Preset, UnitInterval, presets
+from metarl.configs import (
+    STRICT,
+    Count,
+    NonNegative,
+    Positive,
+    Preset,
+    Several,
+    UnitInterval,
+    Width,
+    presets,
+)
 from metarl.embedding import EncoderConfig, ReturnSpan
 
 Optimiser = Literal["ppo", "sac", "td3"]
@@ -43,7 +53,7 @@ class SB3Config:
     """PPO: weight of the entropy in the objective."""
     gradient_steps: Count = 200
     """SAC, TD3: optimiser steps an iteration, of 256 transitions each."""
-    buffer_size: Annotated[int, Field(ge=256)] = 200_000
+    buffer_size: Annotated[Count, Field(ge=256)] = 200_000
     """SAC, TD3: transitions of the replay buffer."""
     normalise: Normalisation = "all"
     """What is divided by running statistics (VecNormalize): observations and rewards, or less."""
@@ -89,7 +99,7 @@ class RL2Config(SB3Config):
     learner: Suppress[Literal["rl2"]] = "rl2"
     optimiser: Literal["ppo"] = "ppo"
     """Always: only it is recurrent."""
-    hidden_size: Count = 64
+    hidden_size: Width = 64
     """Of the LSTM."""
 
 
@@ -98,7 +108,7 @@ class ProtoEmbeddingConfig(EncoderConfig, SB3Config):
     """Prototype task embedding: a policy conditioned on the mean embedding of what it has seen."""
 
     learner: Suppress[Literal["proto-embedding"]] = "proto-embedding"
-    trial_length: Annotated[int, Field(ge=2)] = 2
+    trial_length: Several = 2
     """Trajectories of one task, in training: one for the prototype, and one for queries."""
     within_trajectory: bool = True
     """Update the prototype at every step, not only after a trajectory."""

@@ -1,4 +1,4 @@
-from .runtime import DeviceName, keep_freed_memory, resolve_device
+from .runtime import DeviceName, check_layers, check_memory, keep_freed_memory, resolve_device
 from .tensorboard import Films, TensorBoardWriter, write_embedding
 from .trainer import (
     Ending,
@@ -22,6 +22,8 @@ __all__ = [
     "TensorBoardWriter",
     "Trainer",
     "Writer",
+    "check_layers",
+    "check_memory",
     "keep_freed_memory",
     "resolve_device",
     "write_embedding",

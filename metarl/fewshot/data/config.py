@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
-from metarl.configs import STRICT, Count
+from metarl.configs import STRICT, Count, Seed, UnitInterval
 from metarl.fewshot.data.arrays import Kind
 from metarl.fewshot.data.class_splits import FRACTIONS
 
@@ -28,11 +28,11 @@ class DataConfig:
     """Vinyals: 1028 / 172 / 423 characters by alphabet; random: as many by seed."""
     trainval: bool = False
     """Omniglot: train on the validation characters too, as papers do in their final run."""
-    split_seed: int = 0
+    split_seed: Seed = 0
     """Of class splits that are drawn by seed."""
     split: Literal["classes", "examples"] = "classes"
     """Arrays and tables: classes of their own for every split, or the same with other examples."""
-    split_fractions: tuple[float, float, float] = FRACTIONS
+    split_fractions: tuple[UnitInterval, UnitInterval, UnitInterval] = FRACTIONS
     """Shares of train, validation and test classes of a folder that says nothing of them."""
     array_kind: Kind = "images-hwc"
     """What x of an .npz holds."""

@@ -1,5 +1,6 @@
 """From a config to data sets with a learner."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -10,13 +11,14 @@ import torch
 
 from metarl.core import Streams
 from metarl.fewshot import ArraySource, Dataset, Source, Split
-from metarl.fewshot.configs import AdaptedClassifierConfig
+from metarl.fewshot.configs import AdaptedClassifierConfig, PretrainingConfig
 from metarl.fewshot.data.config import SINUSOID
 from metarl.fewshot.data.registry import load_data
 from metarl.fewshot.episodes import EpisodeSamplers
 from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.from_config import (
     Problem,
+    episode_bytes,
     make_backbone,
     make_learner,
     make_sampler,
@@ -28,7 +30,7 @@ from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
 from metarl.runs.facts import ClassFacts, DataFacts
 from metarl.runs.user_objects import UserObjects, check_installed
-from metarl.training import resolve_device
+from metarl.training import check_layers, check_memory, resolve_device
 
 AllClasses = Mapping[str, Mapping[Split, ClassFacts]]
 """By name of the data set and part."""
@@ -54,6 +56,7 @@ def build_classifier(config: RunConfig, given: UserObjects, say: Callable[[str],
             datasets = read()
             facts = _facts(datasets)
             _check(problem, facts)
+            _check_memory(problem, facts.shape)
         else:
             facts = problem.trained_on
             datasets = _deferred(facts, read)
@@ -210,6 +213,21 @@ def _check(problem: DataProblem, facts: DataFacts) -> None:
             "--head free has a row for every class, so all episodes need the same number of ways; "
             "use --head shared"
         )
+
+
+def _check_memory(problem: DataProblem, shape: tuple[int, ...]) -> None:
+    """Raise a :class:`ValueError` for numbers that this machine has no memory for."""
+    algorithm, backbone = problem.algorithm, problem.backbone
+    check_layers("a network of these --hidden-sizes", *backbone.hidden_sizes)
+    check_layers(f"--filters {backbone.filters}", backbone.filters, 3 * 9 * backbone.filters)
+    train = train_episodes(problem.episodes)
+    what = f"{train.num_ways} ways x ({train.num_shots} shots + {train.num_queries} queries)"
+    each = episode_bytes(train, shape)
+    if isinstance(algorithm, PretrainingConfig):
+        what, each = f"--batch-size {algorithm.batch_size}", algorithm.batch_size * math.prod(shape)
+    num = algorithm.meta_batch_size
+    check_memory(num * each, f"--meta-batch-size {num} x {what}")
+    check_memory(episode_bytes(problem.episodes, shape), "a test episode")
 
 
 def _check_backbone(named: str, given: UserObjects) -> None:

@@ -23,10 +23,10 @@ from metarl.runs.facts import EnvFacts, class_name
 from metarl.runs.policy_files import read_policy, start_from
 from metarl.runs.simulated import PolicyLearner, Simulated
 from metarl.runs.user_objects import UserObjects, check_installed
-from metarl.training import resolve_device
+from metarl.training import check_layers, check_memory, resolve_device
 from metarl.types import Task
 from metarl_envs import making
-from metarl_envs.plain_spaces import plain_space, space_of
+from metarl_envs.plain_spaces import num_bytes, plain_space, space_of
 
 
 def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], None]) -> Simulated:
@@ -42,6 +42,7 @@ def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], Non
     if problem.trained_on is None:
         with closing(_env_maker(problem, given)(1)) as first:
             facts = _env_facts(problem, first, given)
+        _check_memory(problem, facts)
         named = making.name_of(problem.env if given.env is None else given.env)
         problem = replace(problem, trained_on=facts, env=named)
         config = replace(config, problem=problem)
@@ -84,6 +85,26 @@ def _check(problem: EnvProblem, given: UserObjects) -> None:
     for name, what in (("min_log_std", "floor"), ("max_log_std", "ceiling")):
         if getattr(problem.policy, name) != getattr(PolicyConfig, name):
             raise InputError(f"is for learners by gradients: PPO has no {what}", name)
+
+
+def _check_memory(problem: EnvProblem, facts: EnvFacts) -> None:
+    """Raise an :class:`InputError` for numbers that this machine has no memory for."""
+    sampling, algorithm = problem.sampling, problem.algorithm
+    step = num_bytes(facts.observation_space) + num_bytes(facts.action_space) + 4  # and a reward
+    trial = facts.horizon * getattr(algorithm, "trial_length", 1)
+    trajectories = f"{sampling.meta_batch_size} x --num-trajectories {sampling.num_trajectories}"
+    try:
+        check_memory(
+            _num_envs(problem) * trial * step, f"--meta-batch-size {trajectories} of {trial} steps"
+        )
+        check_layers("a network of these --hidden-sizes", *problem.policy.hidden_sizes)
+        if isinstance(algorithm, sb3.SB3Config) and algorithm.optimiser != "ppo":
+            check_memory(algorithm.buffer_size * step, f"--buffer-size {algorithm.buffer_size}")
+        for name in ("hidden_size", "encoder_hidden_size"):
+            if width := getattr(algorithm, name, 0):
+                check_layers(f"--{name.replace('_', '-')} {width}", width, width)
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def _num_envs(problem: EnvProblem) -> int:
