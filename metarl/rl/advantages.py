@@ -40,7 +40,8 @@ def advantage_batch(rollout: Rollout, *, gae_lambda: float) -> AdvantageBatch:
     )
     weights = mask / mask.sum((1, 2), keepdim=True).clamp(min=1)
     unit = _root_mean(rewards, weights)
-    signal = reward_signal(rewards, discounts, mask)
+    since_start = _since_start(discounts)
+    signal = reward_signal(rewards, since_start, mask)
     alone = mask.shape[2] == 1  # then a step has only the trajectory's other steps beside it
     compared = _centred(rewards, weights) if alone else signal
     informative = _root_mean(compared, weights) > SAME_REWARDS * unit
@@ -53,7 +54,7 @@ def advantage_batch(rollout: Rollout, *, gae_lambda: float) -> AdvantageBatch:
         actions=torch.where(keep, rollout.actions, 0.0).flatten(1, 2),
         advantages=normalised.flatten(1),
         weights=weights.flatten(1),
-        rewards=(signal / scale).flatten(1),
+        rewards=(signal / scale / _discounted_share(since_start, weights)).flatten(1),
         scale=scale.flatten(1),
         num_trajectories=mask.shape[2],
     )
@@ -75,7 +76,7 @@ def normalise(advantages: Tensor, weights: Tensor, *, floor: Tensor) -> tuple[Te
     return centred / scale, scale
 
 
-def reward_signal(rewards: Tensor, discounts: Tensor, mask: Tensor) -> Tensor:
+def reward_signal(rewards: Tensor, since_start: Tensor, mask: Tensor) -> Tensor:
     """γ^t (r_t - b_t), ``[M, T, E]``, b_t the mean over the task's other trajectories; DiCE's.
 
     A trajectory that has ended gets rewards of 0, as one of the others too, and b_t goes on being
@@ -85,15 +86,25 @@ def reward_signal(rewards: Tensor, discounts: Tensor, mask: Tensor) -> Tensor:
 
     Args:
         rewards: 0 in padding, ``[M, T, E]``.
-        discounts: γ, or 0 where the task terminated and in padding, ``[M, T, E]``.
+        since_start: γ^t, ``[M, T, 1]``.
         mask: True for real steps. Trajectories without one are left out.
     """
     others = (mask[:, :1].sum(2, keepdim=True) - 1).clamp(min=1)
     baseline = (rewards.sum(2, keepdim=True) - rewards) / others
-    time = torch.arange(mask.shape[1], device=mask.device)[:, None]
-    signal = discounts.amax((1, 2), keepdim=True) ** time * (rewards - baseline)
+    signal = since_start * (rewards - baseline)
     after = torch.where(mask, 0.0, signal).sum(1, keepdim=True)
     return torch.where(mask, signal, 0.0) + trajectory_ends(mask) * after
+
+
+def _since_start(discounts: Tensor) -> Tensor:
+    """γ^t of all T steps, ``[M, T, 1]``; discounts are γ where no trajectory has ended."""
+    time = torch.arange(discounts.shape[1], device=discounts.device)[:, None]
+    return discounts.amax((1, 2), keepdim=True) ** time
+
+
+def _discounted_share(since_start: Tensor, weights: Tensor) -> Tensor:
+    """Mean γ^t over the real steps, ``[M, 1, 1]``: sums of discounted terms become means by it."""
+    return (since_start * weights).sum((1, 2), keepdim=True).clamp(min=EPSILON)
 
 
 def _centred(values: Tensor, weights: Tensor) -> Tensor:

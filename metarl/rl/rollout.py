@@ -96,8 +96,8 @@ class AdvantageBatch(NamedTuple):
     weights: Tensor
     """1 / number of real steps of the task, 0 for padding: weighted sums are means. ``[M, B]``."""
     rewards: Tensor
-    """Discounted from the start and centred at each time over the task's trajectories; in the unit
-    of the advantages. ``[M, B]``."""
+    """Discounted from the start, less those of the task's other trajectories at the same time; in
+    the unit of the advantages, by which weighted sums are means. ``[M, B]``."""
     scale: Tensor
     """What the advantages were divided by; other figures come into their unit by it. ``[M, 1]``."""
     num_trajectories: int

@@ -98,13 +98,13 @@ def test_reward_signal() -> None:
     """
     rewards = torch.tensor([[[1.0, 3.0], [4.0, 8.0], [6.0, 0.0]]])
     mask = torch.tensor([[[True, True], [True, True], [True, False]]])
-    signal = reward_signal(rewards, torch.where(mask, 0.5, 0.0), mask)
+    signal = reward_signal(rewards, 0.5 ** torch.arange(3)[None, :, None], mask)
     assert signal[0].tolist() == [[-2.0, 2.0], [-2.0, 2.0 - 1.5], [1.5, 0.0]]
 
 
 def test_reward_signal_of_one_trajectory_has_no_baseline() -> None:
     rewards = torch.tensor([[[1.0], [4.0]]])
-    signal = reward_signal(rewards, torch.full_like(rewards, 0.5), rewards > 0)
+    signal = reward_signal(rewards, torch.tensor([[[1.0], [0.5]]]), rewards > 0)
     assert signal.flatten().tolist() == [1.0, 2.0]
 
 

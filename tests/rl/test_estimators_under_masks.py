@@ -46,6 +46,11 @@ def pairs(mdp: MDP) -> tuple[Tensor, Tensor]:
     return possible, probabilities[possible].prod(1)
 
 
+def since_start(mdp: MDP) -> Tensor:
+    """γ^t, ``[T, 1]``."""
+    return mdp.discount ** torch.arange(mdp.horizon, dtype=torch.float64)[:, None]
+
+
 def facts(mdp: MDP) -> tuple[Tensor, Tensor, Tensor]:
     """Undiscounted rewards, discounts and mask of all trajectories, ``[T, N]``."""
     states, actions, mask = mdp.steps
@@ -62,8 +67,8 @@ def of_pairs(values: Tensor, chosen: Tensor) -> Tensor:
 def dice_mean(mdp: MDP, theta: Tensor) -> Tensor:
     """Mean of dice's loss of two trajectories, with the signal that the learners give it."""
     chosen, probabilities = pairs(mdp)
-    rewards, discounts, mask = (of_pairs(v, chosen) for v in facts(mdp))
-    signal = reward_signal(rewards, discounts, mask)
+    rewards, _, mask = (of_pairs(v, chosen) for v in facts(mdp))
+    signal = reward_signal(rewards, since_start(mdp), mask)
     losses = dice(of_pairs(mdp.log_probs(theta), chosen), signal, mask / 2)
     return (probabilities * losses).sum()
 
@@ -124,13 +129,15 @@ def population(mdp: MDP) -> tuple[Tensor, Rollout]:
 def pipeline_loss(mdp: MDP, estimator: Estimator, theta: Tensor) -> Tensor:
     """Baseline, GAE of λ = 1, normalisation and estimator on the population, in the return's unit.
 
-    That is, times the scale and the mean length; dice's baseline is of the 255 others.
+    That is, times the scale and the mean length, for dice discounted as its rewards; its baseline
+    is of the 255 others.
     """
     columns, rollout = population(mdp)
     batch = advantage_batch(rollout, gae_lambda=1.0)
     logits = theta[rollout.observations[0].argmax(-1)].flatten(0, 1)[None]
     loss = inner_loss(Categorical(logits), batch, estimator)
-    unit = batch.scale.sum() * rollout.mask.sum() / len(columns)
+    powers = since_start(mdp) if estimator == "dice" else 1.0
+    unit = batch.scale.sum() * (powers * rollout.mask).sum() / len(columns)
     return loss.sum() * unit * (255 / 256 if estimator == "dice" else 1.0)
 
 
