@@ -123,8 +123,7 @@ def _learner(
     """The learner, from ``init_from`` if that is given."""
     facts, sampling, algorithm = problem.trained_on, problem.sampling, problem.algorithm
     assert facts is not None
-    device = resolve_device(config.device)
-    start = None
+    device, start = resolve_device(config.device), None
     if config.init_from is not None:
         start = read_policy("init-from", Path(config.init_from), sampling.action_scale)
     if isinstance(algorithm, sb3.SB3Config):
@@ -147,8 +146,7 @@ def _learner(
 
 def _env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskEnvs]:
     source = problem.env if given.env is None else given.env
-    trained_on = problem.trained_on
-    by_sb3 = isinstance(problem.algorithm, sb3.SB3Config)
+    trained_on, by_sb3 = problem.trained_on, isinstance(problem.algorithm, sb3.SB3Config)
 
     def make(num_envs: int) -> TaskEnvs:
         if given.env is None and trained_on is not None and trained_on.own:
