@@ -4,25 +4,35 @@ What is written goes to a temporary file, is flushed to disk and renamed, so a f
 name is a whole one. Of a file with weights (a checkpoint, a policy, a classifier) the checksums are
 compared before anything in it is used, and only tensors and plain data are ever unpickled.
 
+Of an archive of arrays, what it claims is checked before memory is taken for it.
+
 A run keeps its newest few checkpoints. Reading skips a damaged one, says so, and takes the one
 before it.
 """
 
 import importlib
+import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, BinaryIO
-from zipfile import ZIP_STORED, ZipFile
+from typing import IO, Any, BinaryIO
+from zipfile import ZIP_STORED, ZipFile, is_zipfile
 
+import numpy as np
 import torch
+from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 FORMAT_VERSION = 1
 KEEP = 3
+MODEST = 64 << 20
+"""Bytes of an array that any file may expand to; beyond, it must be no bomb:"""
+MOST_COMPRESSED = 200
+"""bytes that a larger one may expand a byte of the file to. Images are at 1 to 20."""
 _NAME = re.compile(r"iteration_(\d+)\.pt")
 
 
@@ -162,6 +172,36 @@ def load_newest(folder: Path) -> tuple[dict[str, Any], list[str]]:
     raise FileError(f"no usable checkpoint in {folder}: {reason}")
 
 
+def read_npz(path: Path, keys: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """The arrays of these names in a NumPy archive.
+
+    Raises:
+        FileError: there is no such file, it is no archive, it lacks one of the arrays, or one is
+            larger than the file can hold.
+    """
+    with one_error(FileError, str(path)), _opened(path) as archive:
+        members = _members(archive)
+        for key in keys:
+            if key not in members:
+                raise ValueError(f"has no array {key}; it holds: {', '.join(members)}")
+        return {key: _read_array(archive, members[key], path) for key in keys}
+
+
+def array_names(path: Path) -> list[str]:
+    """Names of the arrays in a NumPy archive."""
+    with one_error(FileError, str(path)), _opened(path) as archive:
+        return list(_members(archive))
+
+
+def need_memory(what: str, num_bytes: int) -> None:
+    """Raise a ValueError for what is larger than this machine's memory."""
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if num_bytes > there:
+        raise ValueError(
+            f"{what} would take {num_bytes >> 30} GiB, more than the memory of this machine"
+        )
+
+
 def import_installed(module: str) -> None:
     """Import a module that a file names, if it and what it imports are not in the current folder.
 
@@ -213,3 +253,42 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _opened(path: Path) -> ZipFile:
+    if path.is_file() and not is_zipfile(path):
+        raise ValueError("not a whole archive of arrays, as numpy.savez writes it")
+    return ZipFile(path)
+
+
+def _members(archive: ZipFile) -> dict[str, str]:
+    """Names of the files in it by those of the arrays."""
+    return {name.removesuffix(".npy"): name for name in archive.namelist()}
+
+
+def _read_array(archive: ZipFile, member: str, path: Path) -> NDArray[Any]:
+    size = archive.getinfo(member).file_size
+    if size > max(MODEST, MOST_COMPRESSED * path.stat().st_size):
+        raise ValueError(
+            f"{member} claims {size} bytes, over {MOST_COMPRESSED} times those of the file; if it "
+            "does hold them, write it with numpy.savez, which does not compress"
+        )
+    with archive.open(member) as file:
+        claimed = _claimed_bytes(file)
+    if claimed > size:
+        raise ValueError(f"{member} claims {claimed} bytes of numbers, but holds {size}")
+    need_memory(f"{member}", claimed)
+    with archive.open(member) as file:
+        array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
+        file.read()  # to the end, where its checksum is compared
+    return array
+
+
+def _claimed_bytes(file: IO[bytes]) -> int:
+    """Of the numbers, by the header."""
+    headers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    version = npy.read_magic(file)
+    if version not in headers:
+        raise ValueError("arrays of records are not read")
+    shape, _, dtype = headers[version](file)
+    return math.prod(shape) * int(np.dtype(dtype).itemsize)

@@ -15,7 +15,7 @@ from metarl.fewshot.classifier import checked_examples
 from metarl.fewshot.configs import EpisodeConfig, NormMode
 from metarl.fewshot.data.config import SINUSOID
 from metarl.fewshot.data.folder import read_class_folder, read_query_folder
-from metarl.fewshot.data.image_files import FolderImages
+from metarl.fewshot.data.image_files import FolderImages, notes, range_note
 from metarl.fewshot.episodes import EpisodeStream, Support
 from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.from_config import episode_bytes, make_sampler
@@ -66,7 +66,8 @@ class AdaptedClassifier:
         names = [self.classifier.class_names[index] for index in chosen.tolist()]
         shares = [round(share, 4) for share in probability.tolist()]
         rows = list(zip(map(str, query.paths), names, shares, strict=True))
-        with target.open("w", newline="") as file:
+        # names that are no UTF-8 go to the file as they are on the disk
+        with target.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             csv.writer(file).writerows([("image", "class", "probability"), *rows])
         lines = [f"{image}: {name} ({share:.2f})" for image, name, share in rows[:SHOWN]]
         if len(rows) > SHOWN:
@@ -228,8 +229,8 @@ class DataSets:
         if options.query is not None:
             query = self.read_images(options.query, "query", options.skip_bad)
         for name, images in (("support", support), ("query", query)):
-            if images and images.skipped:
-                say(f"--{name}: skipped {len(images.skipped)} images that cannot be read")
+            for note in _notes(images):
+                say(f"--{name}: {note}")
         unknown = sorted(set(query.labels if query else ()) - set(support.class_names))
         if unknown:
             raise InputError(
@@ -256,7 +257,13 @@ class DataSets:
         if height != width:
             raise InputError(f"the run's images are {height}x{width}, not square", option)
         with input_errors(option):
-            return reader(folder, image_size=height, channels=channels, skip_bad=skip_bad)
+            return reader(
+                folder,
+                image_size=height,
+                channels=channels,
+                pixel_bits=self.problem.data.pixel_bits,
+                skip_bad=skip_bad,
+            )
 
     def headline(self, metrics: Metrics) -> str:
         """What a progress bar says of an iteration."""
@@ -289,3 +296,11 @@ class DataSets:
         if episodes.sampling == "variable":
             return "variable-way variable-shot"
         return f"{episodes.num_ways}-way {episodes.num_shots}-shot"
+
+
+def _notes(images: FolderImages | None) -> list[str]:
+    """What a user should know about images that were read, if any were."""
+    if images is None:
+        return []
+    unused = range_note([images])
+    return [*notes([images]), *([unused] if unused else [])]

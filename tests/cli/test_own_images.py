@@ -276,7 +276,7 @@ def test_a_corrupt_image(photos, tmp_path, capsys):
     line = complaint(capsys, training(photos, tmp_path))
     assert_complaint(line, "--data", bad, "not a readable image", "--skip-bad")
     assert main([str(part) for part in training(photos, tmp_path, "--skip-bad")]) == 0
-    assert f"metarl: skipped 1 images that cannot be read: {bad}" in capsys.readouterr().err
+    assert f"metarl: skipped 1 file that cannot be read: {bad}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["support", "query"])
@@ -289,7 +289,7 @@ def test_a_corrupt_image_to_adapt_to(option, protonet, support, query, tmp_path,
     assert_complaint(line, f"--{option} {bad}: not a readable image", "--skip-bad")
     assert not (tmp_path / "adapted").exists()
     assert main([str(argument) for argument in [*arguments, "--skip-bad"]]) == 0
-    assert f"--{option}: skipped 1 images" in capsys.readouterr().err
+    assert f"--{option}: skipped 1 file that cannot be read" in capsys.readouterr().err
 
 
 def test_a_class_of_which_nothing_can_be_read(photos, tmp_path, capsys):

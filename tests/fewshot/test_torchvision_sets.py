@@ -14,6 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
+from metarl.fewshot.data.config import DataConfig
+from metarl.fewshot.data.registry import load_data
 from metarl.fewshot.data.torchvision import RECIPES, load_torchvision
 
 SPLITS = ("train", "validation", "test")
@@ -85,6 +87,14 @@ def datasets(monkeypatch):
         monkeypatch.setitem(sys.modules, "torchvision.datasets", module)
 
     return put
+
+
+@pytest.mark.parametrize("download", [True, False])
+def test_download_is_asked_for_by_its_option(datasets, tmp_path, download):
+    log = []
+    datasets(stand_in(RECIPES["dtd"], class_names("dtd"), log))
+    load_data(DataConfig(data="dtd", data_root=str(tmp_path), image_size=4, download=download))
+    assert [asked for _, asked, _ in log] == [download] * 3
 
 
 @pytest.mark.parametrize(
@@ -231,7 +241,7 @@ def test_cifar_files(torchvision, tmp_path, monkeypatch, name):
     monkeypatch.setattr(reader, "meta", {**reader.meta, "md5": digest(folder / "meta")})
     check(load_torchvision(name, tmp_path), CIFAR, 2)
     (folder / "test").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"cannot open CIFAR100 in .*; --download fetches it"):
+    with pytest.raises(ValueError, match=r"cannot open CIFAR100 in .* .--download fetches it."):
         load_torchvision(name, tmp_path)
 
 

@@ -73,7 +73,7 @@ def dataset_from_arrays(
     rows = _split_rows(name, labels, split, seed)
     if examples.dtype != np.uint8:
         every = np.concatenate(list(rows.train.values()))
-        examples = _standardised(examples, examples[every])
+        examples = _standardised(name, examples, examples[every])
     return dataset_from_rows(name, examples, rows, class_names or {})
 
 
@@ -172,6 +172,8 @@ def checked_labels(name: str, y: NDArray[Any], length: int) -> NDArray[np.int64]
         raise ValueError(f"{name}: labels must be [n], got shape {list(y.shape)}")
     if len(y) != length:
         raise ValueError(f"{name}: {len(y)} labels for {length} examples")
+    if y.size and y.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{name}: labels must be at most {np.iinfo(np.int64).max}, got {y.max()}")
     return y.astype(np.int64)
 
 
@@ -217,11 +219,17 @@ def _checked_numbers(name: str, x: NDArray[Any]) -> NDArray[np.float64]:
     return numbers
 
 
-def _standardised(x: NDArray[np.float64], train: NDArray[np.float64]) -> NDArray[np.float32]:
+def _standardised(
+    name: str, x: NDArray[np.float64], train: NDArray[np.float64]
+) -> NDArray[np.float32]:
     """A table by feature, series by channel."""
     axes = (0,) if x.ndim == 2 else (0, 2)
-    # not by std == 0, which rounding can miss
-    constant = np.ptp(train, axis=axes, keepdims=True) == 0
-    mean, std = train.mean(axes, keepdims=True), train.std(axes, keepdims=True)
-    standardised: NDArray[np.float64] = (x - mean) / np.where(constant, 1.0, std)
-    return standardised.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        # not by std == 0, which rounding can miss
+        constant = np.ptp(train, axis=axes, keepdims=True) == 0
+        mean, std = train.mean(axes, keepdims=True), train.std(axes, keepdims=True)
+        numbers: NDArray[np.float64] = (x - mean) / np.where(constant, 1.0, std)
+        standardised = numbers.astype(np.float32)
+    if not (np.isfinite(standardised).all() and np.isfinite(std).all()):
+        raise ValueError(f"{name}: some features are too large to be scaled by the train split's")
+    return standardised

@@ -2,13 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from metarl.configs import STRICT, Count, Seed, UnitInterval
 from metarl.fewshot.data.arrays import Kind
 from metarl.fewshot.data.class_splits import FRACTIONS
+from metarl.fewshot.data.tables import Header
 
 ROOT_VARIABLE = "METARL_DATA"
 SINUSOID = "sinusoid"  # a regression, drawn and not read
@@ -21,9 +23,11 @@ class DataConfig:
     data: str = "glyphs"
     """glyphs (built in), omniglot, sinusoid (regression), cifar-fs, fc100, aircraft, dtd, flowers,
     gtsrb, mini-imagenet, tiered-imagenet, cub, meta-dataset[:SOURCE,...], digits, breast-cancer; or
-    a path: a folder with a folder a class, an .npz (x and y, or MedMNIST's) or a .csv."""
+    a path: a folder with a folder a class, a NumPy archive (x and y, or MedMNIST's) or a table."""
     data_root: str | None = None
     """Folder of the data sets that are not built in; the environment's METARL_DATA by default."""
+    download: bool = False
+    """Fetch a data set that torchvision reads into the data root, if it is not there."""
     omniglot_split: Literal["vinyals", "random"] = "vinyals"
     """Vinyals: 1028 / 172 / 423 characters by alphabet; random: as many by seed."""
     trainval: bool = False
@@ -35,11 +39,16 @@ class DataConfig:
     split_fractions: tuple[UnitInterval, UnitInterval, UnitInterval] = FRACTIONS
     """Shares of train, validation and test classes of a folder that says nothing of them."""
     array_kind: Kind = "images-hwc"
-    """What x of an .npz holds."""
+    """What x of an archive holds."""
     label: str | None = None
-    """Column of a .csv that holds the class; the last by default."""
+    """Column of a table that holds the class; the last by default."""
+    header: Header = "auto"
+    """Whether the first line of a table names its columns; auto refuses one that may not."""
     image_size: Count | None = None
     """Height and width to stretch images to."""
+    pixel_bits: Annotated[int, Field(ge=8, le=16)] | None = None
+    """Bits that images of 16 bits a pixel use, such as 12; all by default, which is refused where
+    none of them uses the highest."""
     skip_bad: bool = False
     """Leave out images that cannot be read, and say how many; otherwise they are an error."""
 

@@ -1,23 +1,32 @@
 """Where the image files of every class and split are; :func:`split_files` says which layouts."""
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from metarl.fewshot.data.class_splits import Partition, check_disjoint, seeded_partition
 from metarl.fewshot.data.image_files import EXTENSIONS, list_images
+from metarl.fewshot.data.tables import read_rows
+from metarl.files import FileError, one_error
 
 ClassFiles = dict[str, list[Path]]
 """Image files by class, the classes by name."""
+
+
+class FoundFiles(NamedTuple):
+    """Image files of one split or several, and what lies beside them."""
+
+    of: Partition[ClassFiles]
+    left_out: list[Path]
+    """No images, or not in a folder of a class."""
+
 
 SPLIT_NAMES = Partition(("train",), ("val", "validation", "valid"), ("test",))
 """What the folders and the lists of a split are called."""
 
 
-def split_files(
-    root: Path, *, seed: int, fractions: tuple[float, float, float]
-) -> Partition[ClassFiles]:
-    """The image files of every class of every split.
+def split_files(root: Path, *, seed: int, fractions: tuple[float, float, float]) -> FoundFiles:
+    """The image files of every class of every split, see :class:`FoundFiles`.
 
     - ``root/train/<class>/*``, ``root/val/<class>/*`` (or ``validation``, ``valid``),
       ``root/test/<class>/*``: miniImageNet, tieredImageNet and CUB as they are passed around;
@@ -31,27 +40,30 @@ def split_files(
             or a file is in two.
     """
     need_folder(root)
-    files = _given_splits(root) or _cut(root, seed, fractions)
-    check_disjoint(str(root), Partition(*(list(part) for part in files)))
-    _check_distinct(path for part in files for paths in part.values() for path in paths)
-    return files
+    found = _given_splits(root) or _cut(root, seed, fractions)
+    check_disjoint(str(root), Partition(*(list(part) for part in found.of)))
+    _check_distinct(path for part in found.of for paths in part.values() for path in paths)
+    return found
 
 
-def class_files(root: Path) -> ClassFiles:
-    """The image files of ``root/<class>/*``.
+def class_files(root: Path) -> tuple[ClassFiles, list[Path]]:
+    """The image files of ``root/<class>/*``, and what else lies there or beside the classes.
 
     Raises:
         ValueError: there are no classes, or one without images.
     """
     need_folder(root)
-    files = {folder.name: list_images(folder) for folder in subfolders(root)}
+    files, left_out = {}, list_images(root)[0]
+    for folder in subfolders(root):
+        files[folder.name], others = list_images(folder)
+        left_out += others
     if not files:
         raise ValueError(f"{root}: no folders in it; it takes one for every class")
     for name, paths in files.items():
         if not paths:
             known = ", ".join(extension[1:] for extension in EXTENSIONS)
             raise ValueError(f"{root / name}: no images in it; a class is a folder of {known}")
-    return files
+    return files, left_out
 
 
 def subfolders(root: Path) -> list[Path]:
@@ -65,24 +77,28 @@ def need_folder(path: Path) -> None:
         raise ValueError(f"{path}: {'not a folder' if path.exists() else 'no such folder'}")
 
 
-def _cut(root: Path, seed: int, fractions: tuple[float, float, float]) -> Partition[ClassFiles]:
+def _cut(root: Path, seed: int, fractions: tuple[float, float, float]) -> FoundFiles:
     published = (root / "images.txt").is_file() and (root / "images").is_dir()
-    files = class_files(root / "images" if published else root)
+    files, left_out = class_files(root / "images" if published else root)
     what = f"{root}: class folders"
     names = seeded_partition(list(files), seed=seed, what=what, fractions=fractions)
-    return Partition(*({name: files[name] for name in part} for part in names))
+    parts = Partition(*({name: files[name] for name in part} for part in names))
+    return FoundFiles(parts, left_out)
 
 
-def _given_splits(root: Path) -> Partition[ClassFiles] | None:
+def _given_splits(root: Path) -> FoundFiles | None:
     """The splits that lists or folders name; none if there are neither."""
     lists = Partition(*(_first(root, names, ".csv") for names in SPLIT_NAMES))
     if any(lists):
-        return Partition(*(_listed_files(path, root / "images") for path in _all(root, lists)))
+        listed = (_listed_files(path, root / "images") for path in _all(root, lists))
+        return FoundFiles(Partition(*listed), [])
     folders = Partition(*(_first(root, names, "") for names in SPLIT_NAMES))
     # one alone may be a class: CIFAR-100 has trains
     if sum(folder is not None for folder in folders) < 2:
         return None
-    return Partition(*(class_files(folder) for folder in _all(root, folders)))
+    read = [class_files(folder) for folder in _all(root, folders)]
+    left_out = [*list_images(root)[0], *(path for _, others in read for path in others)]
+    return FoundFiles(Partition(*(files for files, _ in read)), left_out)
 
 
 def _first(root: Path, names: tuple[str, ...], suffix: str) -> Path | None:
@@ -100,15 +116,17 @@ def _all(root: Path, paths: Partition[Path | None]) -> list[Path]:
 
 def _listed_files(path: Path, images: Path) -> ClassFiles:
     files: ClassFiles = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        columns = list(rows.fieldnames or ())
+    with one_error(FileError, str(path)):
+        rows = read_rows(path)
+        _, columns = next(rows, (0, []))
         if not {"filename", "label"} <= set(columns):
-            raise ValueError(f"{path}: needs columns filename and label, has {columns}")
-        for row in rows:
-            if not row["filename"] or not row["label"]:
-                raise ValueError(f"{path}: line {rows.line_num} lacks a filename or a label")
-            files.setdefault(row["label"], []).append(images / row["filename"])
+            raise ValueError(f"needs columns filename and label, has {columns}")
+        for line, cells in rows:
+            row = dict(zip(columns, cells, strict=False))
+            name, label = row.get("filename"), row.get("label")
+            if not name or not label or len(cells) > len(columns):
+                raise ValueError(f"line {line} lacks a filename or a label, or has more cells")
+            files.setdefault(label, []).append(images / name)
     return dict(sorted(files.items()))
 
 

@@ -27,8 +27,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, features
 
-from metarl.fewshot.data.array_files import DAMAGED
 from metarl.fewshot.sources import ArraySource, ClassGroups, Dataset, Split
+from metarl.files import FileError, read_npz
 
 FACES = tuple(
     [f"DejaVuSans{style}" for style in ("", "-Bold", "-Oblique", "-BoldOblique")]
@@ -211,9 +211,8 @@ def _cache_key(codes: list[int]) -> str:
 
 def _read_cache(path: Path, num_letters: int) -> NDArray[np.uint8] | None:
     try:
-        with path.open("rb") as file, np.load(file) as arrays:
-            images: NDArray[np.uint8] = arrays["images"]
-    except DAMAGED:
+        images: NDArray[np.uint8] = read_npz(path, ["images"])["images"]
+    except FileError:
         return None  # absent or damaged: drawn anew, and replaced
     right = images.dtype == np.uint8 and images.shape == (num_letters, NUM_IMAGES, SIZE, SIZE)
     return images if right else None

@@ -2,48 +2,30 @@
 
 Two passes: :func:`common_shape` looks at the headers of all files, so that every split of a data
 set gets the same channels and size, and :func:`read_images` then decodes straight into place.
+Files are known by what they hold, not by their names.
 """
 
-import struct
-import zlib
+import math
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-Channels = Literal[1, 3]
+from metarl.fewshot.data.pixels import Channels, ImageShape, largest_deep, open_image, to_array
+from metarl.files import FileError, need_memory, one_error
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-"""Of the files that count as images, in lower case."""
-
-UNREADABLE = (
-    OSError,  # also PIL.UnidentifiedImageError and a truncated file
-    SyntaxError,  # PIL's word for a broken PNG or TIFF
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
-"""What Pillow's readers raise for a file that is no image, or half of one."""
+"""Files called so are to be images, in lower case; others are, if they hold one."""
 
 _GRAY = ("1", "L", "LA", "I;16", "I;16L", "I;16B", "I;16N")
 _ORIENTATION = 0x0112
 _ON_ITS_SIDE = (5, 6, 7, 8)
-
-
-class ImageShape(NamedTuple):
-    """Of every image of a data set."""
-
-    channels: Channels
-    height: int
-    width: int
 
 
 class FolderImages(NamedTuple):
@@ -55,8 +37,14 @@ class FolderImages(NamedTuple):
     """One an image."""
     skipped: tuple[Path, ...]
     """Files that could not be read."""
+    several_pages: tuple[Path, ...] = ()
+    """Files with more pages or frames than the first, which is read."""
+    largest: int = 0
+    """Of all values of pixels of 16 bits; 0 without such images."""
     labels: tuple[str, ...] = ()
     """Class of every image; empty for a folder that has no classes."""
+    left_out: tuple[Path, ...] = ()
+    """What lies in the folders and is no image, or lies where no class is."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -69,13 +57,48 @@ class FolderImages(NamedTuple):
         return list(Counter(self.labels).values())
 
 
-def list_images(folder: Path) -> list[Path]:
-    """The image files of a folder by name; hidden files are none of them."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
+def notes(parts: Sequence[FolderImages], left_out: Sequence[Path] = ()) -> tuple[str, ...]:
+    """What a user should know about images that were read, each as one line.
+
+    Args:
+        parts: all that was read.
+        left_out: files that none of them could know of.
+    """
+    kinds = {
+        "skipped {} that cannot be read": [path for part in parts for path in part.skipped],
+        "left out {}, no image of a class": [
+            *left_out,
+            *(path for part in parts for path in part.left_out),
+        ],
+        "only the first page was read of {}": [
+            path for part in parts for path in part.several_pages
+        ],
+    }
+    return tuple(
+        f"{text.format(_count(len(paths)))}: {paths[0]}{', ...' if paths[1:] else ''}"
+        for text, paths in kinds.items()
+        if paths
     )
+
+
+def range_note(parts: Sequence[FolderImages]) -> str | None:
+    """A line about images of 16 bits that do not use them, if they are such images."""
+    largest = max(part.largest for part in parts)
+    bits = largest.bit_length()
+    if not 0 < bits < 16:
+        return None
+    return (
+        f"images of 16 bits a pixel, but none of their values is above {largest}, so they would be "
+        f"nearly black: --pixel-bits {bits} scales them by {bits} bits, --pixel-bits 16 not at all"
+    )
+
+
+def list_images(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The image files of a folder, and what else lies in it, by name; nothing that is hidden."""
+    with one_error(FileError, str(folder)):
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    images = [path for path in paths if _is_image(path)]
+    return images, sorted(set(paths) - set(images))
 
 
 def common_shape(
@@ -108,20 +131,26 @@ def common_shape(
             break
         try:
             mode, size = _header(path)
-        except UNREADABLE as error:
+        except FileError:
             if not skip_bad:
-                raise _cannot_read(path, error) from error
+                raise
             continue
         gray = gray and mode in _GRAY
         first = first or (path, size)
         if image_size is None and size != first[1]:
             raise _sizes_differ(first, (path, size))
     width, height = (image_size, image_size) if image_size is not None else _size(first, paths)
-    return ImageShape(channels or (1 if gray else 3), height, width)
+    shape = ImageShape(channels or (1 if gray else 3), height, width)
+    need_memory(f"{len(paths)} images of {height} x {width}", len(paths) * math.prod(shape))
+    return shape
 
 
 def read_images(
-    paths: Sequence[Path], shape: ImageShape, *, skip_bad: bool = False
+    paths: Sequence[Path],
+    shape: ImageShape,
+    *,
+    pixel_bits: int | None = None,
+    skip_bad: bool = False,
 ) -> FolderImages:
     """Read files, see :func:`to_array`.
 
@@ -131,62 +160,57 @@ def read_images(
     images = torch.empty((len(paths), *shape), dtype=torch.uint8)
     kept: list[Path] = []
     skipped: list[Path] = []
+    several_pages: list[Path] = []
+    largest = 0
     for path in paths:
         try:
-            with Image.open(path) as image:
-                array = to_array(image, shape)
-        except UNREADABLE as error:
+            with _readable(path), open_image(path) as image:
+                if getattr(image, "is_animated", False):
+                    several_pages.append(path)
+                if pixel_bits is None:
+                    largest = max(largest, largest_deep(image))
+                images[len(kept)] = torch.from_numpy(to_array(image, shape, pixel_bits or 16))
+        except FileError:
             if not skip_bad:
-                raise _cannot_read(path, error) from error
+                raise
             skipped.append(path)
             continue
-        images[len(kept)] = torch.from_numpy(array)
         kept.append(path)
     if not kept:
         raise ValueError(_none_readable(paths))
-    return FolderImages(images[: len(kept)], tuple(kept), tuple(skipped))
+    return FolderImages(
+        images[: len(kept)], tuple(kept), tuple(skipped), tuple(several_pages), largest
+    )
 
 
-def to_array(image: Image.Image, shape: ImageShape) -> NDArray[np.uint8]:
-    """An image as it is seen, ``[C, H, W]`` uint8.
-
-    Turned the way its camera was held, 16 bits to 8, on white where it is transparent, its first
-    frame if it moves; stretched to the size (Lanczos), as miniImageNet and Meta-Dataset are.
-
-    >>> to_array(Image.new("RGBA", (4, 2)), ImageShape(1, 1, 1)).tolist()
-    [[[255]]]
-    """
-    opaque = _on_white(_eight_bit(ImageOps.exif_transpose(image)))
-    plain = opaque.convert("L" if shape.channels == 1 else "RGB")
-    size = (shape.width, shape.height)
-    if plain.size != size:
-        plain = plain.resize(size, Image.Resampling.LANCZOS)
-    array = np.array(plain)  # a copy: Pillow's own memory is read-only
-    return array[None] if shape.channels == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        # Pillow's own conversion clips at 255, which makes nearly all of it white
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError("pixels of 32 bits; 8 or 16 bits are read")
-    return image
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode not in ("LA", "PA", "RGBA") and "transparency" not in image.info:
-        return image
-    colour = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
+def _is_image(path: Path) -> bool:
+    if path.suffix.lower() in EXTENSIONS:
+        return path.is_file() or path.is_symlink()  # a link to nothing is an error, not no image
+    if not path.is_file():
+        return False
+    try:
+        with one_error(FileError, str(path)), open_image(path):
+            return True
+    except FileError:
+        return False
 
 
 def _header(path: Path) -> tuple[str, tuple[int, int]]:
     """Mode and size as seen, without decoding."""
-    with Image.open(path) as image:
+    with _readable(path), open_image(path) as image:
         width, height = image.size
         turned = image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
         return image.mode, (height, width) if turned else (width, height)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Whatever goes wrong in here is about that file, and :class:`FileError`."""
+    message = f"{path}: not a readable image (--skip-bad leaves such files out)"
+    with warnings.catch_warnings(), one_error(FileError, message):
+        # of Pillow, about more than our own MAX_PIXELS
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
 
 
 def _size(first: tuple[Path, tuple[int, int]] | None, paths: Sequence[Path]) -> tuple[int, int]:
@@ -195,13 +219,12 @@ def _size(first: tuple[Path, tuple[int, int]] | None, paths: Sequence[Path]) -> 
     return first[1]
 
 
+def _count(number: int) -> str:
+    return f"{number} file{'s' if number > 1 else ''}"
+
+
 def _none_readable(paths: Sequence[Path]) -> str:
     return f"{paths[0].parent}: none of its {len(paths)} images can be read"
-
-
-def _cannot_read(path: Path, error: Exception) -> ValueError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return ValueError(f"{path}: not a readable image ({reason}); --skip-bad leaves such files out")
 
 
 def _sizes_differ(

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.fewshot.data.array_files import read_npz
 from metarl.fewshot.data.arrays import (
     Kind,
     Rows,
@@ -21,6 +20,7 @@ from metarl.fewshot.data.arrays import (
 )
 from metarl.fewshot.data.class_splits import FRACTIONS, LEAST, Partition
 from metarl.fewshot.sources import Dataset
+from metarl.files import FileError, array_names, one_error, read_npz
 
 _PARTS = ("train", "val", "test")
 
@@ -49,6 +49,11 @@ CLASS_NAMES: dict[str, str] = {
 """Names of the classes in order of their label, by the name of the archive."""
 
 
+def is_medmnist(path: Path) -> bool:
+    """Whether an archive has arrays as MedMNIST calls them."""
+    return "x" not in (names := array_names(path)) and "train_images" in names
+
+
 def load_medmnist(path: Path, *, split: Literal["examples"] | None = None) -> Dataset:
     """Load an archive such as ``dermamnist.npz`` or ``pathmnist_64.npz``.
 
@@ -58,51 +63,49 @@ def load_medmnist(path: Path, *, split: Literal["examples"] | None = None) -> Da
     counts as rarer. DermaMNIST tests on dermatofibroma and vascular lesions.
 
     Args:
-        path: the archive. Its name gives the classes theirs; in one that was renamed they are
-            called by their label.
+        path: the archive. Its name gives the classes theirs; in one that was renamed, or has more
+            classes than that, they are called by their label.
         split: ``"examples"`` for the archive's own splits, with the same classes in all three,
             which is all that archives of fewer than six classes can have.
 
     Raises:
-        ValueError: it is no such archive, its images have three dimensions or several labels, or
+        FileError: it is no such archive, its images have three dimensions or several labels, or
             it has too few classes.
     """
     arrays = read_npz(path, [f"{part}_{what}" for part in _PARTS for what in ("images", "labels")])
-    x = np.concatenate([arrays[f"{part}_images"] for part in _PARTS])
-    y = _labels(path, np.concatenate([arrays[f"{part}_labels"] for part in _PARTS]), len(x))
-    images = checked_examples(path.stem, x, _kind(path, x))
-    listed = CLASS_NAMES.get(path.stem.split("_")[0])
-    names = dict(enumerate(listed.split(", "))) if listed else {}
-    if split is None:
-        rows = _rarest_last(path, y)
-    else:
-        rows = _own_splits(path, y, [len(arrays[f"{part}_labels"]) for part in _PARTS])
-    return dataset_from_rows(path.stem, images, rows, names)
+    with one_error(FileError, str(path)):
+        x = np.concatenate([arrays[f"{part}_images"] for part in _PARTS])
+        labels = [arrays[f"{part}_labels"] for part in _PARTS]
+        y = _labels(np.concatenate(labels), len(x))
+        images = checked_examples(path.stem, x, _kind(x))
+        rows = _rarest_last(y) if split is None else _own_splits(y, list(map(len, labels)))
+        return dataset_from_rows(path.stem, images, rows, _class_names(path, y))
 
 
-def _labels(path: Path, y: NDArray[Any], length: int) -> NDArray[np.int64]:
+def _class_names(path: Path, y: NDArray[np.int64]) -> dict[int, str]:
+    names = CLASS_NAMES.get(path.stem.lower().split("_")[0], "").split(", ")
+    return dict(enumerate(names)) if y.max() < len(names) else {}
+
+
+def _labels(y: NDArray[Any], length: int) -> NDArray[np.int64]:
     if y.ndim != 2 or y.shape[1] != 1:
-        raise ValueError(
-            f"{path}: labels of shape {list(y.shape)}; one label an image is read, [n, 1]"
-        )
-    return checked_labels(str(path), y[:, 0], length)
+        raise ValueError(f"labels of shape {list(y.shape)}; one label an image is read, [n, 1]")
+    return checked_labels("labels", y[:, 0], length)
 
 
-def _kind(path: Path, x: NDArray[Any]) -> Kind:
+def _kind(x: NDArray[Any]) -> Kind:
     if x.ndim == 3:
         return "images-hw"
     if x.ndim == 4 and x.shape[3] == 3:
         return "images-hwc"
-    raise ValueError(
-        f"{path}: images of shape {list(x.shape)}; [n, H, W] and [n, H, W, 3] are read"
-    )
+    raise ValueError(f"images of shape {list(x.shape)}; [n, H, W] and [n, H, W, 3] are read")
 
 
-def _rarest_last(path: Path, y: NDArray[np.int64]) -> Partition[Rows]:
+def _rarest_last(y: NDArray[np.int64]) -> Partition[Rows]:
     rows = rows_by_class(y)
     if len(rows) < 3 * LEAST:
         raise ValueError(
-            f"{path}: {len(rows)} classes are too few to hold some out; --split examples takes the "
+            f"{len(rows)} classes are too few to hold some out; --split examples takes the "
             "archive's own splits, with all classes in each"
         )
     rarest = sorted(rows, key=lambda label: (len(rows[label]), label))
@@ -112,7 +115,7 @@ def _rarest_last(path: Path, y: NDArray[np.int64]) -> Partition[Rows]:
     return Partition(*({label: rows[label] for label in sorted(part)} for part in parts))
 
 
-def _own_splits(path: Path, y: NDArray[np.int64], sizes: list[int]) -> Partition[Rows]:
+def _own_splits(y: NDArray[np.int64], sizes: list[int]) -> Partition[Rows]:
     ends = np.cumsum(sizes).tolist()
     parts = (
         {label: rows + end - size for label, rows in rows_by_class(y[end - size : end]).items()}
@@ -120,5 +123,5 @@ def _own_splits(path: Path, y: NDArray[np.int64], sizes: list[int]) -> Partition
     )
     rows = Partition(*parts)
     if not rows.train.keys() == rows.validation.keys() == rows.test.keys():
-        raise ValueError(f"{path}: a class is missing from one of the archive's own splits")
+        raise ValueError("a class is missing from one of the archive's own splits")
     return rows

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from metarl.fewshot.data.image_files import UNREADABLE, ImageShape, to_array
 from metarl.fewshot.data.meta_dataset_spec import SHARDS, SPLITS, SplitSpec, read_spec
+from metarl.fewshot.data.pixels import ImageShape, open_image, to_array
 from metarl.fewshot.data.tfrecord import index_records, parse_example, read_record
 from metarl.fewshot.sources import DamagedDataError, Dataset
+from metarl.files import FileError, one_error
 
 SPEC_FILE = "dataset_spec.json"
 
@@ -98,19 +98,15 @@ def _class_files(folder: Path, spec: SplitSpec, class_id: int) -> list[Path]:
 
 
 def _read_image(path: Path, record: int, start: int, shape: ImageShape) -> NDArray[np.uint8]:
-    try:
+    with one_error(FileError, f"{path}: record {record} cannot be read as an image"):
         with path.open("rb") as file:
             data = parse_example(read_record(file, start)).get("image", [b""])[0]
         if not isinstance(data, bytes) or not data:
             raise ValueError("it has no feature 'image' of bytes")
-        with Image.open(io.BytesIO(data)) as image:
+        with open_image(io.BytesIO(data)) as image:
             # A JPEG is decoded at the eighth, quarter or half of its size that is enough.
             image.draft("RGB", (2 * shape.width, 2 * shape.height))
             return to_array(image, shape)
-    except UnidentifiedImageError as error:  # its text is about our buffer
-        raise ValueError(f"{path}: record {record} holds no image of a known format") from error
-    except UNREADABLE as error:
-        raise ValueError(f"{path}: record {record} cannot be read as an image: {error}") from error
 
 
 def load_meta_dataset(

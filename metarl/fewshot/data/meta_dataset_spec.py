@@ -8,17 +8,21 @@ validation, then test classes.
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from metarl.fewshot.sources import ClassGroups, Split
+from metarl.files import FileError, one_error
 
 MIN_LEAVES = 5
 """A node of ImageNet's graph is eligible from as many leaves as the fewest ways of an episode,"""
 MAX_LEAVES = 392
 """up to the fewest that leave every class of the training split within reach."""
+
+LARGEST = 16 << 20
+"""Most bytes of a specification; that of ImageNet with its graph has 337,525."""
 
 SPLITS: dict[Split, str] = {"train": "TRAIN", "validation": "VALID", "test": "TEST"}
 ONE_FILE, SHARDS = "{}.tfrecords", "{}_{}.tfrecords"
@@ -45,30 +49,33 @@ def read_spec(path: Path) -> dict[Split, SplitSpec]:
     """Read ``dataset_spec.json`` of any of the three kinds.
 
     Raises:
-        ValueError: there is no such file, or it is no specification.
+        FileError: there is no such file, or it is no specification.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    try:
-        spec = json.loads(path.read_bytes())
-        read = _KINDS.get(spec["__class__"])
-        if read is None:
-            raise ValueError(
-                f"__class__ is {spec['__class__']!r}, but must be one of {', '.join(_KINDS)}"
-            )
-        if spec["file_pattern"] not in (ONE_FILE, SHARDS):
-            raise ValueError(
-                f"file_pattern is {spec['file_pattern']!r}, but must be {ONE_FILE} or {SHARDS}"
-            )
-        return read(spec)
-    except KeyError as error:
-        raise ValueError(f"{path}: has no entry {error}") from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    with one_error(FileError, str(path)):
+        try:
+            return _read_any_kind(path)
+        except KeyError as error:
+            raise ValueError(f"has no entry {error}") from error
+
+
+def _read_any_kind(path: Path) -> dict[Split, SplitSpec]:
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"has over {LARGEST} bytes, too many for a specification")
+    spec = json.loads(path.read_bytes())
+    read = _KINDS.get(spec["__class__"])
+    if read is None:
+        raise ValueError(
+            f"__class__ is {spec['__class__']!r}, but must be one of {', '.join(_KINDS)}"
+        )
+    if spec["file_pattern"] not in (ONE_FILE, SHARDS):
+        raise ValueError(
+            f"file_pattern is {spec['file_pattern']!r}, but must be {ONE_FILE} or {SHARDS}"
+        )
+    return read(spec)
 
 
 def _read_plain(spec: Mapping[str, Any]) -> dict[Split, SplitSpec]:
-    ids = _consecutive(spec["classes_per_split"])
+    ids = _consecutive(spec["classes_per_split"], len(spec["class_names"]))
     return {split: _split_spec(spec, split, ids[split], None) for split in SPLITS}
 
 
@@ -76,8 +83,11 @@ def _read_bilevel(spec: Mapping[str, Any]) -> dict[Split, SplitSpec]:
     """Superclasses count through as classes do, and so do the classes of each."""
     specs: dict[Split, SplitSpec] = {}
     first = 0
-    for split, superclasses in _consecutive(spec["superclasses_per_split"]).items():
-        sizes = [spec["classes_per_superclass"][str(index)] for index in superclasses]
+    sizes_of = spec["classes_per_superclass"]
+    _whole_numbers("classes_per_superclass", sizes_of.values(), len(spec["class_names"]))
+    per_split = _consecutive(spec["superclasses_per_split"], len(sizes_of))
+    for split, superclasses in per_split.items():
+        sizes = [sizes_of[str(index)] for index in superclasses]
         ends = list(itertools.accumulate(sizes, initial=0))
         members = tuple(tuple(range(a, b)) for a, b in itertools.pairwise(ends))
         ids = range(first, first + ends[-1])
@@ -110,9 +120,18 @@ _KINDS: dict[str, Callable[[Mapping[str, Any]], dict[Split, SplitSpec]]] = {
 }
 
 
-def _consecutive(per_split: Mapping[str, int]) -> dict[Split, range]:
+def _whole_numbers(name: str, numbers: Collection[Any], most: int) -> list[int]:
+    """Raise unless these are whole numbers of at least 0 that add up to no more than that."""
+    whole = [number for number in numbers if type(number) is int and number >= 0]
+    if len(whole) != len(numbers) or sum(whole) > most:
+        raise ValueError(f"{name} must be whole numbers that add up to {most} at most")
+    return whole
+
+
+def _consecutive(per_split: Mapping[str, int], most: int) -> dict[Split, range]:
     """The ids of every split, counting through."""
-    ends = list(itertools.accumulate((per_split[key] for key in SPLITS.values()), initial=0))
+    numbers = _whole_numbers("numbers of classes", [per_split[k] for k in SPLITS.values()], most)
+    ends = list(itertools.accumulate(numbers, initial=0))
     ranges = itertools.starmap(range, itertools.pairwise(ends))
     return dict(zip(SPLITS, ranges, strict=True))
 
@@ -122,9 +141,9 @@ def _split_spec(
 ) -> SplitSpec:
     ids = tuple(ids)
     counts = tuple(spec["images_per_class"][str(class_id)] for class_id in ids)
-    if pools := [count for count in counts if not isinstance(count, int)]:
-        raise ValueError(f"images_per_class must be whole numbers, got {pools[0]!r}")
-    names = tuple(spec["class_names"][str(class_id)] for class_id in ids)
+    if wrong := [count for count in counts if type(count) is not int or not 0 <= count < 2**62]:
+        raise ValueError(f"images_per_class must be whole numbers, got {wrong[0]!r}")
+    names = tuple(str(spec["class_names"][str(class_id)]) for class_id in ids)
     return SplitSpec(f"{spec['name']} {split}", ids, names, counts, groups, spec["file_pattern"])
 
 
@@ -133,10 +152,12 @@ def _eligible_nodes(
 ) -> tuple[tuple[int, ...], ...]:
     """Leaves of every inner node that has neither too few nor too many of them."""
     spans = {leaf: frozenset([index]) for index, leaf in enumerate(leaves)}
+    too_many = frozenset(range(MAX_LEAVES + 1))  # for all of them: a graph may have many such nodes
 
     def span(node: str) -> frozenset[int]:
         if node not in spans:
-            spans[node] = frozenset[int]().union(*map(span, children[node]))
+            leaves_below = frozenset[int]().union(*map(span, children[node]))
+            spans[node] = leaves_below if len(leaves_below) <= MAX_LEAVES else too_many
         return spans[node]
 
     inner = sorted(node for node in children if children[node])

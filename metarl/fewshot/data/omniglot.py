@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from metarl.fewshot.data.array_files import DAMAGED
+from metarl.fewshot.data.pixels import open_image
 from metarl.fewshot.sources import ArraySource, ClassGroups, Dataset, Split
+from metarl.files import FileError, one_error, read_npz
 
 NPZ = "omniglot_28x28_u8.npz"
 FOLDERS = ("images_background", "images_evaluation")
@@ -160,15 +161,12 @@ def _source(
 
 
 def _read_npz(path: Path) -> dict[str, NDArray[np.uint8]]:
-    try:
-        with path.open("rb") as file, np.load(file) as arrays:
-            x, classes = arrays["x"], arrays["classes"]
-    except DAMAGED as error:
-        raise ValueError(f"{path} is not the Omniglot file, or is damaged: {error}") from error
-    if x.dtype != np.uint8 or x.shape != (len(classes), NUM_DRAWINGS, SIZE, SIZE):
-        raise ValueError(
-            f"{path}: x must be uint8 [{len(classes)}, {NUM_DRAWINGS}, {SIZE}, {SIZE}], "
-            f"got {x.dtype} {list(x.shape)}"
+    x, classes = read_npz(path, ("x", "classes")).values()
+    wanted = (classes.size, NUM_DRAWINGS, SIZE, SIZE)
+    if x.dtype != np.uint8 or x.shape != wanted or classes.shape != wanted[:1]:
+        raise FileError(
+            f"{path}: x must be uint8 {list(wanted)} and classes [{classes.size}], "
+            f"got {x.dtype} {list(x.shape)} and {list(classes.shape)}"
         )
     return {str(name).partition("/")[2]: x[i] for i, name in enumerate(classes)}
 
@@ -189,9 +187,6 @@ def _read_folders(folders: Sequence[Path]) -> dict[str, NDArray[np.uint8]]:
 
 
 def _read_drawing(path: Path) -> NDArray[np.uint8]:
-    try:
-        with Image.open(path) as image:
-            small = image.convert("L").resize((SIZE, SIZE), Image.Resampling.LANCZOS)
-    except (OSError, SyntaxError, ValueError) as error:  # PIL raises all three for broken files
-        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+    with one_error(FileError, f"{path} cannot be read as an image"), open_image(path) as image:
+        small = image.convert("L").resize((SIZE, SIZE), Image.Resampling.LANCZOS)
     return 255 - np.asarray(small, dtype=np.uint8)

@@ -4,15 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, cast, get_args
 
-from metarl.fewshot.data.array_files import SklearnName, load_csv, load_npz, load_sklearn
+from metarl.fewshot.data.array_files import SklearnName, load_npz, load_sklearn
 from metarl.fewshot.data.config import DataConfig
 from metarl.fewshot.data.folder import load_folder
 from metarl.fewshot.data.glyphs import load_glyphs
-from metarl.fewshot.data.medmnist import load_medmnist
+from metarl.fewshot.data.medmnist import is_medmnist, load_medmnist
 from metarl.fewshot.data.meta_dataset import load_meta_dataset
 from metarl.fewshot.data.omniglot import load_omniglot
+from metarl.fewshot.data.tables import load_csv
 from metarl.fewshot.data.torchvision import TorchvisionName, load_torchvision
 from metarl.fewshot.sources import Dataset
+from metarl.files import FileError, one_error
 
 FOLDERS = ("mini-imagenet", "tiered-imagenet", "cub")
 META_DATASET = "meta-dataset"
@@ -41,10 +43,10 @@ def load_data(config: DataConfig) -> LoadedData:
     path = Path(config.data)
     if path.is_dir():
         return _folder(config, path)
-    if path.is_file() and path.suffix in (".npz", ".csv"):
-        return LoadedData((_file(config, path),))
+    if path.is_file():
+        return _file(config, path)
     raise ValueError(
-        f"data {config.data!r} is neither a folder, an .npz or .csv file, nor one of: "
+        f"data {config.data!r} is neither a folder, a file of arrays or a table, nor one of: "
         f"{', '.join([*LOADERS, META_DATASET, 'sinusoid'])}"
     )
 
@@ -66,7 +68,11 @@ def _omniglot(config: DataConfig) -> LoadedData:
 def _torchvision(config: DataConfig) -> LoadedData:
     name = cast(TorchvisionName, config.data)
     dataset = load_torchvision(
-        name, config.root(), image_size=config.image_size, seed=config.split_seed
+        name,
+        config.root(),
+        image_size=config.image_size,
+        seed=config.split_seed,
+        download=config.download,
     )
     return LoadedData((dataset,))
 
@@ -83,24 +89,31 @@ def _folder(config: DataConfig, path: Path) -> LoadedData:
     loaded = load_folder(
         path,
         image_size=config.image_size,
+        pixel_bits=config.pixel_bits,
         seed=config.split_seed,
         skip_bad=config.skip_bad,
         fractions=config.split_fractions,
     )
-    notes = [
-        f"skipped {len(loaded.skipped)} images that cannot be read: {first} ..."
-        for first in loaded.skipped[:1]
-    ]
-    return LoadedData((loaded.dataset,), tuple(notes))
+    return LoadedData((loaded.dataset,), loaded.notes)
 
 
-def _file(config: DataConfig, path: Path) -> Dataset:
+def _file(config: DataConfig, path: Path) -> LoadedData:
+    """By what it holds: its name may be anything."""
     split: Literal["examples"] | None = "examples" if config.split == "examples" else None
-    if path.suffix == ".csv":
-        return load_csv(path, label=config.label, split=split, seed=config.split_seed)
-    if path.name.endswith("mnist.npz") or "mnist_" in path.name:
-        return load_medmnist(path, split=split)
-    return load_npz(path, kind=config.array_kind, split=split, seed=config.split_seed)
+    seed = config.split_seed
+    if not _is_archive(path):
+        dataset, notes = load_csv(
+            path, label=config.label, header=config.header, split=split, seed=seed
+        )
+        return LoadedData((dataset,), notes)
+    if is_medmnist(path):
+        return LoadedData((load_medmnist(path, split=split),))
+    return LoadedData((load_npz(path, kind=config.array_kind, split=split, seed=seed),))
+
+
+def _is_archive(path: Path) -> bool:
+    with one_error(FileError, str(path)), path.open("rb") as file:
+        return file.read(2) == b"PK"
 
 
 LOADERS: dict[str, Callable[[DataConfig], LoadedData]] = {

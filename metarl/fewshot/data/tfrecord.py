@@ -6,6 +6,7 @@ begin from their lengths alone, :func:`read_record` reads one, :func:`parse_exam
 """
 
 import struct
+from array import array
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from metarl.files import FileError, one_error
 
 _HEADER = struct.Struct("<QI")
 _FOOTER_BYTES = 4
@@ -26,18 +29,16 @@ def index_records(path: Path) -> NDArray[np.int64]:
     """Where the records of a file begin, ``[n]``; reads only their headers.
 
     Raises:
-        ValueError: there is no such file, it is cut short, or the checksum of a length is wrong.
+        FileError: there is no such file, it is cut short, or the checksum of a length is wrong.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    size = path.stat().st_size
-    starts = []
+    starts = array("q")
     start = 0
-    with path.open("rb") as file:
+    with one_error(FileError, str(path)), path.open("rb") as file:
+        size = path.stat().st_size
         while start < size:
             starts.append(start)
             header = file.read(_HEADER.size)
-            what = f"{path}: record {len(starts) - 1}, which begins at byte {start},"
+            what = f"record {len(starts) - 1}, which begins at byte {start},"
             if len(header) < _HEADER.size:
                 raise ValueError(f"{what} is cut short: the file ends at byte {size}")
             length, checksum = _HEADER.unpack(header)

@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.fewshot.data.arrays import ClassSplit, dataset_from_arrays
-from metarl.fewshot.data.image_files import UNREADABLE, ImageShape, to_array
+from metarl.fewshot.data.pixels import ImageShape, to_array
 from metarl.fewshot.sources import Dataset
+from metarl.files import FileError, one_error
 
 TorchvisionName = Literal["cifar-fs", "fc100", "aircraft", "dtd", "flowers", "gtsrb"]
 
@@ -144,14 +145,9 @@ def _open(name: str, recipe: _Recipe, root: Path, download: bool) -> list[Any]:
             f"pip install torchvision ({error})"
         ) from error
     reader = getattr(datasets, recipe.reader)
-    try:
+    remedy = "" if download else " (--download fetches it)"
+    with one_error(FileError, f"{name}: torchvision cannot open {recipe.reader} in {root}{remedy}"):
         return [reader(root, download=download, **part) for part in recipe.parts]
-    except (RuntimeError, OSError, ImportError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"{name}: torchvision cannot open {recipe.reader} in {root} ({reason}); "
-            "--download fetches it"
-        ) from error
 
 
 def _read(
@@ -161,11 +157,9 @@ def _read(
     labels = np.empty(len(images), dtype=np.int64)
     places = ((part, index) for part in parts for index in range(len(part)))
     for row, (part, index) in enumerate(places):
-        try:
+        with one_error(FileError, f"{name}: image {index} cannot be read"):
             image, labels[row] = part[index]
             images[row] = to_array(image, shape)
-        except UNREADABLE as error:
-            raise ValueError(f"{name}: image {index} cannot be read ({error})") from error
     return images, labels
 
 
