@@ -88,12 +88,11 @@ def complaint(error: ValidationError) -> str:
         return str(context["error"])
     names = [str(part) for part in first["loc"]]
     field = next((name for name in reversed(names) if name.isidentifier()), "the config")
-    phrase = _PHRASES.get(first["type"])
-    if phrase is None:
-        wanted = first["msg"][0].lower() + first["msg"][1:]
-        phrase = wanted.replace("input should be", "must be")
+    known = _PHRASES.get(first["type"])
+    wanted = first["msg"][0].lower() + first["msg"][1:]
+    phrase = known.format(**context) if known else wanted.replace("input should be", "must be")
     got = "" if first["type"] in ("missing", "unexpected_keyword_argument") else _got(first)
-    line = f"{field} {phrase.format(**context)}{got}"
+    line = f"{field} {phrase}{got}"
     return line if " or " in line else line.replace("must be one of", "must be")
 
 

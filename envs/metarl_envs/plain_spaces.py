@@ -7,6 +7,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+LARGEST = 1 << 24
+"""Most numbers of an observation or action."""
+
 
 def plain_space(space: spaces.Space[Any]) -> dict[str, Any]:
     """A Box or Discrete space as JSON can hold it.
@@ -28,11 +31,13 @@ def plain_space(space: spaces.Space[Any]) -> dict[str, Any]:
 
 
 def space_of(plain: dict[str, Any]) -> spaces.Box | spaces.Discrete[Any]:
-    """What :func:`plain_space` was given."""
+    """What :func:`plain_space` was given; no check that it is that, but of its size."""
     if plain["kind"] == "discrete":
         return spaces.Discrete(plain["n"], start=plain["start"])
     dtype: Any = np.dtype(plain["dtype"])
     shape = tuple(plain["shape"])
+    if math.prod(shape) > LARGEST:
+        raise ValueError(f"a space of shape {shape} has over {LARGEST} numbers")
     low = _bounds(plain["low"], -np.inf, shape, dtype)
     return spaces.Box(low, _bounds(plain["high"], np.inf, shape, dtype), shape, dtype)
 

@@ -34,10 +34,12 @@ from metarl.configs import (
 )
 from metarl.fewshot import configs as fewshot
 from metarl.fewshot.data.config import DataConfig
+from metarl.files import one_error
 from metarl.nn.mlp import Activation
 from metarl.runs.errors import InputError, nearest
 from metarl.runs.facts import DataFacts, EnvFacts
 from metarl.training import DeviceName, Schedule
+from metarl_envs.plain_spaces import space_of
 
 KindT = TypeVar("KindT")
 
@@ -61,10 +63,8 @@ JsonObject = Annotated[
 
 def json_object(text: str) -> dict[str, Any]:
     """A JSON object given as text; :class:`ValueError` if it is not one."""
-    try:
+    with one_error(ValueError, f"{text[:200]!r} is not JSON"):
         value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{text!r} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ValueError(f'{text!r} must be a JSON object such as {{"name": 1.0}}')
     return value
@@ -268,9 +268,14 @@ def read_config(folder: Path) -> RunConfig:
     path = folder / "config.json"
     if not path.is_file():
         raise InputError(f"{folder} is not a run folder: it holds no config.json")
+    wrong = f"{path} is not a config of this version of metarl"
     try:
-        return CODEC.validate_json(path.read_bytes())
+        config = CODEC.validate_json(path.read_bytes())
     except ValidationError as error:
-        raise InputError(
-            f"{path} is not a config of this version of metarl: {complaint(error)}"
-        ) from error
+        raise InputError(f"{wrong}: {complaint(error)}") from error
+    facts = config.problem.trained_on
+    if isinstance(facts, EnvFacts):
+        with one_error(InputError, f"{wrong}: not a space"):
+            for space in (facts.observation_space, facts.action_space, *facts.task_space.values()):
+                space_of(space)
+    return config

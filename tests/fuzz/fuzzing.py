@@ -84,9 +84,9 @@ def wrong_error(sample: Sample, error: Exception) -> str:
         return f"raised {error!r}"[:300]
     if "\n" in str(error).strip():
         return f"several lines: {str(error)!r}"[:300]
-    return (
-        "" if sample.names_itself(str(error)) else f"does not name the file: {str(error)!r}"[:300]
-    )
+    if sample.names_itself(str(error)) or (sample.holds_options and type(error) is InputError):
+        return ""
+    return f"does not name the file: {str(error)!r}"[:300]
 
 
 @contextlib.contextmanager

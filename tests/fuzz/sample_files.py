@@ -30,6 +30,7 @@ from metarl.fewshot.from_config import Problem, make_backbone, make_learner
 from metarl.fewshot.samplers import FixedSampler
 from metarl.fewshot.sources import ArraySource
 from metarl.runs.config import json_object
+from metarl.runs.errors import input_errors
 from metarl.runs.policy_files import read_policy
 from metarl.training import CSVWriter
 
@@ -45,10 +46,13 @@ class Sample(NamedTuple):
     read: Callable[[], object]
     """Reads it, or raises the format's error."""
 
+    holds_options: bool = False
+    """Whether a wrong value in it may be complained of as an option's is."""
+
     def names_itself(self, message: str) -> bool:
-        """Whether an error's text names the file or a folder that it is in; an option need not."""
+        """Whether an error's text names the file or a folder that it is in."""
         places = [str(self.path), *(str(place) for place in self.path.parents[:2])]
-        return any(place in message for place in places) or self.path.suffix == ".option"
+        return any(place in message for place in places)
 
 
 def write_samples(folder: Path) -> list[Sample]:
@@ -319,7 +323,7 @@ def _run_files(folder: Path) -> list[Sample]:
     checkpoint = max((run / "checkpoints").glob("*.pt"))
     load = partial(metarl.load_run, run, say=lambda _: None)
     return [
-        Sample("run config.json", run / "config.json", load),
+        Sample("run config.json", run / "config.json", load, holds_options=True),
         Sample("run checkpoint", checkpoint, load),
         Sample("run metrics.csv", run / "metrics.csv", partial(_go_on, run)),
     ]
@@ -333,6 +337,11 @@ def _go_on(run: Path) -> None:
 
 def _texts(folder: Path) -> list[Sample]:
     folder.mkdir()
-    path = folder / "task.option"
+    path = folder / "task.json"
     path.write_text(json.dumps({"goal": [0.3, -0.4], "name": "x", "more": {"m": 1.5}}))
-    return [Sample("JSON of an option", path, lambda: json_object(path.read_text("latin-1")))]
+    return [Sample("JSON of an option", path, partial(_parse_option, path), holds_options=True)]
+
+
+def _parse_option(path: Path) -> None:
+    with input_errors("task"):
+        json_object(path.read_text("latin-1"))
