@@ -280,7 +280,8 @@ def _read_array(archive: ZipFile, member: str, path: Path) -> NDArray[Any]:
     need_memory(f"{member}", claimed)
     with archive.open(member) as file:
         array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
-        file.read()  # to the end, where its checksum is compared
+        if file.read(1):  # the checksum is compared at the end
+            raise ValueError(f"{member} holds more than the {claimed} bytes that it claims")
     return array
 
 

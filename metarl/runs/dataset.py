@@ -15,7 +15,7 @@ from metarl.fewshot.classifier import checked_examples
 from metarl.fewshot.configs import EpisodeConfig, NormMode
 from metarl.fewshot.data.config import SINUSOID
 from metarl.fewshot.data.folder import read_class_folder, read_query_folder
-from metarl.fewshot.data.image_files import FolderImages, notes, range_note
+from metarl.fewshot.data.image_files import FolderImages, notes
 from metarl.fewshot.episodes import EpisodeStream, Support
 from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.from_config import episode_bytes, make_sampler
@@ -229,7 +229,7 @@ class DataSets:
         if options.query is not None:
             query = self.read_images(options.query, "query", options.skip_bad)
         for name, images in (("support", support), ("query", query)):
-            for note in _notes(images):
+            for note in notes([images]) if images else ():
                 say(f"--{name}: {note}")
         unknown = sorted(set(query.labels if query else ()) - set(support.class_names))
         if unknown:
@@ -296,11 +296,3 @@ class DataSets:
         if episodes.sampling == "variable":
             return "variable-way variable-shot"
         return f"{episodes.num_ways}-way {episodes.num_shots}-shot"
-
-
-def _notes(images: FolderImages | None) -> list[str]:
-    """What a user should know about images that were read, if any were."""
-    if images is None:
-        return []
-    unused = range_note([images])
-    return [*notes([images]), *([unused] if unused else [])]

@@ -48,6 +48,16 @@ def test_an_archive_that_claims_more_numbers_than_it_holds(
     refused(lambda: read_npz(tmp_path / "a.npz", ["x"]), message)
 
 
+def test_an_archive_that_claims_fewer(tmp_path: Path) -> None:
+    """One digit of the header: eleven of twelve rows would be read."""
+    path = tmp_path / "a.npz"
+    write_npy(path, (24,), bytes(200))
+    refused(lambda: read_npz(path, ["x"]), "a.npz: x.npy holds more than the 192 bytes")
+    np.savez(path, x=np.zeros((12, 2)))
+    path.write_bytes(path.read_bytes().replace(b"(12, 2)", b"(11, 2)"))
+    refused(lambda: read_npz(path, ["x"]), "a.npz: x.npy holds more|Bad CRC")
+
+
 def test_an_archive_that_expands_to_far_more_than_a_file(tmp_path: Path) -> None:
     """A gigabyte of zeros in a megabyte. As much that is not compressed is as good as any."""
     path = tmp_path / "a.npz"

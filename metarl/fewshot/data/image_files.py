@@ -74,11 +74,13 @@ def notes(parts: Sequence[FolderImages], left_out: Sequence[Path] = ()) -> tuple
             path for part in parts for path in part.several_pages
         ],
     }
-    return tuple(
+    lines = [
         f"{text.format(_count(len(paths)))}: {paths[0]}{', ...' if paths[1:] else ''}"
         for text, paths in kinds.items()
         if paths
-    )
+    ]
+    unused = range_note(parts)
+    return (*lines, unused) if unused else tuple(lines)
 
 
 def range_note(parts: Sequence[FolderImages]) -> str | None:
