@@ -18,7 +18,7 @@ from metarl.rl import ComposedConfig, DeferredEnvs, Sampler, TaskEnvs, make_maml
 from metarl.runs.build.trial_learners import only_task, trial_learner
 from metarl.runs.composed import compose
 from metarl.runs.config import EnvProblem, PolicyConfig, RunConfig
-from metarl.runs.errors import InputError
+from metarl.runs.errors import InputError, input_errors
 from metarl.runs.facts import EnvFacts, class_name
 from metarl.runs.policy_files import read_policy, start_from
 from metarl.runs.simulated import PolicyLearner, Simulated
@@ -93,7 +93,7 @@ def _check_memory(problem: EnvProblem, facts: EnvFacts) -> None:
     step = num_bytes(facts.observation_space) + num_bytes(facts.action_space) + 4  # and a reward
     trial = facts.horizon * getattr(algorithm, "trial_length", 1)
     trajectories = f"{sampling.meta_batch_size} x --num-trajectories {sampling.num_trajectories}"
-    try:
+    with input_errors():
         check_memory(
             _num_envs(problem) * trial * step, f"--meta-batch-size {trajectories} of {trial} steps"
         )
@@ -103,8 +103,6 @@ def _check_memory(problem: EnvProblem, facts: EnvFacts) -> None:
         for name in ("hidden_size", "encoder_hidden_size"):
             if width := getattr(algorithm, name, 0):
                 check_layers(f"--{name.replace('_', '-')} {width}", width, width)
-    except ValueError as error:
-        raise InputError(str(error)) from error
 
 
 def _num_envs(problem: EnvProblem) -> int:
