@@ -25,6 +25,7 @@ from metarl.rl import (
     make_maml,
     maml_parts,
 )
+from metarl.rl.estimators import INNER_LOSSES, Estimator
 
 FIRST_ORDER = SGD(0.1, first_order=True)
 
@@ -230,3 +231,23 @@ def test_dice_is_not_evaluated_with_one_trajectory() -> None:
     env: Any = gym.make_vec("metarl/PointGoal-v0", num_envs=3)
     with pytest.raises(ValueError, match="num_trajectories must be at least 2"):
         learner._adapt_on(learner.sampler.over(env, 3), 1, Streams(0, "test"))
+
+
+@pytest.mark.parametrize("estimator", INNER_LOSSES)
+@pytest.mark.parametrize("batch", [(1, 1, 9), (1, 2, 1), (3, 1, 9)])
+def test_the_smallest_batches_teach_something(
+    estimator: Estimator, batch: tuple[int, int, int]
+) -> None:
+    """One task, one trajectory, one step; dice takes two trajectories."""
+    num_tasks, num_trajectories, horizon = batch
+    num_trajectories = max(num_trajectories, 2 if estimator == "dice" else 1)
+    env: Any = gym.make_vec("metarl/PointGoal-v0", num_envs=num_tasks * num_trajectories)
+    sampler = Sampler(env, num_tasks=num_tasks, horizon=horizon, discount=0.99, action_scale=10.0)
+    config = replace(PRESETS["maml-vpg"].config, estimator=estimator)
+    learner = make_maml(config, make_policy(), sampler, seed=0)
+    streams = Streams(0, "training")
+    sampler.draw_tasks(streams.numpy("tasks"), "train")
+    experience, adapted = learner._adapt_on(sampler, 1, streams)
+    start = learner.policy.get_parameter("log_std")
+    assert (adapted["log_std"] - start).abs().min() > 1e-4
+    assert learner.update(experience)["meta/gradient_norm"] > 1e-3
