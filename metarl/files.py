@@ -28,7 +28,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 FORMAT_VERSION = 1
-KEEP = 3
+KEEP, BEST = 3, "best.pt"
 MODEST = 64 << 20
 """Bytes of an array that any file may expand to; beyond, it must be no bomb:"""
 MOST_COMPRESSED = 200
@@ -135,10 +135,12 @@ def load_weights(path: Path, kind: str) -> dict[str, Any]:
     return content
 
 
-def save_checkpoint(folder: Path, iteration: int, content: dict[str, Any]) -> Path:
-    """Write one checkpoint, then drop the oldest beyond :data:`KEEP`."""
+def save_checkpoint(
+    folder: Path, iteration: int, content: dict[str, Any], *, best: bool = False
+) -> Path:
+    """Write one checkpoint, the best to a file of its own; drop the oldest beyond :data:`KEEP`."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"iteration_{iteration:08d}.pt"
+    path = folder / (BEST if best else f"iteration_{iteration:08d}.pt")
     save_weights(path, "checkpoint", content)
     for old in list_checkpoints(folder)[KEEP:]:
         old.unlink()

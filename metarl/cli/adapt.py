@@ -6,14 +6,14 @@ from pydantic.dataclasses import dataclass
 from rich.console import Console
 
 from metarl import runs
-from metarl.cli.options import OpenRun
+from metarl.cli.options import TrainedRun
 from metarl.cli.progress import say
 from metarl.configs import STRICT
 from metarl.runs.adapt import AdaptationOptions
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Adapt(AdaptationOptions, OpenRun):
+class Adapt(AdaptationOptions, TrainedRun):
     """Adapt to one given task; keeps the policy, both returns and a picture."""
 
     output: Path
@@ -22,7 +22,7 @@ class Adapt(AdaptationOptions, OpenRun):
 
 def adapt(options: Adapt) -> int:
     """Run ``metarl adapt``."""
-    run, _ = runs.load(options.run, options.device, options.objects, say)
+    run, _ = runs.load(options.run, options.device, options.objects, say, which=options.checkpoint)
     lines = run.built.adapt_and_keep(options, options.output, say)
     Console(soft_wrap=True, markup=False).print(*lines, sep="\n")
     return 0

@@ -9,14 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from metarl import runs
-from metarl.cli.options import OpenRun
+from metarl.cli.options import TrainedRun
 from metarl.cli.progress import TasksDisplay, quiet
 from metarl.configs import STRICT
 from metarl.runs.evaluate import MEASURES, Evaluation, EvaluationOptions, write_json
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Evaluate(EvaluationOptions, OpenRun):
+class Evaluate(EvaluationOptions, TrainedRun):
     """Measure adaptation on held-out tasks: table, evaluation.json and adaptation.png."""
 
     json: Path | None = None
@@ -26,7 +26,9 @@ class Evaluate(EvaluationOptions, OpenRun):
 def evaluate(options: Evaluate) -> int:
     """Run ``metarl evaluate``."""
     # what is said of older checkpoints does not matter here
-    run, _ = runs.load(options.run, options.device, options.objects, quiet)
+    run, _ = runs.load(
+        options.run, options.device, options.objects, quiet, which=options.checkpoint
+    )
     with TasksDisplay() as tasks:
         evaluation = run.measure(options, tasks)
     if options.json is not None:

@@ -6,13 +6,13 @@ from pydantic.dataclasses import dataclass
 from rich.console import Console
 
 from metarl import runs
-from metarl.cli.options import OpenRun
+from metarl.cli.options import TrainedRun
 from metarl.cli.progress import say
 from metarl.configs import STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Export(OpenRun):
+class Export(TrainedRun):
     """Keep a policy as a PPO model that stable-baselines3 loads and goes on training."""
 
     sb3: Path
@@ -27,7 +27,7 @@ class Export(OpenRun):
 
 def export(options: Export) -> int:
     """Run ``metarl export``."""
-    run, _ = runs.load(options.run, "cpu", options.objects, say)
+    run, _ = runs.load(options.run, "cpu", options.objects, say, which=options.checkpoint)
     run.export(options.sb3, policy=options.policy)
     Console(soft_wrap=True, markup=False).print(f"stable-baselines3 model: {options.sb3}")
     return 0

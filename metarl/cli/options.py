@@ -7,6 +7,7 @@ from pydantic.dataclasses import dataclass
 
 from metarl import runs
 from metarl.configs import STRICT
+from metarl.runs.config import Checkpoint
 from metarl.training import DeviceName
 
 
@@ -31,3 +32,11 @@ class OpenRun:
         return runs.UserObjects(
             env=self.env, backbone_name=self.backbone, allow_code=self.allow_code
         )
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrainedRun(OpenRun):
+    """A run whose policy or classifier is used."""
+
+    checkpoint: Checkpoint = "latest"
+    """The newest one, or the one that did best in validation (checkpoints/best.pt)."""

@@ -1,6 +1,8 @@
 """What the command says beside its results: lines, and the progress of training."""
 
 import sys
+from dataclasses import dataclass, field
+from functools import partial
 
 from rich.console import Console
 from rich.progress import (
@@ -25,12 +27,12 @@ def quiet(line: str) -> None:
     """No line."""
 
 
+@dataclass
 class Bar:
     """A progress bar on a terminal; on stderr."""
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True)
-        self._progress: Progress | None = None
+    console: Console = field(default_factory=partial(Console, stderr=True))
+    _progress: Progress | None = None
 
     @property
     def is_shown(self) -> bool:
@@ -53,51 +55,49 @@ class Bar:
             self._progress.stop()
 
 
+@dataclass
 class Display:
-    """Training: a progress bar on a terminal, a line now and then elsewhere.
+    """Training: a progress bar on a terminal, a line now and then elsewhere."""
 
-    Args:
-        session: that is watched.
-        show: anything at all.
-    """
-
-    def __init__(self, session: "runs.Session", show: bool) -> None:
-        self._session, self._show, self._bar = session, show, Bar()
+    session: "runs.Session"
+    """That is watched."""
+    show: bool
+    """Anything at all."""
+    bar: Bar = field(default_factory=Bar)
 
     def __call__(self, iteration: int, metrics: Metrics) -> None:
         """One iteration more."""
-        built, schedule = self._session.built, self._session.trainer.schedule
-        if self._show and self._bar.is_shown:
-            self._bar.show(iteration, schedule.iterations, built.headline(metrics))
-        elif self._show and (line := built.report(metrics)):
+        built, schedule = self.session.built, self.session.trainer.schedule
+        if self.show and self.bar.is_shown:
+            self.bar.show(iteration, schedule.iterations, built.headline(metrics))
+        elif self.show and (line := built.report(metrics)):
             say(f"iteration {iteration}: {line} ({metrics['time/seconds']:.0f} s)")
 
     def stop(self) -> None:
         """Leave the terminal as it was."""
-        self._bar.stop()
+        self.bar.stop()
 
 
+@dataclass
 class TasksDisplay:
-    """An evaluation: a progress bar on a terminal, a line for every quarter elsewhere.
+    """An evaluation: a progress bar on a terminal, a line for every quarter elsewhere."""
 
-    Args:
-        show: anything at all.
-    """
-
-    def __init__(self, show: bool = True) -> None:
-        self._show, self._bar, self._quarters = show, Bar(), 0
+    show: bool = True
+    """Anything at all."""
+    bar: Bar = field(default_factory=Bar)
+    _quarters: int = 0
 
     def __enter__(self) -> "TasksDisplay":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self.bar.stop()
 
     def __call__(self, done: int, total: int) -> None:
         """So many tasks are done."""
         quarters = 4 * done // total
-        if self._show and self._bar.is_shown:
-            self._bar.show(done, total, "evaluation")
-        elif self._show and self._quarters < quarters < 4:
+        if self.show and self.bar.is_shown:
+            self.bar.show(done, total, "evaluation")
+        elif self.show and self._quarters < quarters < 4:
             say(f"evaluation: {done} of {total} tasks")
         self._quarters = quarters

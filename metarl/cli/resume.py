@@ -17,6 +17,8 @@ class Resume(OpenRun):
     """Train to this many iterations in this session, instead of the run's own number."""
     time_limit: Positive | None = None
     """Seconds of training in this session."""
+    patience: Count | None = None
+    """Evaluations in a row without a better one after which it stops, instead of the run's own."""
 
 
 def resume(options: Resume) -> int:
@@ -26,6 +28,7 @@ def resume(options: Resume) -> int:
         options.objects,
         iterations=options.iterations,
         time_limit=options.time_limit,
+        patience=options.patience,
         device=options.device,
         say=say,
     )

@@ -72,7 +72,8 @@ def run_session(session: "runs.Session", *, show: bool) -> int:
         display.stop()
     if show:
         seconds = f"{trainer.seconds:.0f} s of training"
-        say(f"{ending.value} after {trainer.iteration} iterations, {seconds}")
+        best = f"best in validation: iteration {trainer.best['iteration']}"
+        say(f"{ending.value} after {trainer.iteration} iterations, {seconds}; {best}")
     with TasksDisplay(show) as tasks:
         evaluation = session.closing_evaluation(ending, tasks)
     if show and evaluation is not None:

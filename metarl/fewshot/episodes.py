@@ -77,6 +77,8 @@ class EpisodeSamplers(NamedTuple):
     validation: EpisodeSampler
     num_validation: int
     """Episodes of one evaluation during training."""
+    regression: bool = False
+    """Whether targets are numbers."""
 
 
 class EpisodeStream(NamedTuple):

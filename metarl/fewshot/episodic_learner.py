@@ -204,13 +204,13 @@ class FewShotLearner(ABC):
 
     def evaluate(self) -> Metrics:
         """Score on validation episodes, the same ones every time."""
-        validation, num_episodes = self.samplers.validation, self.samplers.num_validation
-        source = EpisodeStream(validation, num_episodes, Streams(self._seed, "validation"))
-        figures = self.evaluate_on(source, self.num_steps).mean(1)
-        metrics = {"eval/score": float(figures[-1])}
+        sampler, num_episodes = self.samplers.validation, self.samplers.num_validation
+        source = EpisodeStream(sampler, num_episodes, Streams(self._seed, "validation"))
+        figures = self.evaluate_on(source, self.num_steps).mean(1).tolist()
+        first, last, sign = figures[0], figures[-1], -1 if self.samplers.regression else 1
+        metrics = {"eval/score": last, "eval/validation": sign * last}
         if len(figures) > 1:
-            gain = float(figures[-1] - figures[0])
-            metrics |= {"eval/score_pre": float(figures[0]), "eval/adaptation_gain": gain}
+            metrics |= {"eval/score_pre": first, "eval/adaptation_gain": last - first}
         return metrics
 
     @property

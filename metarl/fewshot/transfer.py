@@ -107,12 +107,11 @@ class KNNClassifier(PretrainedLearner):
         return [] if self.config.features == "pixels" else super().collect()
 
     def update(self, batches: Sequence[Episodes]) -> Metrics:
-        """One step of pre-training; for pixels nothing changes and all numbers are 0."""
+        """One step of pre-training; for pixels nothing changes, and there is nothing to report."""
         if self.config.features == "trained":
             return super().update(batches)
         self.iteration += 1
-        names = "meta/skipped", "meta/gradient_norm", "meta/lr", "meta/loss", "train/score"
-        return dict.fromkeys(names, 0.0)
+        return {"meta/skipped": 0.0}
 
     def summarise(self, embeddings: Tensor, labels: Tensor, num_ways: int) -> Fitted:
         """The support embeddings ``[M, S, D]`` and one-hot labels ``[M, S, N]``."""

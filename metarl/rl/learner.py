@@ -6,7 +6,7 @@ judged by, an outer step how the meta-parameters move. :func:`make_maml` compose
 
 from collections.abc import Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -128,12 +128,21 @@ class MAMLLearner:
         }
 
     def evaluate(self) -> Metrics:
-        """Returns before and after adaptation on held-out tasks, the same ones every time."""
+        """Returns before and after adaptation on held-out tasks, the same ones every time.
+
+        And after it on validation tasks, which are none of those: drawn as training's are, but in
+        a stream of their own. They alone choose the best checkpoint.
+        """
+        held_out, validation = (self._try_on(split) for split in ("held_out", "train"))
+        score = validation.evaluation_metrics()["eval/return_post"]
+        return {**held_out.evaluation_metrics(), "eval/validation": score}
+
+    def _try_on(self, split: Literal["train", "held_out"]) -> Experience:
         streams = Streams(self.seed, "validation")
-        self.sampler.draw_tasks(streams.numpy("tasks"), "held_out")
+        self.sampler.draw_tasks(streams.numpy("tasks"), split)
         experience, adapted = self._adapt_on(self.sampler, self.num_steps, streams)
         check_finite(adapted, "adapted")
-        return experience.evaluation_metrics()
+        return experience
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what happens next."""

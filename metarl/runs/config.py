@@ -43,6 +43,8 @@ from metarl_envs.plain_spaces import space_of
 
 KindT = TypeVar("KindT")
 
+Checkpoint = Literal["latest", "best"]
+"""Of a run: the newest good one, or the one that did best in validation."""
 POLICY_LEARNERS: dict[str, Preset] = {**rl.PRESETS, **sb3.PRESETS}
 """Learners of ``metarl train``."""
 CLASSIFIER_LEARNERS: dict[str, Preset] = fewshot.PRESETS

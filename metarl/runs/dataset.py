@@ -267,7 +267,7 @@ class DataSets:
 
     def headline(self, metrics: Metrics) -> str:
         """What a progress bar says of an iteration."""
-        return f"loss {metrics['meta/loss']:.3f}"
+        return f"loss {metrics['meta/loss']:.3f}" if "meta/loss" in metrics else "not trained"
 
     def report(self, metrics: Metrics) -> str:
         """What is printed of an iteration with an evaluation, where there is no terminal."""

@@ -16,7 +16,7 @@ from metarl.fewshot.configs import NormMode, Ways
 from metarl.files import replacing
 from metarl.report.curves import AdaptationCurve
 from metarl.runs.errors import InputError, written
-from metarl.types import Adaptation, Task
+from metarl.types import Adaptation, Metrics, Task
 
 NUM_TASKS, NUM_TRAJECTORIES, NUM_STEPS = 40, 40, 3  # the MAML authors' protocol
 NUM_EPISODES = 600  # what the field asks for at least
@@ -158,6 +158,14 @@ def _parameter_names(task: Task) -> list[str]:
         for name, value in task.items()
         for i in range(np.size(value))
     ]
+
+
+def ends_of(metrics: Metrics, group: str) -> tuple[float, float]:
+    """Returns before and after adaptation, or of the first and last trajectory of trials."""
+    kinds = ("pre", "post"), ("first", "last")
+    names = next(names for names in kinds if f"{group}/return_{names[0]}" in metrics)
+    before, after = (metrics[f"{group}/return_{name}"] for name in names)
+    return before, after
 
 
 def write_json(path: Path, figures: Mapping[str, Any]) -> None:

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from metarl import sb3
 from metarl.fewshot.configs import NormMode
 from metarl.fewshot.episodic_learner import FewShotLearner
-from metarl.files import FileError, load_newest
+from metarl.files import BEST, FileError, load_checkpoint, load_newest
 from metarl.report.curves import AdaptationCurve, adaptation_curve
 from metarl.rl import Actor
 from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.build import BUILDERS, Built
-from metarl.runs.config import CODEC, RunConfig, read_config, validated
+from metarl.runs.config import CODEC, Checkpoint, RunConfig, read_config, validated
 from metarl.runs.dataset import AdaptedClassifier, DataSets
 from metarl.runs.errors import InputError, input_errors, written
 from metarl.runs.evaluate import (
@@ -205,9 +205,10 @@ def load_run(
     policy: nn.Module | None = None,
     backbone: nn.Module | None = None,
     allow_code: bool = False,
+    checkpoint: Checkpoint = "latest",
     say: Callable[[str], None] = warn,
 ) -> Run:
-    """A run with the state of its newest good checkpoint.
+    """A run with the state of one of its checkpoints.
 
     No environment is made and no data set read before they are needed.
 
@@ -219,6 +220,7 @@ def load_run(
         backbone: the same of a classifier.
         allow_code: import modules that the run's config names from the current folder, too;
             without it only what is installed.
+        checkpoint: the newest good one, or the one that did best in validation.
         say: called with one line when something is worth saying.
 
     Raises:
@@ -229,6 +231,7 @@ def load_run(
         device,
         UserObjects(env=env, network=policy, backbone=backbone, allow_code=allow_code),
         say,
+        which=checkpoint,
     )
     return run
 
@@ -239,6 +242,8 @@ def load(
     given: UserObjects,
     say: Callable[[str], None],
     iterations: int | None = None,
+    *,
+    which: Checkpoint = "latest",
 ) -> tuple[Run, dict[str, Any]]:
     """:func:`load_run`, perhaps to go on to more iterations, and the content of the checkpoint."""
     config = read_config(folder)
@@ -256,8 +261,9 @@ def load(
     if used.threads < config.threads:
         say(f"threads: {used.threads} of {config.threads}, there are no more processors here")
     built = BUILDERS[type(used.problem)](used, given, say)
+    path, best = folder / "checkpoints", which == "best"
     try:
-        checkpoint, problems = load_newest(folder / "checkpoints")
+        checkpoint, problems = (load_checkpoint(path / BEST), []) if best else load_newest(path)
         built.learner.load_state_dict(checkpoint["learner"])
         _check_same_run(CODEC.validate_json(checkpoint["config"]), config, folder)
     except FileError as error:

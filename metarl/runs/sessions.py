@@ -131,6 +131,7 @@ def go_on(
     *,
     iterations: int | None = None,
     time_limit: float | None = None,
+    patience: int | None = None,
     device: DeviceName | None = None,
     say: Callable[[str], None] = warn,
 ) -> Session:
@@ -141,6 +142,7 @@ def go_on(
         given: what the config cannot hold.
         iterations: train to this many, instead of the run's own number.
         time_limit: seconds of training in this session.
+        patience: evaluations in a row without a better one, instead of the run's own.
         device: instead of the run's own.
         say: called with one line when something is worth saying.
 
@@ -149,7 +151,12 @@ def go_on(
     """
     run, checkpoint = load(folder, device, given, say, iterations)
     planned = run.config.schedule
-    schedule = replace(planned, iterations=iterations or planned.iterations, time_limit=time_limit)
+    schedule = replace(
+        planned,
+        iterations=iterations or planned.iterations,
+        time_limit=time_limit,
+        patience=patience or planned.patience,
+    )
     trainer = Trainer(
         run.learner,
         schedule,

@@ -20,6 +20,7 @@ from metarl.runs.evaluate import (
     NUM_TRAJECTORIES,
     EvaluationOptions,
     Test,
+    ends_of,
     make_folders,
     planar_paths,
     write_json,
@@ -274,14 +275,13 @@ class Simulated:
 
     def headline(self, metrics: Metrics) -> str:
         """What a progress bar says of an iteration."""
-        return f"return {metrics['rollout/return_pre']:.1f} -> {metrics['rollout/return_post']:.1f}"
+        return "return {:.1f} -> {:.1f}".format(*ends_of(metrics, "rollout"))
 
     def report(self, metrics: Metrics) -> str:
         """What is printed of an iteration with an evaluation, where there is no terminal."""
-        if "eval/return_post" not in metrics:
+        if "eval/validation" not in metrics:
             return ""
-        before, after = metrics["eval/return_pre"], metrics["eval/return_post"]
-        return f"held-out return {before:.2f} -> {after:.2f}"
+        return "held-out return {:.2f} -> {:.2f}".format(*ends_of(metrics, "eval"))
 
 
 def checked_task(env: TaskEnvs, task: dict[str, Any]) -> Task:

@@ -4,7 +4,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
 from metarl.embedding import NoContext, TrialRecorder
-from metarl.sb3.evaluation import act
+from metarl.sb3.evaluation import act, trial_metrics
 from metarl.sb3.state import global_generators
 from metarl.sb3.trials import TrialVecEnv
 from metarl.sb3.vec_env import TaskVecEnv
@@ -13,8 +13,8 @@ from metarl.sb3.vec_env import TaskVecEnv
 class AdaptationCallback(BaseCallback):
     """Returns of the first and the last trajectory of trials, every so many steps of training.
 
-    They go to the model's logger as ``eval/return_pre``, ``eval/return_post`` and
-    ``eval/adaptation_gain``. Training is not disturbed: it draws the same random numbers with and
+    They go to the model's logger as ``eval/return_first``, ``eval/return_last`` and
+    ``eval/trial_gain``. Training is not disturbed: it draws the same random numbers with and
     without the callback. Where the model's observations are normalised, so are these.
 
     Args:
@@ -73,8 +73,5 @@ class AdaptationCallback(BaseCallback):
         with global_generators(self.seed):
             env.seed(self.seed)
             act(self.model, env, recorder)
-        means = recorder.current.returns.mean(0)
-        before, after = float(means[0]), float(means[-1])
-        self.logger.record("eval/return_pre", before)
-        self.logger.record("eval/return_post", after)
-        self.logger.record("eval/adaptation_gain", after - before)
+        for name, value in trial_metrics("eval", recorder.current.returns.T).items():
+            self.logger.record(name, value)

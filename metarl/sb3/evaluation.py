@@ -1,6 +1,6 @@
 """Trials outside training: what a policy reaches after 0..K trajectories of a task."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from metarl.embedding import TrialRecorder, Trials
 from metarl.rl.env_faults import EnvironmentFaultError, check_share
 from metarl.rl.simulation import NUM_SHOWN, Paths
 from metarl.sb3.vec_env import TaskVecEnv
-from metarl.types import Task, TasksDone
+from metarl.types import Metrics, Task, TasksDone
 
 
 class AdaptationRun(NamedTuple):
@@ -22,7 +22,7 @@ class AdaptationRun(NamedTuple):
     """Mean return of trajectory k of every task, ``[K, M]``."""
     trials: Trials
     """``[M·E, K]``; row m·E + e is trial e of task m."""
-    tasks: list[Task]
+    tasks: Sequence[Task]
     """M."""
     observation_size: int
     """Of the observations that transitions start with."""
@@ -50,7 +50,7 @@ class AdaptationRun(NamedTuple):
 def run_batches(
     act_once: Callable[[], tuple[Trials, NDArray[np.float32]]],
     env: TaskVecEnv,
-    tasks: list[Task],
+    tasks: Sequence[Task],
     num_trials: int,
     streams: Streams,
     progress: TasksDone,
@@ -96,10 +96,14 @@ def mean_returns(trials: Trials, num_tasks: int, faults: list[str]) -> NDArray[n
     return means
 
 
-def first_and_last(returns: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean return of the first and of the last of K trajectories ``[K, n]``; 0 of none."""
+def trial_metrics(group: str, returns: NDArray[np.float64]) -> Metrics:
+    """Mean return of the first and of the last of K trajectories ``[K, n]``; 0 of none.
+
+    The first is not without adaptation: a policy with a context, or recurrent, adapts within it.
+    """
     first, last = (float(returns[k].mean()) if returns[k].size else 0.0 for k in (0, -1))
-    return first, last
+    ends = {"return_first": first, "return_last": last, "trial_gain": last - first}
+    return {f"{group}/{name}": value for name, value in ends.items()}
 
 
 def act(model: Any, env: VecEnv, recorder: TrialRecorder) -> None:

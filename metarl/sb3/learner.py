@@ -8,7 +8,7 @@ number of environments.
 
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from metarl.core import Stopwatch, Streams, iteration_times
 from metarl.embedding import Context, NoContext, TrialRecorder, Trials
 from metarl.rl import Actor, SimulatedTasks
 from metarl.rl.actions import action_map
-from metarl.sb3.evaluation import AdaptationRun, act, first_and_last, run_batches
+from metarl.sb3.evaluation import AdaptationRun, act, run_batches, trial_metrics
 from metarl.sb3.imported import folded
 from metarl.sb3.left_out import LeaveOut
 from metarl.sb3.models import CollectionSpec, InitialPolicy, logged, make_model
@@ -29,6 +29,7 @@ from metarl.sb3.trials import TrialVecEnv
 from metarl.sb3.vec_env import TaskVecEnv
 from metarl.types import Adaptation, Metrics, Task, TasksDone, unwatched
 
+Split = Literal["train", "held_out"]
 EVALUATION_TASKS, EVALUATION_TRIALS = 20, 5  # held-out tasks, and trials of each
 
 
@@ -91,17 +92,17 @@ class SB3Learner:
         return metrics | iteration_times(whole.seconds - updating.seconds, updating.seconds)
 
     def evaluate(self) -> Metrics:
-        """Returns of the first and last trajectory of trials on held-out tasks, always the same."""
-        seed = Streams(self._seed, "validation").seed_of("trials")
-        length = max(self.config.trial_length, 2)
-        run = self.run_trials(EVALUATION_TASKS, EVALUATION_TRIALS, length, seed=seed)
-        first, last = first_and_last(run.returns)
+        """Returns of trials on held-out and on validation tasks, which training could draw."""
+        held_out, validation = (self._try_on(split) for split in ("held_out", "train"))
         return {
-            "eval/return_pre": first,
-            "eval/return_post": last,
-            "eval/adaptation_gain": last - first,
-            **{f"eval/{name}": value for name, value in self.figures(run).items()},
+            **trial_metrics("eval", held_out.returns),
+            "eval/validation": trial_metrics("eval", validation.returns)["eval/return_last"],
+            **{f"eval/{name}": value for name, value in self.figures(held_out).items()},
         }
+
+    def _try_on(self, split: Split) -> AdaptationRun:
+        seed, length = Streams(self._seed, "validation").seed_of("trials"), self.num_steps + 1
+        return self.run_trials(EVALUATION_TASKS, EVALUATION_TRIALS, length, seed=seed, split=split)
 
     @property
     def num_steps(self) -> int:
@@ -120,14 +121,12 @@ class SB3Learner:
         """
         if step_sizes:
             raise ValueError("inner_lr is for learners by gradients; this one adapts without")
-        num_tasks, num_trials = source.num_tasks, source.num_trajectories
-        tasks = None if source.tasks is None else list(source.tasks)
         run = self.run_trials(
-            num_tasks,
-            num_trials,
+            source.num_tasks,
+            source.num_trajectories,
             steps + 1,
             seed=source.seed,
-            tasks=tasks,
+            tasks=source.tasks,
             keep_transitions=True,
             progress=source.progress,
         )
@@ -155,9 +154,10 @@ class SB3Learner:
         num_trajectories: int,
         *,
         seed: int,
-        tasks: list[Task] | None = None,
+        tasks: Sequence[Task] | None = None,
         keep_transitions: bool = False,
         progress: TasksDone = unwatched,
+        split: Split = "held_out",
     ) -> AdaptationRun:
         """Trials on held-out tasks, by actions drawn from the policy, outside training.
 
@@ -171,10 +171,11 @@ class SB3Learner:
             tasks: M tasks to use instead of held-out ones.
             keep_transitions: also where the learner itself does not want them.
             progress: told of every batch of trials.
+            split: part of the distribution that tasks are drawn from.
         """
         streams = Streams(seed, "test")
         size = min(self.collection.num_envs, num_tasks * num_trials)
-        with closing(self._make_task_env(size, 0, split="held_out")) as env:
+        with closing(self._make_task_env(size, 0, split=split)) as env:
             chosen = env.drawn(num_tasks, streams.numpy("tasks")) if tasks is None else tasks
 
             def act_once() -> tuple[Trials, NDArray[np.float32]]:
@@ -235,14 +236,11 @@ class SB3Learner:
         return self.recorder.take()
 
     def _report(self, trials: Trials) -> Metrics:
-        first, last = first_and_last(trials.returns.T)
         return {
-            "rollout/return_pre": first,
-            "rollout/return_post": last,
+            **trial_metrics("rollout", trials.returns.T),
             "rollout/steps": float(self.steps_per_iteration * self.collection.num_envs),
             "rollout/env_steps": float(self.env_steps),
             **self._task_env.metrics(),
-            "adapt/gain": last - first,
             "meta/skipped": 0.0,
             **logged(self.model),
         }

@@ -1,8 +1,14 @@
-from .runtime import DeviceName, check_layers, check_memory, keep_freed_memory, resolve_device
+from .runtime import (
+    DeviceName,
+    FolderInUseError,
+    check_layers,
+    check_memory,
+    keep_freed_memory,
+    resolve_device,
+)
 from .tensorboard import Films, TensorBoardWriter, write_embedding
 from .trainer import (
     Ending,
-    FolderInUseError,
     Learner,
     Progress,
     Schedule,

@@ -1,19 +1,24 @@
-"""Where and how a run executes: device, memory, interruption."""
+"""Where and how a run executes: device, memory, interruption, folder."""
 
 import ctypes
+import errno
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import pairwise
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count, pairwise
+from pathlib import Path
 from types import FrameType
 from typing import Literal
 
 import torch
+from filelock import FileLock, Timeout
 
 DeviceName = Literal["auto", "cpu", "cuda"]
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # network drives of some kinds have none
 
 
 def resolve_device(name: DeviceName) -> torch.device:
@@ -117,3 +122,45 @@ def stop_on_signals() -> Iterator[Interruption]:
         yield interruption
     finally:
         restore()
+
+
+class FolderInUseError(ValueError):
+    """Another process is training in the run folder, or has trained since it was read."""
+
+
+def new_folder(output: Path, stem: str) -> Path:
+    """Make the first folder of that name and the time that does not exist yet."""
+    output.mkdir(parents=True, exist_ok=True)
+    first = f"{stem}_{time.strftime('%Y%m%d-%H%M%S')}"
+    for attempt in count():
+        folder = output / (f"{first}-{attempt}" if attempt else first)
+        with suppress(FileExistsError):
+            folder.mkdir()
+            break
+    return folder
+
+
+@contextmanager
+def sole_writer(folder: Path, warn: Callable[[str], None]) -> Iterator[None]:
+    """Keep other processes from training in a folder, until it is left or this process ends.
+
+    Args:
+        folder: the run folder.
+        warn: called with one line where the file system has no locks.
+
+    Raises:
+        FolderInUseError: another one is in there.
+    """
+    lock = FileLock(folder / ".lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise FolderInUseError(f"{folder} is being written by another process") from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        warn(f"{folder} cannot be locked ({error.strerror}): let no other process train in it")
+    try:
+        yield
+    finally:
+        lock.release()

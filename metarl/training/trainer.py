@@ -1,30 +1,34 @@
 """The training loop: schedule, metrics, checkpoints, interruption. It knows no algorithm.
 
 Iterations are counted from 1. After each, the metrics are written. Checkpoints are written before
-the first, on schedule, at the end, when the time is up and when the run is interrupted. The
-learner's whole state is in them, so the iterations after one come out the same whoever runs them.
+the first, on schedule, at the end, when the time is up and when the run is interrupted, and one
+more whenever an evaluation is the best so far. The learner's whole state is in them, so the
+iterations after one come out the same whoever runs them.
 """
 
-import errno
+import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from enum import Enum
-from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
-from filelock import FileLock, Timeout
 from pydantic.dataclasses import dataclass
 
 from metarl.configs import STRICT, Count, Positive
 from metarl.files import list_checkpoints, save_checkpoint
-from metarl.training.runtime import Interruption, stop_on_signals
+from metarl.training.runtime import (
+    FolderInUseError,
+    Interruption,
+    new_folder,
+    sole_writer,
+    stop_on_signals,
+)
 from metarl.training.writers import Writer
 from metarl.types import Metrics
 
-NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # network drives of some kinds have none
 MAX_SKIPPED = 10  # updates skipped in a row for non-finite gradients before training stops
 
 
@@ -40,7 +44,11 @@ class Learner(Protocol):
         ...
 
     def evaluate(self) -> Metrics:
-        """Measure on held-out tasks without changing any state."""
+        """Measure on held-out and on validation tasks without changing any state.
+
+        Reports ``eval/validation``, the higher the better: how good the learner is on tasks that
+        no test has. It chooses the best checkpoint; without it there is none.
+        """
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -64,6 +72,8 @@ class Schedule:
     """Evaluate on held-out tasks every n-th iteration, and on the first and the last."""
     checkpoint_every: Count = 10
     """Save every n-th iteration."""
+    patience: Count | None = None
+    """Stop early: after so many evaluations in a row without a better one; never by default."""
 
     def evaluates(self, iteration: int) -> bool:
         """Whether iteration ``iteration`` ends with an evaluation."""
@@ -77,6 +87,7 @@ class Ending(Enum):
     """How a training session ended."""
 
     COMPLETE = "complete"
+    EARLY = "stopped early"
     TIME_LIMIT = "time limit"
     INTERRUPTED = "interrupted"
     DIVERGED = "diverged"
@@ -86,8 +97,14 @@ Progress = Callable[[int, Metrics], object]
 """Called with the number and the metrics of every iteration."""
 
 
-class FolderInUseError(ValueError):
-    """Another process is training in the run folder, or has trained since it was read."""
+class Best(TypedDict):
+    """The best evaluation so far."""
+
+    score: float
+    """The higher the better."""
+    iteration: int
+    """0 before there is one."""
+    evaluations_since: int
 
 
 class Trainer:
@@ -127,6 +144,7 @@ class Trainer:
         self.warn = warn
         self.iteration = 0
         self.seconds = 0.0
+        self.best: Best = {"score": -math.inf, "iteration": 0, "evaluations_since": 0}
         self._skipped = 0
         self.folder = new_folder(Path(output), name) if folder is None else folder
         if folder is None:
@@ -143,17 +161,19 @@ class Trainer:
         self.iteration = content["iteration"]
         self.seconds = content["seconds"]
         self._skipped = content["skipped"]
+        self.best = content["best"]
 
-    def save(self) -> Path:
-        """Write the whole state."""
+    def save(self, *, best: bool = False) -> Path:
+        """Write the whole state, as the best if that is said."""
         content = {
             "iteration": self.iteration,
             "seconds": self.seconds,
             "skipped": self._skipped,
+            "best": self.best,
             "learner": self.learner.state_dict(),
             "config": self.config,
         }
-        path = save_checkpoint(self._checkpoints, self.iteration, content)
+        path = save_checkpoint(self._checkpoints, self.iteration, content, best=best)
         self._found = list_checkpoints(self._checkpoints)
         return path
 
@@ -179,7 +199,7 @@ class Trainer:
 
     def _run(self, progress: Progress | None, interruption: Interruption) -> Ending:
         started, before = time.perf_counter(), self.seconds
-        ending = None
+        ending = Ending.EARLY if self._lost_patience() else None
         if self.iteration == 0:
             self.save()  # a run killed before its first scheduled checkpoint starts from here
         saved = self.iteration
@@ -187,12 +207,25 @@ class Trainer:
             if self.iteration < self.schedule.iterations:
                 metrics = self._iterate()
                 self.seconds = before + time.perf_counter() - started
+                if "eval/validation" in metrics and not self._skipped:
+                    self._judge(metrics["eval/validation"])
                 self._report(metrics | {"time/seconds": self.seconds}, progress)
             ending = self._ending(interruption.requested, time.perf_counter() - started)
             if saved != self.iteration and self._should_save(ending):
                 self.save()
                 saved = self.iteration
         return ending
+
+    def _judge(self, score: float) -> None:
+        """Keep what has the best score so far; one that is no number is never better."""
+        self.best = {**self.best, "evaluations_since": self.best["evaluations_since"] + 1}
+        if score > self.best["score"]:
+            self.best = {"score": score, "iteration": self.iteration, "evaluations_since": 0}
+            self.save(best=True)
+
+    def _lost_patience(self) -> bool:
+        patience = self.schedule.patience
+        return patience is not None and self.best["evaluations_since"] >= patience
 
     def _report(self, metrics: Metrics, progress: Progress | None) -> None:
         """Tell the writers and who watches."""
@@ -237,47 +270,11 @@ class Trainer:
             return Ending.DIVERGED
         if self.iteration >= self.schedule.iterations:
             return Ending.COMPLETE
+        if self._lost_patience():
+            return Ending.EARLY
         if interrupted:
             return Ending.INTERRUPTED
         limit = self.schedule.time_limit
         if limit is not None and session >= limit:
             return Ending.TIME_LIMIT
         return None
-
-
-def new_folder(output: Path, stem: str) -> Path:
-    """Make the first folder of that name and the time that does not exist yet."""
-    output.mkdir(parents=True, exist_ok=True)
-    first = f"{stem}_{time.strftime('%Y%m%d-%H%M%S')}"
-    for attempt in count():
-        folder = output / (f"{first}-{attempt}" if attempt else first)
-        with suppress(FileExistsError):
-            folder.mkdir()
-            break
-    return folder
-
-
-@contextmanager
-def sole_writer(folder: Path, warn: Callable[[str], None]) -> Iterator[None]:
-    """Keep other processes from training in a folder, until it is left or this process ends.
-
-    Args:
-        folder: the run folder.
-        warn: called with one line where the file system has no locks.
-
-    Raises:
-        FolderInUseError: another one is in there.
-    """
-    lock = FileLock(folder / ".lock", blocking=False)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise FolderInUseError(f"{folder} is being written by another process") from error
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-        warn(f"{folder} cannot be locked ({error.strerror}): let no other process train in it")
-    try:
-        yield
-    finally:
-        lock.release()

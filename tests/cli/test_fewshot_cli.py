@@ -113,7 +113,7 @@ def test_run_folder_holds_everything(run):
     }
     assert list(run.glob("events.out.tfevents.*"))
     names = sorted(path.name for path in (run / "checkpoints").iterdir())
-    assert names == ["iteration_00000000.pt", "iteration_00000003.pt"]
+    assert names == ["best.pt", "iteration_00000000.pt", "iteration_00000003.pt"]
     assert run.name.startswith("maml_glyphs-3w1s_seed7_")
     assert (run / "adaptation.png").stat().st_size > 1000
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from metarl.cli import main
-from metarl.files import load_newest
+from metarl.files import BEST, load_checkpoint, load_newest
 
 ITERATIONS = 120
 OPTIONS = [
@@ -66,6 +66,10 @@ def assert_same(folder: Path, uninterrupted: Path) -> None:
         assert torch.equal(ours["learner"]["policy"][name], value)
     assert ours["learner"]["iteration"] == theirs["learner"]["iteration"]
     assert rows(folder) == rows(uninterrupted)
+    best, expected = (load_checkpoint(f / "checkpoints" / BEST) for f in (folder, uninterrupted))
+    assert best["best"] == expected["best"]
+    for name, value in expected["learner"]["policy"].items():
+        assert torch.equal(best["learner"]["policy"][name], value)
     evaluations = [json.loads((f / "evaluation.json").read_text()) for f in (folder, uninterrupted)]
     for evaluation in evaluations:
         del evaluation["hours"]

@@ -96,7 +96,9 @@ def test_training_metrics_hold_those_of_stable_baselines3(proto):
     assert float(row["sb3/train/n_updates"]) == 1
     # below the floor of learners by gradients, which PPO has not
     assert float(row["sb3/train/std"]) == pytest.approx(math.exp(-1.5), rel=0.05)
-    assert {"eval/embedding_accuracy", "adapt/embedding_accuracy", "rollout/return_pre"} <= set(row)
+    assert {"eval/embedding_accuracy", "adapt/embedding_accuracy", "rollout/return_first"} <= set(
+        row
+    )
 
 
 def test_an_adapted_policy_is_kept_and_exported(proto, tmp_path):

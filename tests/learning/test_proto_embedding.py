@@ -38,8 +38,8 @@ def train(**options: Any) -> Metrics:
 def test_prototypes_are_worth_much_and_those_of_other_tasks_nothing() -> None:
     """The best there is without knowing the goal, standing still, is worth about -38."""
     after, control = train(), train(shuffle=True)
-    assert after["eval/return_post"] > -20
-    assert after["eval/adaptation_gain"] > 2
+    assert after["eval/return_last"] > -20
+    assert after["eval/trial_gain"] > 2
     assert after["eval/embedding_accuracy"] > 0.6  # of 20 goals by chance 0.05
-    assert control["eval/return_post"] < -30
-    assert abs(control["eval/adaptation_gain"]) < 3
+    assert control["eval/return_last"] < -30
+    assert abs(control["eval/trial_gain"]) < 3

@@ -40,8 +40,8 @@ def run(output: Path, *options: str) -> tuple[dict[str, str], dict[str, Any]]:
 def test_a_shuffled_run_differs_as_soon_as_there_are_prototypes(tmp_path: Path) -> None:
     """Not in the first trajectory of a trial, in all later ones; in training and in evaluation."""
     plain, shuffled = run(tmp_path / "plain"), run(tmp_path / "shuffled", "--shuffle")
-    assert plain[0]["rollout/return_pre"] == shuffled[0]["rollout/return_pre"]
-    assert plain[0]["rollout/return_post"] != shuffled[0]["rollout/return_post"]
+    assert plain[0]["rollout/return_first"] == shuffled[0]["rollout/return_first"]
+    assert plain[0]["rollout/return_last"] != shuffled[0]["rollout/return_last"]
     returns, others = (np.array(figures["returns"]) for _, figures in (plain, shuffled))
     np.testing.assert_array_equal(returns[0], others[0])
     for k in (1, 2, 3):

@@ -159,14 +159,15 @@ def test_evaluations_by_5_and_by_40_tasks_are_the_same(env_id: str, recorder: Re
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_a_batch_has_at_most_the_environments_of_training() -> None:
+@pytest.mark.parametrize("env_id", FAMILIES)
+def test_a_batch_has_at_most_the_environments_of_training(env_id: str) -> None:
     """Where they are too few for a task, its trajectories come one part after another."""
-    learner = make_learner(POINT, num_tasks=4)  # 12 environments
+    learner = make_learner(env_id, num_tasks=4)  # 12 environments
     sizes: list[int] = []
 
     def counted(num_envs: int) -> Any:
         sizes.append(num_envs)
-        return make_env(POINT, num_envs)
+        return make_env(env_id, num_envs)
 
     for trajectories, expected in ((3, [12, 6]), (5, [10]), (20, [10])):
         tasks = SimulatedTasks(

@@ -57,12 +57,12 @@ def test_it_logs_returns_and_does_not_disturb_training() -> None:
     watched, rows = trained(callback)
     alone, _ = trained()
     assert all(torch.equal(watched[name], alone[name]) for name in alone)
-    measured = [row for row in rows if "eval/return_pre" in row]
+    measured = [row for row in rows if "eval/return_first" in row]
     assert len(measured) == 2  # after 30 and 60 of 72 steps
     for row in measured:
-        before, after = row["eval/return_pre"], row["eval/return_post"]
+        before, after = row["eval/return_first"], row["eval/return_last"]
         assert -4 * 0.8 < before < 0
-        assert row["eval/adaptation_gain"] == pytest.approx(after - before)
+        assert row["eval/trial_gain"] == pytest.approx(after - before)
 
 
 def test_tasks_of_an_evaluation_stay() -> None:
@@ -86,12 +86,12 @@ def test_a_model_over_a_task_vec_env_is_measured_over_one(monkeypatch: pytest.Mo
     right = np.array([[0.1, 0.0]] * 3, np.float32)
     monkeypatch.setattr(model, "predict", lambda *given, **options: (right, None))
     model.learn(48, callback=AdaptationCallback(evaluation, every=24, num_trajectories=2))
-    rows = [row for row in kept.rows if "eval/return_pre" in row]
+    rows = [row for row in kept.rows if "eval/return_first" in row]
     assert rows
     x = 0.1 * np.arange(1, 5)
     each = [0.0, -np.hypot(x - 0.5, 0.5).sum(), -np.abs(x + 0.5).sum()]
     for row in rows:
-        assert row["eval/return_pre"] == pytest.approx(np.mean(each), abs=1e-5)
-        assert row["eval/return_post"] == pytest.approx(np.mean(each), abs=1e-5)
+        assert row["eval/return_first"] == pytest.approx(np.mean(each), abs=1e-5)
+        assert row["eval/return_last"] == pytest.approx(np.mean(each), abs=1e-5)
     with pytest.raises(ValueError, match="make its TaskVecEnv draw_every=0"):
         AdaptationCallback(made(2), every=10)

@@ -169,13 +169,16 @@ def test_the_seed_decides() -> None:
     one, same, other = (make_learner("proto", seed=seed) for seed in (0, 0, 1))
     metrics = iterate(one)
     assert iterate(same) == metrics
-    assert iterate(other)["rollout/return_pre"] != metrics["rollout/return_pre"]
+    assert iterate(other)["rollout/return_first"] != metrics["rollout/return_first"]
 
 
 def test_metrics_name_what_happened() -> None:
     metrics = iterate(make_learner("proto"))
     assert metrics["rollout/steps"] == metrics["rollout/env_steps"] == 8 * 2 * HORIZON
-    assert metrics["adapt/gain"] == metrics["rollout/return_post"] - metrics["rollout/return_pre"]
+    assert (
+        metrics["rollout/trial_gain"]
+        == metrics["rollout/return_last"] - metrics["rollout/return_first"]
+    )
     assert {"sb3/train/approx_kl", "adapt/embedding_loss", "meta/skipped"} <= metrics.keys()
 
 
@@ -331,7 +334,7 @@ def test_given_tasks_are_the_only_ones() -> None:
 @pytest.mark.parametrize("name", ["proto", "rl2"])
 def test_discrete_families_train(env_id: str, name: str) -> None:
     learner = make_learner(name, env_id=env_id)
-    assert np.isfinite(iterate(learner)["rollout/return_post"])
+    assert np.isfinite(iterate(learner)["rollout/return_last"])
 
 
 def test_discrete_actions_are_not_for_sac() -> None:

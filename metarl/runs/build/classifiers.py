@@ -98,6 +98,7 @@ def _learner(
             make_sampler(datasets, "train", training),
             make_sampler(datasets, "validation", test),
             test.num_validation,
+            regression=not datasets,
         ),
         iterations=config.schedule.iterations,
         seed=config.seed,

@@ -54,13 +54,9 @@ def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], Non
     only = None
     if isinstance(problem.algorithm, sb3.SB3FinetuneConfig):
         only = only_task(config.seed, problem.algorithm, make_env)
-    try:
+    with input_errors(prefix=f"{problem.algorithm.learner} on {problem.env}: "):
         torch.set_num_threads(config.threads)
         learner = _learner(config, problem, envs, make_env, only, given)
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(f"{problem.algorithm.learner} on {problem.env}: {error}") from error
     name = problem.env.split("/")[-1].split(":")[-1].split(".")[-1]
     built = Simulated(
         config=config,
