@@ -14,7 +14,8 @@ from gymnasium.wrappers import TimeLimit
 from metarl_envs.registration import FAMILIES
 from metarl_envs.wrappers import ShowTask, ShowTaskVector
 
-EnvSource = str | Callable[[], gym.Env[Any, Any]] | gym.Env[Any, Any]
+Env = gym.Env[Any, Any]
+EnvSource = str | Callable[[], Env] | Env
 """An id (``module:Id`` imports the module that registers it), a function that makes an environment,
 or an environment, of which copies are made."""
 
@@ -29,6 +30,7 @@ def make_task_env(
     show_task: bool = False,
     reset_by_caller: bool = False,
     max_episode_steps: int | None = None,
+    around: Callable[[Env], Env] | None = None,
 ) -> Any:
     """A vector environment of a task family.
 
@@ -39,6 +41,7 @@ def make_task_env(
         show_task: append the task to the observation.
         reset_by_caller: what has ended waits until it is reset, whatever kind of environment it is.
         max_episode_steps: a time limit instead of the family's own.
+        around: wraps every single environment that the vector is made of, if it is made so.
 
     Raises:
         ValueError: if the id is unknown, the options do not fit or it has no tasks.
@@ -47,15 +50,18 @@ def make_task_env(
     limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
     if isinstance(source, str):
         options = {**options, **limit}
+        if around is not None and not _made_at_once(source, options):
+            options["wrappers"] = [around]
         env = _make_registered(source, num_envs, options, mode, reset_by_caller)
     elif options:
         raise ValueError(f"{name_of(source)} is no id, so env_kwargs cannot be given to it")
     else:
-        makers = [_maker(source, max_episode_steps)] * num_envs
+        makers = [_maker(source, max_episode_steps, around)] * num_envs
         waiting: dict[str, Any] = mode if reset_by_caller else {}
         env = SyncVectorEnv(makers, **waiting)
     try:
         env.get_attr("task_distribution")
+        env.get_attr("task")  # gymnasium sets one that is not there in a wrapper
     except AttributeError as error:
         raise ValueError(
             f"{name_of(source)} has no tasks: a task family has task_space, task_distribution and "
@@ -79,24 +85,40 @@ def _make_registered(
     try:
         return gym.make_vec(env_id, num_envs=num_envs, **{**options, **waiting})
     except (TypeError, ValueError, gym.error.Error) as error:
-        raise ValueError(f"{env_id} with options {json.dumps(options)}: {error}") from error
+        given = {name: value for name, value in options.items() if name != "wrappers"}
+        raise ValueError(f"{env_id} with options {json.dumps(given)}: {error}") from error
+
+
+def _made_at_once(env_id: str, options: dict[str, Any]) -> bool:
+    """Whether gymnasium makes the environments of an id as one vector environment of their own."""
+    check_id(env_id)
+    own = gym.spec(env_id.rpartition(":")[2]).vector_entry_point
+    return options.get("vectorization_mode") in (None, "vector_entry_point") and own is not None
 
 
 def _maker(
-    source: Callable[[], gym.Env[Any, Any]] | gym.Env[Any, Any], limit: int | None = None
-) -> Callable[[], gym.Env[Any, Any]]:
-    def make() -> gym.Env[Any, Any]:
+    source: Callable[[], Env] | Env,
+    limit: int | None = None,
+    around: Callable[[Env], Env] | None = None,
+) -> Callable[[], Env]:
+    def make() -> Env:
         env = copy.deepcopy(source) if isinstance(source, gym.Env) else source()
-        return env if limit is None else TimeLimit(env, limit)
+        env = env if limit is None else TimeLimit(env, limit)
+        return env if around is None else around(env)
 
     return make
 
 
 def make_single(
-    source: EnvSource, options: dict[str, Any], *, show_task: bool = False
-) -> gym.Env[Any, Any]:
+    source: EnvSource,
+    options: dict[str, Any],
+    *,
+    show_task: bool = False,
+    around: Callable[[Env], Env] | None = None,
+) -> Env:
     """One environment of a task family, for what is not a batch; arguments as above."""
     env = gym.make(source, **options) if isinstance(source, str) else _maker(source)()
+    env = env if around is None else around(env)
     return ShowTask(env) if show_task else env
 
 

@@ -8,6 +8,7 @@ import contextlib
 import io
 import re
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import reduce
@@ -21,6 +22,7 @@ from metarl.cli.adapt import Adapt, adapt
 from metarl.cli.envs import Envs, envs
 from metarl.cli.evaluate import Evaluate, evaluate
 from metarl.cli.export import Export, export
+from metarl.cli.progress import say_warning
 from metarl.cli.resume import Resume, resume
 from metarl.cli.train import FewShot, Train, train
 from metarl.configs import Preset, complaint
@@ -52,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keep_freed_memory()
         if "" not in sys.path:  # like python -m, look for modules in the current folder too
             sys.path.insert(0, "")
-        return COMMANDS[given[0]][1](options)
+        with warnings.catch_warnings():
+            warnings.showwarning = say_warning
+            return COMMANDS[given[0]][1](options)
     except InputError as error:
         return _complain(error.on_command_line)
     except NonFiniteError as error:
@@ -60,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (DamagedDataError, EnvironmentFaultError) as error:
         return _complain(str(error))
     except OSError as error:  # a full disk, a file that may not be read: not ours to mend
-        return _complain(f"{error.filename or 'file'}: {error.strerror}")
+        return _complain(f"{error.filename or 'file'}: {error.strerror or error}")
 
 
 def _complain(line: str) -> int:

@@ -23,6 +23,11 @@ def say(line: str) -> None:
     sys.stderr.write(f"metarl: {line}\n")
 
 
+def say_warning(message: Warning | str, *place: object, **options: object) -> None:
+    """A warning as one line; it is about what the user gave, not about a place in a file."""
+    say(" ".join(str(message).split()))
+
+
 def quiet(line: str) -> None:
     """No line."""
 

@@ -5,9 +5,10 @@ import warnings
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 
-from metarl.rl.task_envs import TaskEnvs
+from metarl.rl.task_envs import DeferredEnvs, TaskEnvs, are_numbers
 
 LARGEST_SHARE = 0.1  # of the trajectories of an iteration that may be left out
 LONGEST_TASK = 200  # letters of a task in a message
@@ -18,7 +19,7 @@ class EnvironmentFaultError(ValueError):
 
 
 class EnvironmentFaultWarning(UserWarning):
-    """A trajectory was left out for what its environment gave."""
+    """What an environment gave is not as it should be, and training goes on."""
 
 
 def described(
@@ -34,33 +35,71 @@ def described(
         reward: likewise.
     """
     flat = np.ravel(observation)
-    bad = np.flatnonzero(~np.isfinite(flat.astype(np.float32)))
+    bad = np.flatnonzero(~are_numbers(flat))
     given = f"entry {bad[0]} of the observation is {flat[bad[0]]}" if bad.size else None
-    where = f"step {step}" if step else "reset"
+    return f"{_placed(env, index, step)}: {given or f'the reward is {reward}'}"
+
+
+def note_outside(
+    said: list[str],
+    env: TaskEnvs,
+    observations: NDArray[Any],
+    mask: NDArray[np.bool_],
+    starts: NDArray[np.int64] | int = 0,
+) -> None:
+    """Say once that an observation lies outside its space, and where.
+
+    Args:
+        said: what was said.
+        env: the environments.
+        observations: of all environments at some steps, ``[M, T, E, D]``.
+        mask: those that count, ``[M, T, E]``.
+        starts: step of each trajectory that the first of the T came after, ``[M·E]``.
+    """
+    space = env.single_observation_space
+    if said or not isinstance(space, spaces.Box) or observations.dtype.kind != "f":
+        return
+    low, high = (bound.ravel().astype(observations.dtype) for bound in (space.low, space.high))
+    outside = mask[..., None] & ((observations < low) | (observations > high))
+    if outside.any():
+        m, t, e, entry = (int(place) for place in np.argwhere(outside)[0])
+        index = m * mask.shape[2] + e
+        where = _placed(env, index, t + int(np.broadcast_to(starts, env.num_envs)[index]))
+        given, bounds = observations[m, t, e, entry], f"[{low[entry]}, {high[entry]}]"
+        fault = f"{where}: entry {entry} of the observation is {given}, outside its space's"
+        note(said, f"{fault} {bounds}", AS_IT_IS)
+
+
+def _placed(env: TaskEnvs, index: int, step: int) -> str:
     task = shown(env.get_attr("task")[index])
-    return f"{name_of(env)}, task {task}, {where}: {given or f'the reward is {reward}'}"
+    return f"{name_of(env)}, task {task}, {f'step {step}' if step else 'reset'}"
 
 
 def name_of(env: TaskEnvs) -> str:
     """The id of environments, or what they were called where they were made."""
-    return env.spec.id if env.spec else getattr(env, "name", type(env).__name__)
+    if isinstance(env, DeferredEnvs):
+        env = env.envs
+    named: str = getattr(env, "name", env.spec.id if env.spec else type(env).__name__)
+    return named
 
 
 def shown(task: Any) -> str:
     """A task as JSON, not too long of it."""
-    text = json.dumps(task, default=lambda value: np.asarray(value).tolist())
+    text = json.dumps(
+        task, default=lambda value: value.tolist() if hasattr(value, "tolist") else repr(value)
+    )
     return text if len(text) <= LONGEST_TASK else f"{text[:LONGEST_TASK]}…"
 
 
-def note(faults: list[str], fault: str) -> None:
+LEFT_OUT = "such trajectories are left out, and rollout/left_out counts them"
+AS_IT_IS = "what is learned from is as it is; this is said once"
+
+
+def note(said: list[str], fault: str, what_follows: str = LEFT_OUT) -> None:
     """Keep the newest alone, and say the first."""
-    if not faults:
-        warnings.warn(
-            f"{fault}; such trajectories are left out, and rollout/left_out counts them",
-            EnvironmentFaultWarning,
-            stacklevel=2,
-        )
-    faults[:] = [fault]
+    if not said:
+        warnings.warn(f"{fault}; {what_follows}", EnvironmentFaultWarning, stacklevel=3)
+    said[:] = [fault]
 
 
 def check_share(left_out: int, total: int, faults: list[str]) -> None:

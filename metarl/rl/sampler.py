@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from metarl.core import Streams
 from metarl.nn import Policy
 from metarl.rl.actions import action_map
-from metarl.rl.env_faults import check_share, described, note
+from metarl.rl.env_faults import check_share, described, name_of, note, note_outside
+from metarl.rl.guarded import ANYTHING, fault_of, raised_by_us
 from metarl.rl.rollout import Rollout
-from metarl.rl.task_envs import TaskEnvs
+from metarl.rl.task_envs import TaskEnvs, all_numbers, are_numbers
 from metarl.types import Params, Task
-
-LARGEST = float(np.finfo(np.float32).max)
 
 
 class Sampler:
@@ -80,6 +79,7 @@ class Sampler:
         self.to_env = action_map(env.single_action_space, action_scale)
         self.faults: list[str] = []
         """The newest trajectory that was left out: what its environment gave, and where."""
+        self._outside: list[str] = []
         self.tasks: list[Task] = []
         """M, once they are set."""
 
@@ -117,8 +117,7 @@ class Sampler:
         self, rng: np.random.Generator, num: int, split: Literal["train", "held_out"]
     ) -> list[Task]:
         """Tasks of one part of the environment's own distribution, which none gets yet."""
-        batch = self.env.get_attr("task_distribution")[0].sample(rng, num, split)
-        return [{name: values[i] for name, values in batch.items()} for i in range(num)]
+        return drawn_tasks(self.env, rng, num, split)
 
     def draw_tasks(self, rng: np.random.Generator, split: Literal["train", "held_out"]) -> None:
         """Draw M tasks of one part and set them."""
@@ -142,7 +141,7 @@ class Sampler:
             return self._collect(policy, params, streams, first_task, 0)
         num_tasks, num_trajectories = self._at_once
         part, found = self.over(self.env, num_tasks), []
-        part.faults = self.faults
+        part.faults, part._outside = self.faults, self._outside
         for first in range(0, self.num_tasks, num_tasks):
             chosen = slice(first, first + num_tasks)
             part.set_tasks(self.tasks[chosen])
@@ -198,6 +197,8 @@ class Sampler:
                 if not record.alive.any():
                     break
         record.final[record.alive] = observed[record.alive]
+        seen = record.observations[:, : t + 1], record.mask[:, : t + 1]
+        note_outside(self._outside, self.env, *seen)
         return record.rollout(t + 1).to(device)
 
     def _numbers(
@@ -280,12 +281,19 @@ class _Record:
         return Rollout(*map(torch.from_numpy, arrays))
 
 
-def are_numbers(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which values single precision holds: not NaN, nor infinity, nor beyond it."""
-    fits: NDArray[np.bool_] = np.abs(values) <= LARGEST
-    return fits
+def drawn_tasks(
+    env: TaskEnvs, rng: np.random.Generator, num: int, split: Literal["train", "held_out"]
+) -> list[Task]:
+    """Tasks of one part of an environment's own distribution.
 
-
-def all_numbers(values: NDArray[Any]) -> bool:
-    """Whether all are; in every step of a collection, so integers, which all are, cost nothing."""
-    return values.dtype.kind != "f" or np.count_nonzero(are_numbers(values)) == values.size
+    Raises:
+        EnvironmentFaultError: a distribution of the user's own cannot.
+    """
+    distribution = env.get_attr("task_distribution")[0]
+    try:
+        batch = distribution.sample(rng, num, split)
+        return [{name: values[i] for name, values in batch.items()} for i in range(num)]
+    except ANYTHING as error:
+        if raised_by_us(error):
+            raise
+        raise fault_of(error, name_of(env), None, f"drawing {split} tasks") from error

@@ -4,11 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
+
+LARGEST = float(np.finfo(np.float32).max)
 
 
 class TaskEnvs(Protocol):
@@ -124,6 +127,9 @@ def set_some(env: TaskEnvs, name: str, rows: Sequence[int], values: Sequence[Any
     """
     if isinstance(env, DeferredEnvs):
         env = env.envs
+    if hasattr(env, "set_some"):
+        env.set_some(name, rows, values)
+        return
     inner = getattr(env, "unwrapped", env)
     if isinstance(inner, SyncVectorEnv):
         for row, value in zip(rows, values, strict=True):
@@ -138,3 +144,14 @@ def set_some(env: TaskEnvs, name: str, rows: Sequence[int], values: Sequence[Any
         for row, value in zip(rows, values, strict=True):
             every[row] = value
         env.set_attr(name, every)
+
+
+def are_numbers(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which values single precision holds: not NaN, nor infinity, nor beyond it."""
+    fits: NDArray[np.bool_] = np.abs(values) <= LARGEST
+    return fits
+
+
+def all_numbers(values: NDArray[Any]) -> bool:
+    """Whether all are; in every step of a collection, so integers, which all are, cost nothing."""
+    return values.dtype.kind != "f" or np.count_nonzero(are_numbers(values)) == values.size

@@ -12,9 +12,16 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 
 from metarl.core import Streams
 from metarl.embedding.contexts import num_features
-from metarl.rl.env_faults import EnvironmentFaultError, check_share, described, note
-from metarl.rl.sampler import all_numbers, are_numbers
-from metarl.rl.task_envs import TaskEnvs, set_some
+from metarl.rl.env_faults import (
+    EnvironmentFaultError,
+    check_share,
+    described,
+    note,
+    note_outside,
+)
+from metarl.rl.sampler import drawn_tasks
+from metarl.rl.task_envs import TaskEnvs, all_numbers, are_numbers, set_some
+from metarl.sb3.infos import listed
 from metarl.types import Metrics, Task
 
 
@@ -22,19 +29,6 @@ def task_vectors(tasks: Sequence[Task]) -> NDArray[np.float32]:
     """The numbers of tasks, ``[num, P]``."""
     rows = [np.concatenate([np.ravel(value) for value in task.values()]) for task in tasks]
     return np.asarray(rows, np.float32)
-
-
-def listed(info: dict[str, Any], num: int) -> list[dict[str, Any]]:
-    """The info of every environment, from what gymnasium makes of those of ``num`` together."""
-    infos: list[dict[str, Any]] = [{} for _ in range(num)]
-    for name, values in info.items():
-        if name.startswith("_"):
-            continue
-        given = info.get(f"_{name}", np.ones(num, bool))
-        each = listed(values, num) if isinstance(values, dict) else values
-        for index in np.flatnonzero(given):
-            infos[index][name] = each[index]
-    return infos
 
 
 class TaskVecEnv(VecEnv):
@@ -95,6 +89,7 @@ class TaskVecEnv(VecEnv):
         self.on_fault = on_fault
         self.faults: list[str] = []
         """The newest, in words."""
+        self._outside: list[str] = []
         self._start_streams(seed)
         self._actions: NDArray[Any] = np.empty(0)
         self._observations: NDArray[Any] = np.empty(0)
@@ -185,6 +180,9 @@ class TaskVecEnv(VecEnv):
         ended = terminated | truncated
         infos = listed(info, self.num_envs)
         if ended.any():
+            seen = observations.reshape(1, 1, self.num_envs, -1)
+            steps = self.num_steps - self._starts
+            note_outside(self._outside, self.env, seen, np.ones(seen.shape[:3], bool), steps)
             diverged = np.broadcast_to(info.get("diverged", False), ended.shape) & ended
             self.num_diverged += int(diverged.sum())
             drawn = self._draw_for(ended)
@@ -294,5 +292,4 @@ class TaskVecEnv(VecEnv):
         """New tasks, which no environment gets yet."""
         if self.among is not None:
             return [self.among[i] for i in rng.integers(len(self.among), size=num)]
-        batch = self._distribution.sample(rng, num, self.split)
-        return [{name: values[i] for name, values in batch.items()} for i in range(num)]
+        return drawn_tasks(self.env, rng, num, self.split)

@@ -1,8 +1,10 @@
 """From a config to a task family with a learner of a policy."""
 
+import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ import numpy as np
 import torch
 from torch import nn
 
+import metarl_envs
 from metarl import sb3
 from metarl.core import Streams
 from metarl.nn import CategoricalPolicy, GaussianPolicy, policy_network
 from metarl.rl import ComposedConfig, DeferredEnvs, Sampler, TaskEnvs, make_maml
+from metarl.rl.guarded import ANYTHING, GuardedEnv, GuardedEnvs, fault_of
 from metarl.runs.build.trial_learners import only_task, trial_learner
 from metarl.runs.composed import compose
 from metarl.runs.config import EnvProblem, PolicyConfig, RunConfig
@@ -141,6 +145,8 @@ def _learner(
 def _env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskEnvs]:
     source = problem.env if given.env is None else given.env
     trained_on, by_sb3 = problem.trained_on, isinstance(problem.algorithm, sb3.SB3Config)
+    name = making.name_of(source)
+    guard = partial(GuardedEnv, name=name, process=os.getpid())
 
     def make(num_envs: int) -> TaskEnvs:
         if given.env is None and trained_on is not None and trained_on.own:
@@ -148,9 +154,9 @@ def _env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskE
                 f"{source} was given as an object, which no file can hold: give it again", "env"
             )
         module = source.rpartition(":")[0] if isinstance(source, str) else ""
-        if module and not given.allow_code and given.env is None:
-            check_installed(module, f"--env {source}")
         try:
+            if module and not given.allow_code and given.env is None:
+                check_installed(module, f"--env {source}")
             env: TaskEnvs = making.make_task_env(
                 source,
                 num_envs,
@@ -160,12 +166,18 @@ def _env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskE
                 # where stable-baselines3 steps, trajectories end when the environment says so; at
                 # first the horizon is compared with the family's own
                 max_episode_steps=problem.sampling.horizon if by_sb3 and trained_on else None,
+                around=guard,
             )
+        except InputError:
+            raise
         except ValueError as error:
             raise InputError(str(error), "env") from error
+        except ANYTHING as error:
+            raise fault_of(error, name, None, "making it") from error
         if trained_on is not None:
-            _check_spaces(making.name_of(source), env, trained_on)
-        return env
+            _check_spaces(name, env, trained_on)
+        guarded: Any = GuardedEnvs(env, name)
+        return env if isinstance(guarded.unwrapped, metarl_envs.TaskVectorEnv) else guarded
 
     return make
 
@@ -191,7 +203,9 @@ def _single_maker(
             first.get_attr("task")  # says what is wrong
         source = problem.env if given.env is None else given.env
         options = {**problem.env_kwargs, **options}
-        return making.make_single(source, options, show_task=problem.algorithm.show_task)
+        guard = partial(GuardedEnv, name=making.name_of(source))
+        show_task = problem.algorithm.show_task
+        return making.make_single(source, options, show_task=show_task, around=guard)
 
     return make
 
