@@ -59,6 +59,14 @@ class _Continuous(Distribution):
     def transform(self, uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
         """Uniforms ``[num, num_uniforms]`` in [0, 1) to values ``[num, *space.shape]``."""
 
+    def _check_cells(self) -> None:
+        """Raise a :class:`ValueError` where held-out cells have the values of train cells."""
+        starts = np.arange(CELLS)[:, None] / CELLS
+        values = self.transform(np.broadcast_to(starts, (CELLS, self.num_uniforms)))
+        if (np.diff(values, axis=0) == 0).any():
+            kind = type(self).__name__
+            raise ValueError(f"{kind} is too narrow for its train and held-out parts to differ")
+
     def sample(self, rng: np.random.Generator, num: int, split: Split) -> NDArray[np.float64]:
         """Draw ``num`` values of one part by rejection in the unit cube."""
         accepted = np.empty((0, self.num_uniforms))
@@ -96,6 +104,7 @@ class Uniform(_Continuous):
             raise ValueError(f"Uniform needs low < high, got {bounds}")
         self.num_uniforms = self.low.size
         self.space = _box(self.low, self.high)
+        self._check_cells()
 
     def transform(self, uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
         """Stretch the unit cube."""
@@ -122,6 +131,7 @@ class LogUniform(_Continuous):
         self.num_uniforms = self.exponents.num_uniforms
         bounds = np.stack([base**self.exponents.low, base**self.exponents.high])
         self.space = _box(bounds.min(0), bounds.max(0))
+        self._check_cells()
 
     def transform(self, uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
         """Raise the base to uniform exponents."""
@@ -142,6 +152,7 @@ class Normal(_Continuous):
             raise ValueError(f"Normal needs positive std, got {self.std.tolist()}")
         self.num_uniforms = self.mean.size
         self.space = Finite(self.mean.shape)
+        self._check_cells()
 
     def transform(self, uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
         """Quantiles: one uniform a number, so that cells of the cube are cells of the values."""
@@ -212,6 +223,11 @@ class Choice(Distribution):
         if chosen.all():
             raise ValueError("Choice needs at least one value that is not held out")
         self.disjoint = bool(chosen.any())
+        train = self.values[~chosen]
+        for value in self.values[chosen]:
+            if (train == value).reshape(len(train), -1).all(1).any():
+                both = f"{value.tolist()} is among the held-out values and among the others, too"
+                raise ValueError(f"Choice: {both}")
         self._parts = {
             "train": self.values[~chosen],
             "held_out": self.values[chosen if self.disjoint else ~chosen],

@@ -16,6 +16,9 @@ from metarl_envs.tasks import Distribution, Product, Task
 
 Env = gym.Env[Any, Any]
 
+_MAX_STATE = 1e10  # mjMAXVAL: MuJoCo calls a state beyond it unstable
+_UNSTABLE = slice(3, 6)  # mjWARN_BADQPOS to mjWARN_BADQACC; importing mujoco is not for all
+
 
 class TaskWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs, ABC):
     """Gives an environment ``task_space``, ``task_distribution`` and a sticky ``task``.
@@ -88,16 +91,23 @@ class TaskWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs, ABC):
     ) -> tuple[Any, dict[str, Any]]:
         """Start in the current task."""
         observation, info = self.env.reset(seed=seed, options=options)
+        if (simulation := _simulation(self.unwrapped)) is not None:
+            simulation.warning.number[_UNSTABLE] = 0
         self._after_reset(observation)
         return self._view(observation, self._task), info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Advance by one step."""
+        """Advance by one step; a MuJoCo simulation that diverges ends the trajectory.
+
+        As in metarl's own families its reward is then 0, and ``info["diverged"]`` says so.
+        """
         # MuJoCo takes all controls as zero where one is NaN, and says so in a log file only
         if isinstance(self.action_space, spaces.Box) and np.isnan(action).any():
             raise ValueError(f"action {np.asarray(action).tolist()} has NaN; it must be numbers")
         observation, reward, terminated, truncated, info = self.env.step(action)
         reward = float(self._reward_of(action, observation, info, reward))
+        if has_diverged(self.unwrapped):
+            reward, terminated, info = 0.0, True, {**info, "diverged": True}
         return self._view(observation, self._task), reward, terminated, truncated, info
 
     @property
@@ -115,6 +125,25 @@ class TaskWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs, ABC):
         inner = self.env.get_wrapper_attr("task") if self._has_inner_tasks else {}
         drawn = own.sample(self.np_random, 1, "train")
         return {**inner, **{name: values[0] for name, values in drawn.items()}}
+
+
+def has_diverged(env: Any) -> bool:
+    """Whether an unwrapped environment's MuJoCo simulation has become unstable since its reset.
+
+    MuJoCo starts it anew by itself, in the middle of a step, and counts that in its warnings.
+    """
+    simulation = _simulation(env)
+    if simulation is None:
+        return False
+    state = simulation.qpos, simulation.qvel
+    calm = all(np.abs(part).max(initial=0.0) < _MAX_STATE for part in state)
+    return not calm or bool(simulation.warning.number[_UNSTABLE].any())
+
+
+def _simulation(env: Any) -> Any:
+    """MuJoCo's data, if the environment has them."""
+    data = getattr(env, "data", None)
+    return data if hasattr(data, "warning") and hasattr(data, "qpos") else None
 
 
 class _View:

@@ -1,0 +1,64 @@
+"""Action maps: to the environment's bounds and back, and through a file."""
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metarl.rl.actions import ActionNumbering, ActionScaling, action_map
+from metarl.rl.actor import _action_map, _plain
+
+FLOATS = st.floats(-1e3, 1e3, width=32)
+
+
+@st.composite
+def scalings(draw: Any) -> ActionScaling:
+    size = draw(st.integers(1, 4))
+    lows = draw(st.lists(FLOATS, min_size=size, max_size=size))
+    widths = draw(st.lists(st.floats(0.125, 1e3, width=32), min_size=size, max_size=size))
+    low = np.array(lows, np.float32)
+    space = spaces.Box(low, low + np.array(widths, np.float32), dtype=np.float32)
+    made = action_map(space, draw(st.floats(0.125, 100)))
+    assert isinstance(made, ActionScaling)
+    return made
+
+
+@given(scalings(), st.data())
+def test_an_action_within_the_bounds_comes_back(scaling: ActionScaling, data: Any) -> None:
+    """The inverse, (a - middle) / half range · scale, as the docstring's formula has it."""
+    size = len(scaling.low)
+    unit = np.array(data.draw(st.lists(st.floats(-1, 1), min_size=size, max_size=size)))
+    actions = scaling.scale * unit
+    mapped = scaling(actions)
+    low, high = (bound.astype(np.float64) for bound in (scaling.low, scaling.high))
+    assert ((mapped >= low) & (mapped <= high)).all()
+    back = (mapped - (high + low) / 2) / ((high - low) / 2)
+    precision = 1e-6 * (1 + np.abs(low + high) / (high - low))  # bounds are of single precision
+    assert (np.abs(back - unit) <= 2 * precision).all()
+
+
+@given(scalings(), st.floats(1, 1e6))
+def test_what_lies_beyond_is_clipped_to_the_bounds(scaling: ActionScaling, factor: float) -> None:
+    for sign, bound in ((-1, scaling.low), (1, scaling.high)):
+        beyond = np.full(len(bound), sign * factor * scaling.scale)
+        np.testing.assert_allclose(scaling(beyond), bound, rtol=1e-5, atol=1e-4)
+
+
+@given(st.integers(-5, 5), st.integers(1, 9), st.data())
+def test_numbers_start_where_the_space_does(start: int, num: int, data: Any) -> None:
+    space = spaces.Discrete(num, start=start)
+    numbering = action_map(space, 1.0)
+    index = data.draw(st.integers(0, num - 1))
+    (number,) = numbering(np.array([[float(index)]]))
+    assert space.contains(number)
+    assert number - start == index
+
+
+@given(st.one_of(scalings(), st.integers(-5, 5).map(ActionNumbering)))
+def test_a_file_gives_back_the_same_map(mapping: ActionScaling | ActionNumbering) -> None:
+    again = _action_map(_plain(mapping))
+    assert type(again) is type(mapping)
+    for found, expected in zip(again, mapping, strict=True):
+        np.testing.assert_array_equal(found, expected)
