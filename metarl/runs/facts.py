@@ -7,6 +7,9 @@ from torch import nn
 
 from metarl.configs import STRICT, Count, Natural
 from metarl.fewshot import ClassGroups, Split
+from metarl.rl.task_envs import TaskEnvs
+from metarl.runs.errors import InputError
+from metarl_envs.plain_spaces import space_of
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -50,3 +53,16 @@ class DataFacts:
 def class_name(module: nn.Module) -> str:
     """The qualified name of a module's class."""
     return f"{type(module).__module__}.{type(module).__qualname__}"
+
+
+def check_spaces(name: str, env: TaskEnvs, trained_on: EnvFacts) -> None:
+    """Raise an :class:`InputError` if an environment is not such as the run was trained on."""
+    pairs = {
+        "observations": (env.single_observation_space, trained_on.observation_space),
+        "actions": (env.single_action_space, trained_on.action_space),
+    }
+    for what, (space, plain) in pairs.items():
+        if space != space_of(plain):
+            raise InputError(
+                f"{name} has {what} {space}, the run was trained on {space_of(plain)}", "env"
+            )

@@ -23,7 +23,7 @@ from metarl.runs.build.trial_learners import only_task, trial_learner
 from metarl.runs.composed import compose
 from metarl.runs.config import EnvProblem, PolicyConfig, RunConfig
 from metarl.runs.errors import InputError, input_errors
-from metarl.runs.facts import EnvFacts, class_name
+from metarl.runs.facts import EnvFacts, check_spaces, class_name
 from metarl.runs.policy_files import read_policy, start_from
 from metarl.runs.simulated import PolicyLearner, Simulated
 from metarl.runs.user_objects import UserObjects, check_installed
@@ -175,24 +175,11 @@ def _env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskE
         except ANYTHING as error:
             raise fault_of(error, name, None, "making it") from error
         if trained_on is not None:
-            _check_spaces(name, env, trained_on)
+            check_spaces(name, env, trained_on)
         guarded: Any = GuardedEnvs(env, name)
         return env if isinstance(guarded.unwrapped, metarl_envs.TaskVectorEnv) else guarded
 
     return make
-
-
-def _check_spaces(name: str, env: TaskEnvs, trained_on: EnvFacts) -> None:
-    """Raise an :class:`InputError` if an environment is not such as the run was trained on."""
-    pairs = {
-        "observations": (env.single_observation_space, trained_on.observation_space),
-        "actions": (env.single_action_space, trained_on.action_space),
-    }
-    for what, (space, plain) in pairs.items():
-        if space != space_of(plain):
-            raise InputError(
-                f"{name} has {what} {space}, the run was trained on {space_of(plain)}", "env"
-            )
 
 
 def _single_maker(
