@@ -97,6 +97,9 @@ def valid(hint: Any, limits: Mapping[str, Any] | None = None) -> st.SearchStrate
 
 
 def plain(hint: Any, limits: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+    if isinstance(hint, type) and issubclass(hint, tuple):  # with names
+        named = typing.get_type_hints(hint)
+        return st.builds(hint, **{name: valid(kind) for name, kind in named.items()})
     low, high = limits.get("ge", limits.get("gt")), limits.get("le", limits.get("lt"))
     if hint is int:
         return st.integers(low, high)

@@ -109,7 +109,7 @@ class PolicyConfig:
     """Starting log standard deviation of the actions."""
     min_log_std: LogStd = -0.5
     """Floor of the log standard deviation. Inner steps grow with 1/σ, so it also bounds them."""
-    max_log_std: float | None = None
+    max_log_std: LogStd | None = None
     """Ceiling of the log standard deviation; none by default."""
 
 

@@ -21,8 +21,7 @@ INPUTS = 2000
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
-    every = write_samples(tmp_path_factory.mktemp("samples"))
-    return [s for s in every if not s.name.startswith(("policy", "classifier", "run", "JSON"))]
+    return write_samples(tmp_path_factory.mktemp("samples"))
 
 
 def test_whole_files_are_read(samples: list[Sample]) -> None:
