@@ -15,7 +15,7 @@ STRICT = ConfigDict(
 
 LARGEST_INT = 2**31 - 1  # of 32 bits, in which libraries count
 LARGEST_WIDTH = 2**16  # two such layers have 17 GB
-LARGEST_FLOAT = 3.4028234663852886e38  # of float32, in which networks compute: beyond is infinity
+LARGEST_FLOAT = 1e30  # what is made of it, such as a step of Adam, stays within float32
 
 Count = Annotated[int, Field(ge=1, le=LARGEST_INT)]
 """1, 2, ..."""

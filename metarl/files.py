@@ -17,6 +17,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedWriter
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import IO, Any, BinaryIO
@@ -63,7 +64,7 @@ def one_error(kind: type[Exception], message: str) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Iterator[BufferedWriter]:
     """A file to write, which takes the place of ``path`` once it is whole and on the disk."""
     temporary = path.with_name(f"{path.name}.tmp")
     try:

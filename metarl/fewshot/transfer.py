@@ -17,6 +17,7 @@ from metarl.fewshot.episodes import Episodes
 from metarl.fewshot.episodic_learner import Fitted
 from metarl.fewshot.losses import task_losses
 from metarl.fewshot.pretraining import PretrainedLearner
+from metarl.files import check_finite
 from metarl.nn import Backbone, RawInputs
 from metarl.types import Metrics, Params
 
@@ -121,6 +122,7 @@ class KNNClassifier(PretrainedLearner):
     def compare(self, fitted: Fitted, embeddings: Tensor) -> Tensor:
         """Log shares of the votes of the k nearest."""
         distances = squared_distances(embeddings, fitted["embeddings"])
+        check_finite(distances, "a distance")  # the votes would not show it
         num_voters = min(self.config.num_neighbours, distances.shape[-1])
         nearest = distances.topk(num_voters, largest=False).indices  # [M, Q, k]
         # 1 + 1/2, 1 + 1/4, ...: together less than one vote more, and ties go to the nearest

@@ -66,10 +66,14 @@ JsonObject = Annotated[
 def json_object(text: str) -> dict[str, Any]:
     """A JSON object given as text; :class:`ValueError` if it is not one."""
     with one_error(ValueError, f"{text[:200]!r} is not JSON"):
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_number)
     if not isinstance(value, dict):
         raise ValueError(f'{text!r} must be a JSON object such as {{"name": 1.0}}')
     return value
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"JSON has no {name}")
 
 
 def _by_name(learners: dict[str, Preset]) -> Any:

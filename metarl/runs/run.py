@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from metarl import sb3
 from metarl.fewshot.configs import NormMode
 from metarl.fewshot.episodic_learner import FewShotLearner
-from metarl.files import BEST, FileError, load_checkpoint, load_newest
+from metarl.files import BEST, FileError, load_checkpoint, load_newest, replacing
 from metarl.report.curves import AdaptationCurve, adaptation_curve
 from metarl.rl import Actor
 from metarl.runs.adapt import AdaptationOptions
@@ -170,7 +170,9 @@ class Run:
         with input_errors(prefix=f"{self.folder}: "), written(path, "sb3"):
             actor = self._actor(None if policy is None else Path(policy))
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            sb3.to_sb3(actor, env).save(path)
+            model = sb3.to_sb3(actor, env)
+            with replacing(Path(path)) as file:
+                model.save(file)
 
     def _actor(self, adapted: Path | None) -> Actor:
         """The policy to export: the run's own, or an adapted one of its shape."""

@@ -179,7 +179,7 @@ def test_no_usable_checkpoint(run, capsys):
 def test_a_foreign_checkpoint(run, capsys):
     for path in (run / "checkpoints").iterdir():
         torch.save({"weights": torch.zeros(3)}, path)
-    assert "not written by metarl" in complaint(capsys, ["evaluate", str(run), "--tasks", "2"])
+    assert "it was not written as one" in complaint(capsys, ["evaluate", str(run), "--tasks", "2"])
 
 
 def test_a_checkpoint_of_another_policy(run, capsys):
