@@ -12,6 +12,7 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from torch import nn
 
 from metarl.files import FileError, check_archive, check_finite, one_error, plain_content
@@ -34,8 +35,15 @@ def load_sb3(path: Path, *, action_scale: float = 1.0) -> Actor:
     model that needs code of your own is loaded by stable-baselines3 and given to :func:`from_sb3`.
 
     Raises:
-        FileError: if it is no such file.
+        FileError: if it is no such file, or statistics of ``VecNormalize`` lie beside it.
     """
+    for other in sorted(path.parent.glob("*.pkl")):
+        if "vecnormalize" in other.name.replace("_", "").lower():
+            raise FileError(
+                f"{path}: {other.name} beside it says that its observations were normalised, and a "
+                "pickle is not read; load both with stable-baselines3 and save "
+                "metarl.sb3.from_sb3(model) as a policy.pt (or move it, if it is not this model's)"
+            )
     with one_error(FileError, f"{path} is not a PPO model of stable-baselines3"):
         with ZipFile(path) as archive:
             check_archive(archive)
@@ -49,7 +57,13 @@ def load_sb3(path: Path, *, action_scale: float = 1.0) -> Actor:
         return _actor(weights, actions, {named}, action_scale, MIN_LOG_STD)
 
 
-def folded(model: Any, statistics: Any, context: NDArray[np.float32], to_env: ActionMap) -> Actor:
+def folded(
+    model: Any,
+    statistics: Any,
+    context: NDArray[np.float32],
+    to_env: ActionMap,
+    min_log_std: float = MIN_LOG_STD,
+) -> Actor:
     """A model's policy with its context and its normalisation of observations in the first layer.
 
     Observations further than ten standard deviations from their mean are not clipped any more.
@@ -59,6 +73,7 @@ def folded(model: Any, statistics: Any, context: NDArray[np.float32], to_env: Ac
         statistics: mean and variance of both, of ``VecNormalize``; None without.
         context: to hold from now on, ``[C]``; may be empty.
         to_env: from the model's actions to the environment's.
+        min_log_std: floor of log σ; lower where the model's own is.
 
     Raises:
         ValueError: if the policy is of another kind.
@@ -66,7 +81,7 @@ def folded(model: Any, statistics: Any, context: NDArray[np.float32], to_env: Ac
     if hasattr(model.policy, "lstm_actor"):
         raise ValueError("a recurrent policy cannot be taken out of its model")
     scale = to_env.scale if isinstance(to_env, ActionScaling) else 1.0
-    whole = _of_model(model, scale)
+    whole = _of_model(model, scale, min_log_std)
     theirs = layers_of(whole.policy)
     size = len(theirs[0][0]) - len(context)
     spec = whole.spec._replace(observation_size=size)
@@ -95,7 +110,8 @@ def from_sb3(model: Any, *, action_scale: float = 1.0, min_log_std: float = MIN_
     """The policy of a PPO or A2C model as ours, as a start of meta-training.
 
     Args:
-        model: with an ``MlpPolicy`` whose observations are a vector.
+        model: with an ``MlpPolicy`` whose observations are a vector. If its environment is under
+            ``VecNormalize``, the statistics of observations go into the first layer.
         action_scale: policy actions of ±``action_scale`` are to span the action bounds.
         min_log_std: floor of log σ; lower where the model's own is.
 
@@ -103,7 +119,13 @@ def from_sb3(model: Any, *, action_scale: float = 1.0, min_log_std: float = MIN_
         ValueError: if the policy is of another kind.
     """
     _check_features(model.policy.state_dict(), model.observation_space)
-    return _of_model(model, action_scale, min_log_std)
+    env = model.get_vec_normalize_env()
+    if env is None or not env.norm_obs:
+        return _of_model(model, action_scale, min_log_std)
+    shown = RunningMeanStd(shape=env.obs_rms.mean.shape)
+    shown.mean, shown.var = env.obs_rms.mean, env.obs_rms.var + env.epsilon - NORMALISE_EPSILON
+    to_env, nothing = action_map(model.action_space, action_scale), np.empty(0, np.float32)
+    return folded(model, shown, nothing, to_env, min_log_std)
 
 
 def _of_model(model: Any, action_scale: float, min_log_std: float = MIN_LOG_STD) -> Actor:
@@ -123,6 +145,8 @@ def _actor(
 ) -> Actor:
     """The policy with these weights of theirs, whose activations are called that."""
     check_finite(weights, "policy")
+    if "log_std" in weights and weights["log_std"].ndim != 1:
+        raise ValueError("its noise depends on the state (gSDE, use_sde); ours does not")
     hidden = [name.removesuffix(".weight") for name in weights if HIDDEN.fullmatch(name)]
     layers = [
         (weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in (*hidden, "action_net")
