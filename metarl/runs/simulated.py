@@ -210,17 +210,16 @@ class Simulated:
     def adapt(
         self, source: SimulatedTasks, steps: int, step_sizes: Sequence[float] = ()
     ) -> Adaptation[Actor]:
-        """What the learner makes of simulated tasks.
-
-        Raises:
-            InputError: step sizes are given to a learner that has none.
-        """
+        """To simulated tasks; :class:`InputError` for step sizes or trajectories it cannot take."""
         try:
             return self.learner.adapt(source, steps, step_sizes)
         except ValueError as error:
-            if not step_sizes:
+            name = "trajectories" if str(error).startswith("num_trajectories ") else "inner_lr"
+            if name == "inner_lr" and not step_sizes:
                 raise
-            raise InputError(str(error).removeprefix("inner_lr "), "inner_lr") from error
+            raise InputError(
+                str(error).removeprefix("num_").removeprefix(f"{name} "), name
+            ) from error
 
     def tasks(
         self, num_tasks: int, trajectories: int, seed: int, given: Sequence[Task] | None = None

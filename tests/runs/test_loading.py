@@ -18,6 +18,7 @@ from metarl_envs import making
 
 MANY = {"meta_batch_size": 20, "num_trajectories": 20}
 """400 environments."""
+FEW_ENVS = {"meta_batch_size": 2, "num_trajectories": 2}
 SMALL = {"iterations": 1, "horizon": 3, "hidden_sizes": (4,), "eval_tasks": 0}
 LEARNERS: dict[str, dict[str, Any]] = {
     "maml-trpo": {},
@@ -179,3 +180,12 @@ def test_the_structure_of_classes_is_known_without_them(read: list[str], tmp_pat
     assert len(after.test.groups.members) == 3
     assert read == ["data"]
     np.testing.assert_array_equal(loaded.evaluate(tasks=3).values, expected)
+
+
+def test_dice_is_not_evaluated_with_one_trajectory(tmp_path: Path) -> None:
+    options: dict[str, Any] = {**SMALL, "estimator": "dice"}
+    run = metarl.train(
+        "maml-vpg", env="metarl/PointGoal-v0", output=tmp_path, **FEW_ENVS, **options
+    )
+    with pytest.raises(metarl.InputError, match="trajectories must be at least 2, got 1"):
+        run.evaluate(tasks=2, trajectories=1, steps=1)
