@@ -176,8 +176,10 @@ def _env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskE
             raise fault_of(error, name, None, "making it") from error
         if trained_on is not None:
             check_spaces(name, env, trained_on)
-        guarded: Any = GuardedEnvs(env, name)
-        return env if isinstance(guarded.unwrapped, metarl_envs.TaskVectorEnv) else guarded
+        made: Any = env
+        own = isinstance(made.unwrapped, metarl_envs.TaskVectorEnv)
+        guarded: TaskEnvs = made if own else GuardedEnvs(made, name)  # type: ignore[assignment]
+        return guarded
 
     return make
 
