@@ -52,7 +52,8 @@ def write_classifier(path: Path, backbone: str = "mlp") -> None:
         device=torch.device("cpu"),
     )
     fitted = {"prototypes": torch.rand(1, 2, 4, generator=torch.Generator().manual_seed(1))}
-    metarl.fewshot.Classifier(learner, fitted, ["a", "b"], SHAPE, config).save(path)
+    scaling = metarl.fewshot.Scaling((0.0,) * 3, (1.0,) * 3)
+    metarl.fewshot.Classifier(learner, fitted, ["a", "b"], SHAPE, config, scaling).save(path)
 
 
 def write_model(path: Path) -> None:

@@ -1,6 +1,6 @@
 from .classifier import Classifier, load_classifier
 from .episodes import Episodes, EpisodeSampler
-from .sources import ArraySource, ClassGroups, Dataset, Source, Split
+from .sources import ArraySource, ClassGroups, Dataset, Scaling, Source, Split
 
 __all__ = [
     "ArraySource",
@@ -9,6 +9,7 @@ __all__ = [
     "Dataset",
     "EpisodeSampler",
     "Episodes",
+    "Scaling",
     "Source",
     "Split",
     "load_classifier",

@@ -1,6 +1,5 @@
 """Adapted classifiers in a file: everything that is needed to classify new examples."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from metarl.fewshot.episodes import EpisodeSamplers
 from metarl.fewshot.episodic_learner import FewShotLearner, Fitted
 from metarl.fewshot.from_config import Problem, make_backbone, make_learner
 from metarl.fewshot.samplers import SinusoidSampler
-from metarl.fewshot.sources import ArraySource
+from metarl.fewshot.sources import ArraySource, Scaling
 from metarl.files import (
     FileError,
     check_finite,
@@ -41,6 +40,8 @@ class Classifier:
     """Of one example."""
     backbone: BackboneConfig
     """What the learner's backbone was made from."""
+    scaling: Scaling | None = None
+    """Of the data that it was trained on; none of images."""
 
     @torch.no_grad()
     def probabilities(self, x: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ class Classifier:
         Raises:
             NonFiniteError: a score is not finite.
         """
-        x = checked_examples(x, self.shape)
+        x = checked_examples(x, self.shape, self.scaling)
         self.learner.network.eval()
         with self.learner.autocast():
             scores = self.learner.scores(self.fitted, self.learner.inputs(x)[None])[0]
@@ -84,36 +85,43 @@ class Classifier:
             "fitted": {key: value.detach().cpu() for key, value in self.fitted.items()},
             "class_names": list(self.class_names),
             "shape": list(self.shape),
+            "scaling": None if self.scaling is None else list(map(list, self.scaling)),
             "training_ways": _training_ways(self.learner),
         }
         save_weights(path, "classifier", content)
 
 
-def checked_examples(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Examples in the units that learners take.
+def checked_examples(x: Tensor, shape: tuple[int, ...], scaling: Scaling | None) -> Tensor:
+    """Examples of a user in the units that learners take.
 
     Args:
-        x: images ``[B, C, H, W]``, uint8 or floats in [0, 1]; of other data ``[B, *shape]`` finite
-            numbers, standardised as the run's own are.
+        x: images ``[B, C, H, W]``, uint8 or floats in [0, 1]. Rows of a table ``[B, D]`` and series
+            ``[B, channels, time]`` in the units of the file that was trained on, as they are in it:
+            they are standardised here, by the mean and deviation of the train split.
         shape: of one example.
+        scaling: of data that are no images.
 
     Raises:
-        ValueError: they are something else.
+        ValueError: they are something else, or there is no scaling.
     """
     if x.shape[1:] != shape:
         raise ValueError(f"need examples [B, {shape}], got {tuple(x.shape)}")
-    images = len(shape) == 3
-    if images and x.dtype == torch.uint8:
+    if len(shape) != 3:
+        if scaling is None:
+            raise ValueError(
+                "nothing says by which mean and scale the training data were standardised, "
+                "which older versions did not keep: train anew"
+            )
+        return scaling.standardised(x)
+    if x.dtype == torch.uint8:
         return x
     numbers = x.float()
     low, high = map(float, numbers.aminmax()) if numbers.numel() else (0.0, 0.0)
-    if images and not (x.is_floating_point() and low >= 0 and high <= 1):
+    if not (x.is_floating_point() and low >= 0 and high <= 1):
         raise ValueError(
             "images are uint8 in 0..255 or floats in [0, 1], "
             f"got {str(x.dtype).removeprefix('torch.')} in [{low:.4g}, {high:.4g}]"
         )
-    if not math.isfinite(high - low):
-        raise ValueError("examples must be finite")
     return numbers
 
 
@@ -171,7 +179,9 @@ def _classifier(
     )
     learner.network.load_state_dict(content["network"])
     fitted = {name: value.to(device) for name, value in content["fitted"].items()}
-    return Classifier(learner, fitted, tuple(content["class_names"]), shape, kind)
+    kept = content.get("scaling")
+    scaling = kept and Scaling(*map(tuple, kept))
+    return Classifier(learner, fitted, tuple(content["class_names"]), shape, kind, scaling)
 
 
 def _training_ways(learner: FewShotLearner) -> int:

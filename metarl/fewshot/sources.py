@@ -5,7 +5,7 @@ every sampler of :mod:`metarl.fewshot.samplers` draws from a :class:`Source`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 import torch
@@ -28,6 +28,35 @@ class ClassGroups(NamedTuple):
     rule: Literal["bilevel", "graph"]
     members: tuple[tuple[int, ...], ...]
     """Class indices of every group."""
+
+
+class Scaling(NamedTuple):
+    """Mean and standard deviation of a train split: of every feature, or channel of series."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    """1 of what is constant there."""
+
+    def standardised(self, x: Tensor) -> Tensor:
+        """Examples in the units of their file, ``[n, D]`` or ``[n, channels, time]``, to float32.
+
+        Raises:
+            ValueError: a number is not finite, or too large for this mean and scale.
+
+        >>> Scaling((10.0, 0.0), (2.0, 1.0)).standardised(torch.tensor([[14.0, 3.0]])).tolist()
+        [[2.0, 3.0]]
+        """
+        numbers = x.to("cpu", torch.float64)  # float32 is too coarse far from 0
+        if not torch.isfinite(numbers).all():
+            raise ValueError("examples must be finite")
+        mean, std = (
+            torch.tensor(each, dtype=torch.float64).reshape(-1, *[1] * (x.ndim - 2))
+            for each in self
+        )
+        scaled = ((numbers - mean) / std).float()
+        if not (torch.isfinite(scaled).all() and torch.isfinite(std).all()):
+            raise ValueError("some features are too large to be scaled by the train split's")
+        return scaled
 
 
 class Source(Protocol):
@@ -143,6 +172,8 @@ class Dataset:
     train: Source
     validation: Source
     test: Source
+    scaling: Scaling | None = field(default=None, kw_only=True)
+    """That the examples of tables and series were standardised by; none of images."""
 
     def split(self, name: Split) -> Source:
         """The source of a split."""

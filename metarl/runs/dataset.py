@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from metarl.core import Streams
-from metarl.fewshot import Classifier, Dataset
+from metarl.fewshot import Classifier, Dataset, Scaling
 from metarl.fewshot.classifier import checked_examples
 from metarl.fewshot.configs import EpisodeConfig, NormMode
 from metarl.fewshot.data.config import SINUSOID
@@ -40,9 +40,9 @@ class AdaptedClassifier:
     query: FolderImages | None = None
     """What it is to classify."""
 
-    def predict(self, images: Tensor) -> list[str]:
-        """Names of the most probable classes of images, uint8 ``[B, C, H, W]``."""
-        return self.classifier.predict(images)
+    def predict(self, x: Tensor) -> list[str]:
+        """Names of the most probable classes of examples, see :func:`checked_examples`."""
+        return self.classifier.predict(x)
 
     def save(self, path: str | Path) -> None:
         """Write the classifier to a file that :func:`metarl.load_classifier` reads."""
@@ -91,6 +91,8 @@ class DataSets:
     """Adapts to episodes and support sets."""
     shape: tuple[int, ...]
     """Of one example."""
+    scaling: Scaling | None
+    """Of the train split of a table or of series."""
     datasets: tuple[Dataset, ...]
     """None for the sinusoid. Of a run that is not new, examples are read when they are needed."""
     stem: str
@@ -158,7 +160,7 @@ class DataSets:
         """Fit the classifier to labelled examples.
 
         Args:
-            support: examples ``[S, *shape]``, images uint8, and the class of each.
+            support: examples, see :func:`checked_examples`, and the class of each.
             steps: of adaptation; the run's own by default.
             norm: batch statistics of a query set; inductive by default.
             query: images to classify.
@@ -166,6 +168,8 @@ class DataSets:
         Raises:
             InputError: they do not fit the run.
         """
+        if self.is_regression:
+            raise InputError("is for classifiers, and this run is a regression", "support")
         examples, labels = support
         names = tuple(dict.fromkeys(labels))
         if steps and not self.learner.num_steps:
@@ -180,13 +184,12 @@ class DataSets:
         num_steps = steps or self.learner.num_steps
         learner = self._in_mode(norm, "inductive")
         with input_errors("support"):
-            x = checked_examples(examples, self.shape)
+            x = checked_examples(examples, self.shape, self.scaling)
             labelled = Support(x[None], indices[None], len(names))
             # in this mode, so that the classifier can be switched to any
-            adaptation = self._in_mode(None, "inductive").adapt(labelled, num_steps)
-        classifier = Classifier(
-            learner, adaptation.model(0, True), names, self.shape, self.problem.backbone
-        )
+            fitted = self._in_mode(None, "inductive").adapt(labelled, num_steps).model(0, True)
+        backbone = self.problem.backbone
+        classifier = Classifier(learner, fitted, names, self.shape, backbone, self.scaling)
         return AdaptedClassifier(
             classifier=classifier,
             query=query,
@@ -225,9 +228,8 @@ class DataSets:
         if options.support is None:
             raise InputError("is missing: a folder with a folder of images a class", "support")
         support = self.read_images(options.support, "support", options.skip_bad)
-        query = None
-        if options.query is not None:
-            query = self.read_images(options.query, "query", options.skip_bad)
+        folder, skip_bad = options.query, options.skip_bad
+        query = self.read_images(folder, "query", skip_bad) if folder else None
         for name, images in (("support", support), ("query", query)):
             for note in notes([images]) if images else ():
                 say(f"--{name}: {note}")
@@ -250,7 +252,7 @@ class DataSets:
             InputError: they cannot be read, or the run was not trained on images.
         """
         if len(self.shape) != 3 or self.is_regression:
-            raise InputError("the run was not trained on images, so it cannot classify a folder")
+            raise InputError("is for images; this run's data go to Run.adapt in Python", option)
         reader = read_query_folder if option == "query" else read_class_folder
         channels: Literal[1, 3] = 1 if self.shape[0] == 1 else 3
         height, width = self.shape[1:]

@@ -6,7 +6,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from metarl.configs import STRICT, Count, Natural
-from metarl.fewshot import ClassGroups, Split
+from metarl.fewshot import ClassGroups, Scaling, Split
 from metarl.rl.task_envs import TaskEnvs
 from metarl.runs.errors import InputError
 from metarl_envs.plain_spaces import space_of
@@ -48,6 +48,8 @@ class DataFacts:
     """Of one example."""
     classes: dict[str, dict[Split, ClassFacts]]
     """By name of the data set and part."""
+    scaling: Scaling | None = None
+    """That the examples of a table or of series were standardised by."""
 
 
 def class_name(module: nn.Module) -> str:

@@ -132,7 +132,8 @@ class Run:
 
         Args:
             task: of policies: entries that fit the task space, such as ``{"goal": [0.3, -0.4]}``.
-            support: of classifiers: examples ``[S, *shape]``, images uint8, and the class of each.
+            support: of classifiers: examples and the class of each. Images ``[S, C, H, W]`` uint8
+                or in [0, 1]; rows ``[S, D]``, series ``[S, channels, time]`` as the file has them.
             steps: gradient steps, or trajectories where adaptation is without; 3, and a
                 classifier's own, by default.
             trajectories: policies: a step, or trials; 40 by default.

@@ -217,7 +217,7 @@ def test_other_data_than_images(tmp_path: Path) -> None:
         "protonet",
         data=str(tmp_path / "table.npz"),
         array_kind="table",
-        hidden_sizes=(4,),
+        hidden_sizes=(16,),
         output=tmp_path,
         iterations=1,
         num_ways=2,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metarl.fewshot.data.class_splits import LEAST, Partition, check_disjoint, seeded_partition
-from metarl.fewshot.sources import ArraySource, Dataset
+from metarl.fewshot.sources import ArraySource, Dataset, Scaling
 
 Kind = Literal["images-hw", "images-hwc", "images-chw", "table", "series"]
 """What an array holds, with the axes after the first:
@@ -71,28 +71,32 @@ def dataset_from_arrays(
     examples = checked_examples(name, _numpy(x), kind)
     labels = checked_labels(name, _numpy(y), len(examples))
     rows = _split_rows(name, labels, split, seed)
-    if examples.dtype != np.uint8:
-        every = np.concatenate(list(rows.train.values()))
-        examples = _standardised(name, examples, examples[every])
     return dataset_from_rows(name, examples, rows, class_names or {})
 
 
 def dataset_from_rows(
     name: str, examples: NDArray[Any], rows: Partition[Rows], class_names: Mapping[int, str]
 ) -> Dataset:
-    """A data set of rows of an array, uint8 images ``[n, C, H, W]`` or float32.
+    """A data set of rows of an array.
 
     Args:
         name: of the data set.
-        examples: all of them.
+        examples: all of them, as :func:`checked_examples` gives them.
         rows: of every split, by class label.
         class_names: by label; without, the label itself.
     """
+    scaling = None
+    if examples.dtype != np.uint8:
+        scaling = _scaling(examples[np.concatenate(list(rows.train.values()))])
+        try:
+            examples = scaling.standardised(torch.from_numpy(examples)).numpy()
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
     sources = (
         _source(f"{name} {part}", examples, members, class_names)
         for part, members in zip(Partition._fields, rows, strict=True)
     )
-    return Dataset(name, *sources)
+    return Dataset(name, *sources, scaling=scaling)
 
 
 def rows_by_class(labels: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
@@ -219,17 +223,11 @@ def _checked_numbers(name: str, x: NDArray[Any]) -> NDArray[np.float64]:
     return numbers
 
 
-def _standardised(
-    name: str, x: NDArray[np.float64], train: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """A table by feature, series by channel."""
-    axes = (0,) if x.ndim == 2 else (0, 2)
+def _scaling(train: NDArray[np.float64]) -> Scaling:
+    """A table's by feature, a series' by channel."""
+    axes = (0,) if train.ndim == 2 else (0, 2)
     with np.errstate(over="ignore", invalid="ignore"):
         # not by std == 0, which rounding can miss
-        constant = np.ptp(train, axis=axes, keepdims=True) == 0
-        mean, std = train.mean(axes, keepdims=True), train.std(axes, keepdims=True)
-        numbers: NDArray[np.float64] = (x - mean) / np.where(constant, 1.0, std)
-        standardised = numbers.astype(np.float32)
-    if not (np.isfinite(standardised).all() and np.isfinite(std).all()):
-        raise ValueError(f"{name}: some features are too large to be scaled by the train split's")
-    return standardised
+        constant = np.ptp(train, axis=axes) == 0
+        mean, std = train.mean(axes), np.where(constant, 1.0, train.std(axes))
+    return Scaling(tuple(mean.tolist()), tuple(std.tolist()))

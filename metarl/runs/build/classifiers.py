@@ -69,6 +69,7 @@ def build_classifier(config: RunConfig, given: UserObjects, say: Callable[[str],
         config=replace(config, problem=replace(problem, trained_on=facts)),
         learner=learner,
         shape=facts.shape,
+        scaling=facts.scaling,
         datasets=datasets,
         stem=_stem(problem, config.seed),
     )
@@ -135,8 +136,12 @@ def _read_datasets(
             "data",
         )
     return tuple(
-        Dataset(d.name, *(_on_device(s, device) for s in (d.train, d.validation, d.test)))
-        for d in loaded.datasets
+        Dataset(
+            each.name,
+            *(_on_device(each.split(split), device) for split in SPLITS),
+            scaling=each.scaling,
+        )
+        for each in loaded.datasets
     )
 
 
@@ -148,6 +153,7 @@ def _facts(datasets: Sequence[Dataset]) -> DataFacts:
             dataset.name: {split: _class_facts(dataset.split(split)) for split in SPLITS}
             for dataset in datasets
         },
+        scaling=datasets[0].scaling if datasets else None,
     )
 
 
