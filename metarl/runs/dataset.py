@@ -4,7 +4,7 @@ import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -175,9 +175,7 @@ class DataSets:
         if steps and not self.learner.num_steps:
             raise InputError(f"{steps}: {self.config.learner} does not adapt by steps", "steps")
         if len(names) < 2:
-            raise InputError(
-                f"has one class, {names[0]!r}, and telling classes apart needs two", "support"
-            )
+            raise InputError(f"needs two classes, has {list(names)}", "support")
         if len(labels) != len(examples):
             raise InputError(f"has {len(examples)} examples and {len(labels)} labels", "support")
         indices = torch.tensor([names.index(label) for label in labels])
@@ -185,6 +183,7 @@ class DataSets:
         learner = self._in_mode(norm, "inductive")
         with input_errors("support"):
             x = checked_examples(examples, self.shape, self.scaling)
+            self.problem.data.check_ink(x)
             labelled = Support(x[None], indices[None], len(names))
             # in this mode, so that the classifier can be switched to any
             fitted = self._in_mode(None, "inductive").adapt(labelled, num_steps).model(0, True)
@@ -254,18 +253,19 @@ class DataSets:
         if len(self.shape) != 3 or self.is_regression:
             raise InputError("is for images; this run's data go to Run.adapt in Python", option)
         reader = read_query_folder if option == "query" else read_class_folder
-        channels: Literal[1, 3] = 1 if self.shape[0] == 1 else 3
-        height, width = self.shape[1:]
+        depth, height, width = self.shape
         if height != width:
             raise InputError(f"the run's images are {height}x{width}, not square", option)
         with input_errors(option):
-            return reader(
+            images = reader(
                 folder,
                 image_size=height,
-                channels=channels,
+                channels=1 if depth == 1 else 3,
                 pixel_bits=self.problem.data.pixel_bits,
                 skip_bad=skip_bad,
             )
+            self.problem.data.check_ink(images.images)
+        return images
 
     def headline(self, metrics: Metrics) -> str:
         """What a progress bar says of an iteration."""

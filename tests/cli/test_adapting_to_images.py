@@ -235,6 +235,34 @@ def test_other_data_than_images(tmp_path: Path) -> None:
         classifier.predict(torch.full((1, 3), torch.inf))
 
 
+def test_letters_are_light_on_dark(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As glyphs and Omniglot are when they are trained on; Omniglot's files are the other way."""
+    options = {"iterations": 1, "eval_tasks": 0, "backbone": "mlp", "num_validation": 2}
+    run = metarl.train_fewshot("protonet", data="glyphs", output=tmp_path, **options)
+    test = run.classifiers.datasets[0].test
+    ink = test.take(torch.arange(2).repeat(4), torch.arange(4).repeat_interleave(2))
+    names = ["a", "b"] * 4
+    assert len(run.adapt(support=(ink, names)).predict(ink)) == 8
+    message = "images are dark on light, and glyphs was trained on as light"
+    for page in (255 - ink, 1 - ink / 255):
+        with pytest.raises(metarl.InputError, match=f"support {message}"):
+            run.adapt(support=(page, names))
+    folders = {"light": ink, "dark": 255 - ink}
+    for folder, images in folders.items():
+        for index, image in enumerate(images):
+            path = tmp_path / folder / names[index] / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[0].numpy()).save(path)
+    command = ["adapt", str(run.folder), "--support", str(tmp_path / "light")]
+    output = ["--output", str(tmp_path / "adapted")]
+    capsys.readouterr()
+    assert main([*command, "--query", str(tmp_path / "dark"), *output]) == 2
+    assert f"--query {message}" in capsys.readouterr().err
+    assert main([*command, "--query", str(tmp_path / "light"), *output]) == 0
+
+
 def test_norm_is_no_option_of_policies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = metarl.train(
         "maml-trpo",

@@ -423,7 +423,7 @@ def test_adapt_options_of_classifiers(protonet, support, tmp_path, capsys):
             [f"--support {tmp_path / 'nowhere'}: no such folder"],
         ),
         (["--support", support / "x"], [f"--support {support / 'x'}: no folders in it"]),
-        (["--support", alone], [f"--support {alone}", "one class, 'v'", "needs two"]),
+        (["--support", alone], [f"--support {alone}", "needs two classes, has ['v']"]),
         (
             ["--support", support, "--query", tmp_path / "gone"],
             [f"--query {tmp_path / 'gone'}: no such folder"],

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
+from torch import Tensor
 
 from metarl.configs import STRICT, Count, Seed, UnitInterval
 from metarl.fewshot.data.arrays import Kind
@@ -14,6 +15,8 @@ from metarl.fewshot.data.tables import Header
 
 ROOT_VARIABLE = "METARL_DATA"
 SINUSOID = "sinusoid"  # a regression, drawn and not read
+LIGHT_INK = ("glyphs", "omniglot")
+"""Ink is 255 on a ground of 0, though Omniglot's own files have it black on white."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -64,3 +67,17 @@ class DataConfig:
                 f"data {self.data} is read from a folder: give --data-root, or set {ROOT_VARIABLE}"
             )
         return Path(root)
+
+    def check_ink(self, images: Tensor) -> None:
+        """Raise a :class:`ValueError` if ink is dark where a network was trained on light ink.
+
+        Args:
+            images: of a user, uint8 or floats in [0, 1].
+        """
+        full = 1.0 if images.is_floating_point() else 255.0
+        # drawings fill a fifth of an image, at most a third
+        if self.data in LIGHT_INK and images.float().mean() > 0.6 * full:
+            raise ValueError(
+                f"images are dark on light, and {self.data} was trained on as light (255) on dark "
+                "(0): invert them"
+            )
