@@ -174,6 +174,9 @@ class Dataset:
     test: Source
     scaling: Scaling | None = field(default=None, kw_only=True)
     """That the examples of tables and series were standardised by; none of images."""
+    digest: str = field(default="", kw_only=True)
+    """Of all examples in order, where the splits have classes in common, so that the order decides
+    which were trained on."""
 
     def split(self, name: Split) -> Source:
         """The source of a split."""

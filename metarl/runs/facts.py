@@ -1,5 +1,6 @@
 """What a run was trained on, as plain data in its config, so that nothing is made to know it."""
 
+from dataclasses import field
 from typing import Any
 
 from pydantic.dataclasses import dataclass
@@ -50,6 +51,8 @@ class DataFacts:
     """By name of the data set and part."""
     scaling: Scaling | None = None
     """That the examples of a table or of series were standardised by."""
+    digests: dict[str, str] = field(default_factory=dict)
+    """:attr:`Dataset.digest` by name."""
 
 
 def class_name(module: nn.Module) -> str:

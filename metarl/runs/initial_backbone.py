@@ -62,6 +62,8 @@ def _check_classes(ours: DataProblem, theirs: DataProblem, folder: Path) -> None
         train, *held_out = (set(here[split].names) for split in get_args(Split))
         seen = sorted(set.union(*held_out) & set(there["train"].names) - train)
         same_cut = here == there and ours.data.split_seed == theirs.data.split_seed
+        digest, other = (facts.digests.get(name) for facts in (ours.trained_on, theirs.trained_on))
+        same_cut = same_cut and digest == other
         # classes in several parts have other examples in each
         if seen or (set.union(*held_out) & train and not same_cut):
             what = f"class {seen[0]}" if seen else "examples"

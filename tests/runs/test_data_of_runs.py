@@ -136,6 +136,50 @@ def test_a_start_from_a_run_that_was_trained_on_test_examples(tmp_path: Path) ->
         train(data, init_from=str(before.folder), split_seed=1, **options)
 
 
+def reordered(path: Path, kind: str) -> None:
+    """The same examples, and their labels with them, from the last to the first."""
+    if kind == "rows":
+        first, *lines = path.read_text().splitlines()
+        path.write_text("\n".join([first, *reversed(lines), ""]))
+    else:
+        arrays = np.load(path)
+        np.savez(path, x=arrays["x"][::-1], y=arrays["y"][::-1])
+
+
+@pytest.mark.parametrize("kind", ["rows", "table", "images-hw"])
+@pytest.mark.parametrize("command", ["evaluate", "init_from"])
+def test_examples_in_another_order(kind: str, command: str, tmp_path: Path) -> None:
+    """Names and numbers are the same, and what was trained on is in the test."""
+    path = tmp_path / ("data.csv" if kind == "rows" else "data.npz")
+    x, y = np.random.default_rng(0).integers(0, 256, (60, 3, 3)).astype(np.uint8), np.arange(60) % 3
+    if kind == "rows":
+        lines = (
+            ",".join(map(str, [*row[0], f"k{label}"])) for row, label in zip(x, y, strict=True)
+        )
+        path.write_text("\n".join(["a,b,c,y", *lines, ""]))
+    else:
+        np.savez(path, x=x if kind == "images-hw" else x[:, 0], y=y)
+    options = {"split": "examples"} | ({} if kind == "rows" else {"array_kind": kind})
+    before = train(path, **options)
+    metarl.load_run(before.folder).evaluate(tasks=2)
+    reordered(path, kind)
+    if command == "evaluate":
+        message = "data has other examples, or the same in another order"
+        with pytest.raises(metarl.InputError, match=message):
+            metarl.load_run(before.folder).evaluate(tasks=2)
+    else:
+        with pytest.raises(metarl.InputError, match="trained on examples of data that this run"):
+            train(path, init_from=str(before.folder), **options)
+
+
+def test_the_order_of_examples_of_held_out_classes_does_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, x=np.random.default_rng(0).normal(size=(60, 3)), y=np.arange(60) % 10)
+    run = train(path, array_kind="table")
+    reordered(path, "table")
+    metarl.load_run(run.folder).evaluate(tasks=2)
+
+
 def test_data_are_read_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For training, validation, the closing evaluation and those after it."""
     read = []

@@ -1,5 +1,6 @@
 """Arrays in memory to a data set: images, tables and time series with integer labels."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -85,6 +86,7 @@ def dataset_from_rows(
         rows: of every split, by class label.
         class_names: by label; without, the label itself.
     """
+    digest = _digest(examples, rows) if rows.train.keys() & rows.test.keys() else ""
     scaling = None
     if examples.dtype != np.uint8:
         scaling = _scaling(examples[np.concatenate(list(rows.train.values()))])
@@ -96,7 +98,14 @@ def dataset_from_rows(
         _source(f"{name} {part}", examples, members, class_names)
         for part, members in zip(Partition._fields, rows, strict=True)
     )
-    return Dataset(name, *sources, scaling=scaling)
+    return Dataset(name, *sources, scaling=scaling, digest=digest)
+
+
+def _digest(examples: NDArray[Any], rows: Partition[Rows]) -> str:
+    digest = hashlib.sha256()
+    for members in (members for part in rows for members in part.values()):
+        digest.update(examples[members].tobytes())
+    return digest.hexdigest()
 
 
 def rows_by_class(labels: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:

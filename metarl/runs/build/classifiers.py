@@ -32,8 +32,6 @@ from metarl.runs.facts import ClassFacts, DataFacts
 from metarl.runs.user_objects import UserObjects, check_installed
 from metarl.training import check_layers, check_memory, resolve_device
 
-AllClasses = Mapping[str, Mapping[Split, ClassFacts]]
-"""By name of the data set and part."""
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
@@ -129,10 +127,10 @@ def _read_datasets(
     for note in loaded.notes:
         say(note)
     facts = problem.trained_on
-    if facts is not None and facts.classes != (now := _facts(loaded.datasets).classes):
+    if facts is not None and (other := _difference(facts, _facts(loaded.datasets))):
         raise InputError(
             f"{problem.data.data} holds other classes or examples than those that the run was "
-            f"trained on: {_difference(facts.classes, now)}",
+            f"trained on: {other}",
             "data",
         )
     return tuple(
@@ -140,6 +138,7 @@ def _read_datasets(
             each.name,
             *(_on_device(each.split(split), device) for split in SPLITS),
             scaling=each.scaling,
+            digest=each.digest,
         )
         for each in loaded.datasets
     )
@@ -154,6 +153,7 @@ def _facts(datasets: Sequence[Dataset]) -> DataFacts:
             for dataset in datasets
         },
         scaling=datasets[0].scaling if datasets else None,
+        digests={dataset.name: dataset.digest for dataset in datasets},
     )
 
 
@@ -183,20 +183,22 @@ def _deferred(facts: DataFacts, read: Callable[[], tuple[Dataset, ...]]) -> tupl
     )
 
 
-def _difference(before: AllClasses, now: AllClasses) -> str:
-    """The first part that is not what it was."""
-    for name, parts in before.items():
-        if name not in now:
+def _difference(before: DataFacts, now: DataFacts) -> str | None:
+    """The first part that is not what it was, if any."""
+    for name, parts in before.classes.items():
+        if name not in now.classes:
             return f"{name} is not there any more"
-        then, found = _class_names(parts), _class_names(now[name])
+        then, found = _class_names(parts), _class_names(now.classes[name])
         if new := sorted(found - then):
             return f"{name} has {', '.join(new[:5])} too"
         if gone := sorted(then - found):
             return f"{name} has no {', '.join(gone[:5])}"
         for split in parts:
-            if parts[split] != now[name][split]:
+            if parts[split] != now.classes[name][split]:
                 return f"{name} has other examples or classes in {split}"
-    return "a data set was added"
+        if before.digests.get(name) not in (None, now.digests[name]):
+            return f"{name} has other examples, or the same in another order"
+    return "a data set was added" if now.classes.keys() > before.classes.keys() else None
 
 
 def _class_names(parts: Mapping[Split, ClassFacts]) -> set[str]:
