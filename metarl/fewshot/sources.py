@@ -58,6 +58,13 @@ class Scaling(NamedTuple):
             raise ValueError("some features are too large to be scaled by the train split's")
         return scaled
 
+    def is_close(self, other: "Scaling") -> bool:
+        """Whether they are the same but for rounding, which goes by machine and order."""
+        mean, std = torch.tensor(self, dtype=torch.float64)
+        mean_there, std_there = torch.tensor(other, dtype=torch.float64)
+        changes = torch.cat([(mean_there - mean) / std, std_there / std - 1])
+        return bool((changes.abs() < 1e-6).all())
+
 
 class Source(Protocol):
     """Examples of one split, by class. Classes and the examples of each count from 0."""

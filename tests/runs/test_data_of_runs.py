@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,20 @@ def test_the_order_of_examples_of_held_out_classes_does_not_matter(tmp_path: Pat
     run = train(path, array_kind="table")
     reordered(path, "table")
     metarl.load_run(run.folder).evaluate(tasks=2)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda x: x * 1000, lambda x: x + (np.arange(60) < 20)[:, None]]
+)
+def test_examples_of_another_scale(change: Callable[[Any], Any], tmp_path: Path) -> None:
+    """They would be standardised otherwise than those that were trained on."""
+    path, x = tmp_path / "data.npz", np.random.default_rng(0).normal(size=(60, 3)) + 1e6
+    labels = np.arange(60) % 10
+    np.savez(path, x=x, y=labels)
+    run = train(path, array_kind="table")
+    np.savez(path, x=change(x), y=labels)
+    with pytest.raises(metarl.InputError, match="the train split has another mean or scale"):
+        metarl.load_run(run.folder).evaluate(tasks=2)
 
 
 def test_data_are_read_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,8 @@ from metarl.runs.facts import ClassFacts, DataFacts
 from metarl.runs.user_objects import UserObjects, check_installed
 from metarl.training import check_layers, check_memory, resolve_device
 
+AllClasses = Mapping[str, Mapping[Split, ClassFacts]]
+"""By name of the data set and part."""
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
@@ -184,21 +186,31 @@ def _deferred(facts: DataFacts, read: Callable[[], tuple[Dataset, ...]]) -> tupl
 
 
 def _difference(before: DataFacts, now: DataFacts) -> str | None:
-    """The first part that is not what it was, if any."""
-    for name, parts in before.classes.items():
-        if name not in now.classes:
+    """What is not what it was, if anything."""
+    if changed := _changed_classes(before.classes, now.classes):
+        return changed
+    for name, digest in before.digests.items():
+        if digest != now.digests[name]:
+            return f"{name} has other examples, or the same in another order"
+    if before.scaling and now.scaling and not before.scaling.is_close(now.scaling):
+        return "the train split has another mean or scale"
+    return None
+
+
+def _changed_classes(before: AllClasses, now: AllClasses) -> str | None:
+    """The first part whose classes are not what they were, if any."""
+    for name, parts in before.items():
+        if name not in now:
             return f"{name} is not there any more"
-        then, found = _class_names(parts), _class_names(now.classes[name])
+        then, found = _class_names(parts), _class_names(now[name])
         if new := sorted(found - then):
             return f"{name} has {', '.join(new[:5])} too"
         if gone := sorted(then - found):
             return f"{name} has no {', '.join(gone[:5])}"
         for split in parts:
-            if parts[split] != now.classes[name][split]:
+            if parts[split] != now[name][split]:
                 return f"{name} has other examples or classes in {split}"
-        if before.digests.get(name) not in (None, now.digests[name]):
-            return f"{name} has other examples, or the same in another order"
-    return "a data set was added" if now.classes.keys() > before.classes.keys() else None
+    return "a data set was added" if now.keys() > before.keys() else None
 
 
 def _class_names(parts: Mapping[Split, ClassFacts]) -> set[str]:
