@@ -66,16 +66,29 @@ def one_error(kind: type[Exception], message: str) -> Iterator[None]:
 @contextmanager
 def replacing(path: Path) -> Iterator[BufferedWriter]:
     """A file to write, which takes the place of ``path`` once it is whole and on the disk."""
-    temporary = path.with_name(f"{path.name}.tmp")
+    # another process may write the same: each has a file of its own, and the last one counts
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with naming(path):
+        try:
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An :class:`OSError` in here names that path: those of a full disk name none."""
     try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def save_weights(path: Path, kind: str, content: dict[str, Any]) -> None:
@@ -95,7 +108,12 @@ def save_weights(path: Path, kind: str, content: dict[str, Any]) -> None:
         raise NonFiniteError(f"{path} is not written: {error}") from error
     payload = {"format": f"metarl-{kind}", "format_version": FORMAT_VERSION, **content}
     with replacing(path) as file:
-        torch.save(payload, file)
+        try:
+            torch.save(payload, file)
+        except RuntimeError as error:  # torch makes one of its own of what the file raised
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def check_finite(content: Any, name: str = "") -> None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from metarl.files import replacing
 from metarl.report.curves import AdaptationCurve
 
 MAX_LINES = 100  # single tasks drawn; more would be a blot
@@ -58,7 +59,7 @@ def draw_adaptation(
         axes = figure.add_subplot(grid[index // columns, 2 + index % columns])
         _draw_paths(axes, task, reach, labelled=index == 0)
     figure.suptitle(title)
-    figure.savefig(path, dpi=130)
+    _save(figure, path)
 
 
 def draw_paths(path: Path, task: Paths) -> None:
@@ -70,7 +71,7 @@ def draw_paths(path: Path, task: Paths) -> None:
     """
     figure = Figure(figsize=(4.6, 4.6), layout="constrained")
     _draw_paths(figure.add_subplot(), task, _reach(task), labelled=True)
-    figure.savefig(path, dpi=130)
+    _save(figure, path)
 
 
 def draw_lines(
@@ -106,7 +107,7 @@ def draw_lines(
     axes.set(xlabel=x_label, ylabel=y_label, title=title)
     axes.legend(loc="best")
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=130)
+    _save(figure, path)
 
 
 def draw_embedding(
@@ -137,7 +138,12 @@ def draw_embedding(
         axes.set(xlabel="first principal component", ylabel="second", title=name)
         figure.colorbar(points, ax=axes)
     figure.suptitle(title)
-    figure.savefig(path, dpi=130)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=130)
 
 
 def _draw_curve(axes: Axes, curve: AdaptationCurve, label: str, unit: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from metarl.files import replacing
 from metarl.types import Video
 
 CAPTION_HEIGHT = 24  # pixels above a picture
@@ -40,7 +41,10 @@ def side_by_side(videos: Sequence[Video], captions: Sequence[str]) -> Video:
 def write_mp4(path: Path, video: Video) -> None:
     """Write a video whose sides are multiples of 16 as H.264, which browsers play."""
     frames = list(video.frames)
-    imageio.mimwrite(path, frames, fps=video.fps, codec="libx264", macro_block_size=BLOCK)
+    with replacing(path) as file:
+        imageio.mimwrite(
+            file, frames, format="mp4", fps=video.fps, codec="libx264", macro_block_size=BLOCK
+        )
 
 
 def _caption(text: str, width: int) -> NDArray[np.uint8]:

@@ -1,6 +1,7 @@
 """A data set and a classifier that adapts to its classes: what a run about them does."""
 
 import csv
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from metarl.fewshot.data.image_files import FolderImages, notes
 from metarl.fewshot.episodes import EpisodeStream, Support
 from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.from_config import episode_bytes, make_sampler
+from metarl.files import replacing
 from metarl.nn.backbones import FixedStatistics
 from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.config import DataProblem, RunConfig
@@ -67,8 +69,10 @@ class AdaptedClassifier:
         shares = [round(share, 4) for share in probability.tolist()]
         rows = list(zip(map(str, query.paths), names, shares, strict=True))
         # names that are no UTF-8 go to the file as they are on the disk
-        with target.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            csv.writer(file).writerows([("image", "class", "probability"), *rows])
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([("image", "class", "probability"), *rows])
+        with replacing(target) as file:
+            file.write(text.getvalue().encode(errors="surrogateescape"))
         lines = [f"{image}: {name} ({share:.2f})" for image, name, share in rows[:SHOWN]]
         if len(rows) > SHOWN:
             lines.append(f"... {len(rows) - SHOWN} more in {target}")

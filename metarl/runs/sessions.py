@@ -42,7 +42,8 @@ class Session:
         """Train until the schedule, the clock or a signal ends it.
 
         Raises:
-            InputError: the learner diverged, or another process trains in the folder.
+            InputError: the learner diverged, another process trains in the folder, or it cannot be
+                written.
         """
         trainer = self.trainer
         try:
@@ -51,6 +52,13 @@ class Session:
             raise InputError(str(error)) from error
         except NonFiniteError as error:
             raise self._diverged(str(error)) from error
+        except OSError as error:
+            if not str(error.filename).startswith(str(trainer.folder)):
+                raise
+            raise InputError(
+                f"{error.filename} cannot be written: {error.strerror}; once it can, metarl resume "
+                f"{trainer.folder} goes on from the newest checkpoint"
+            ) from error
         if ending is Ending.DIVERGED:
             raise self._diverged("ten updates in a row had non-finite meta-gradients")
         return ending

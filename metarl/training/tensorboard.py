@@ -13,6 +13,7 @@ from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
+from metarl.files import naming
 from metarl.training.writers import Writer
 from metarl.types import Metrics, Video
 
@@ -38,14 +39,21 @@ class TensorBoardWriter(Writer):
 
     def open(self, folder: Path, iteration: int) -> None:
         """Make TensorBoard forget what lies beyond ``iteration``."""
-        self._events = SummaryWriter(str(folder), purge_step=iteration + 1 if iteration else None)
+        self._folder = folder
+        with naming(folder):
+            self._events = _events_of(folder, purge_step=iteration + 1 if iteration else None)
 
     def write(self, iteration: int, metrics: Metrics) -> None:
         """A scalar for every metric, and a film where one is due."""
-        for key, value in metrics.items():
-            self._events.add_scalar(key, value, iteration)
+        film = None
         if self.films is not None and iteration % self.films.every == 0:
-            self._write_video(iteration, self.films.make())
+            film = self.films.make()
+        with naming(self._folder):
+            for key, value in metrics.items():
+                self._events.add_scalar(key, value, iteration)
+            if film is not None:
+                self._write_video(iteration, film)
+            self._events.flush()
 
     def _write_video(self, iteration: int, video: Video) -> None:
         """An animated GIF, which TensorBoard shows among its images.
@@ -62,7 +70,8 @@ class TensorBoardWriter(Writer):
 
     def close(self) -> None:
         """Write what is left."""
-        self._events.close()
+        with naming(self._folder):
+            self._events.close()
 
 
 def write_embedding(
@@ -83,7 +92,7 @@ def write_embedding(
     """
     # a second evaluation of the same iteration replaces the first
     shutil.rmtree(folder / f"{iteration:05d}" / EMBEDDING_TAG, ignore_errors=True)
-    with SummaryWriter(str(folder)) as events:
+    with naming(folder), _events_of(folder) as events:
         single = len(header) == 1  # the projector wants a plain list then
         events.add_embedding(
             embeddings,
@@ -92,6 +101,14 @@ def write_embedding(
             global_step=iteration,
             tag=EMBEDDING_TAG,
         )
+
+
+def _events_of(folder: Path, purge_step: int | None = None) -> SummaryWriter:
+    events = SummaryWriter(str(folder), purge_step=purge_step)
+    file_writer: Any = events.file_writer  # declared None, set by the constructor
+    # What its thread cannot write is raised in ours, too: a traceback of its own would be a second.
+    file_writer.event_writer._async_writer._worker._invoke_excepthook = lambda thread: None
+    return events
 
 
 def _gif(video: Video) -> bytes:

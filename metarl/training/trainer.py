@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypedDict
 from pydantic.dataclasses import dataclass
 
 from metarl.configs import STRICT, Count, Positive
-from metarl.files import list_checkpoints, save_checkpoint
+from metarl.files import list_checkpoints, replacing, save_checkpoint
 from metarl.training.runtime import (
     FolderInUseError,
     Interruption,
@@ -148,7 +148,8 @@ class Trainer:
         self._skipped = 0
         self.folder = new_folder(Path(output), name) if folder is None else folder
         if folder is None:
-            (self.folder / "config.json").write_text(self.config)
+            with replacing(self.folder / "config.json") as file:
+                file.write(self.config.encode())
         self._found = list_checkpoints(self._checkpoints)
 
     @property

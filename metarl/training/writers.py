@@ -5,12 +5,14 @@ leaves the same rows as one that never was.
 """
 
 import csv
+import io
 import warnings
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from metarl.files import naming, replacing
 from metarl.types import Metrics
 
 CSV_NAME = "metrics.csv"
@@ -60,7 +62,7 @@ class CSVWriter(Writer):
         """Add a row; a metric seen for the first time adds a column."""
         if not set(metrics) <= set(self._columns):
             self._widen([key for key in metrics if key not in self._columns])
-        with self._path.open("a", newline="") as file:
+        with naming(self._path), self._path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self._columns).writerow({"iteration": iteration, **metrics})
 
     def close(self) -> None:
@@ -137,7 +139,7 @@ def _set_aside(path: Path) -> Path:
 
 
 def _replace(path: Path, rows: list[list[str]]) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-    temporary.replace(path)
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    with replacing(path) as file:
+        file.write(text.getvalue().encode())
