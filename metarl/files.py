@@ -3,38 +3,22 @@
 What is written goes to a temporary file, is flushed to disk and renamed, so a file of the right
 name is a whole one. Of a file with weights (a checkpoint, a policy, a classifier) the checksums are
 compared before anything in it is used, and only tensors and plain data are ever unpickled.
-
-Of an archive of arrays, what it claims is checked before memory is taken for it.
-
-A run keeps its newest few checkpoints. Reading skips a damaged one, says so, and takes the one
-before it.
 """
 
 import importlib
-import math
 import os
-import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BufferedWriter
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import IO, Any, BinaryIO
-from zipfile import ZIP_STORED, ZipFile, is_zipfile
+from typing import Any, BinaryIO
+from zipfile import ZIP_STORED, ZipFile
 
-import numpy as np
 import torch
-from numpy.lib import format as npy
-from numpy.typing import NDArray
 
 FORMAT_VERSION = 1
-KEEP, BEST = 3, "best.pt"
-MODEST = 64 << 20
-"""Bytes of an array that any file may expand to; beyond, it must be no bomb:"""
-MOST_COMPRESSED = 200
-"""bytes that a larger one may expand a byte of the file to. Images are at 1 to 20."""
-_NAME = re.compile(r"iteration_(\d+)\.pt")
 
 
 class FileError(ValueError):
@@ -154,75 +138,6 @@ def load_weights(path: Path, kind: str) -> dict[str, Any]:
     return content
 
 
-def save_checkpoint(
-    folder: Path, iteration: int, content: dict[str, Any], *, best: bool = False
-) -> Path:
-    """Write one checkpoint, the best to a file of its own; drop the oldest beyond :data:`KEEP`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / (BEST if best else f"iteration_{iteration:08d}.pt")
-    save_weights(path, "checkpoint", content)
-    for old in list_checkpoints(folder)[KEEP:]:
-        old.unlink()
-    return path
-
-
-def list_checkpoints(folder: Path) -> list[Path]:
-    """Checkpoint files of a folder, newest iteration first."""
-    found = [path for path in folder.glob("*.pt") if _NAME.fullmatch(path.name)]
-    return sorted(found, reverse=True)
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read one checkpoint, see :func:`load_weights`."""
-    return load_weights(path, "checkpoint")
-
-
-def load_newest(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """The newest good checkpoint of a folder, and what was wrong with newer ones.
-
-    Raises:
-        FileError: if there is none.
-    """
-    problems: list[str] = []
-    for path in list_checkpoints(folder):
-        try:
-            return load_checkpoint(path), problems
-        except FileError as error:
-            problems.append(str(error))
-    reason = "; ".join(problems) or "there is none"
-    raise FileError(f"no usable checkpoint in {folder}: {reason}")
-
-
-def read_npz(path: Path, keys: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """The arrays of these names in a NumPy archive.
-
-    Raises:
-        FileError: there is no such file, it is no archive, it lacks one of the arrays, or one is
-            larger than the file can hold.
-    """
-    with one_error(FileError, str(path)), _opened(path) as archive:
-        members = _members(archive)
-        for key in keys:
-            if key not in members:
-                raise ValueError(f"has no array {key}; it holds: {', '.join(members)}")
-        return {key: _read_array(archive, members[key], path) for key in keys}
-
-
-def array_names(path: Path) -> list[str]:
-    """Names of the arrays in a NumPy archive."""
-    with one_error(FileError, str(path)), _opened(path) as archive:
-        return list(_members(archive))
-
-
-def need_memory(what: str, num_bytes: int) -> None:
-    """Raise a ValueError for what is larger than this machine's memory."""
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if num_bytes > there:
-        raise ValueError(
-            f"{what} would take {num_bytes >> 30} GiB, more than the memory of this machine"
-        )
-
-
 def import_installed(module: str) -> None:
     """Import a module that a file names, if it and what it imports are not in the current folder.
 
@@ -274,43 +189,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _opened(path: Path) -> ZipFile:
-    if path.is_file() and not is_zipfile(path):
-        raise ValueError("not a whole archive of arrays, as numpy.savez writes it")
-    return ZipFile(path)
-
-
-def _members(archive: ZipFile) -> dict[str, str]:
-    """Names of the files in it by those of the arrays."""
-    return {name.removesuffix(".npy"): name for name in archive.namelist()}
-
-
-def _read_array(archive: ZipFile, member: str, path: Path) -> NDArray[Any]:
-    size = archive.getinfo(member).file_size
-    if size > max(MODEST, MOST_COMPRESSED * path.stat().st_size):
-        raise ValueError(
-            f"{member} claims {size} bytes, over {MOST_COMPRESSED} times those of the file; if it "
-            "does hold them, write it with numpy.savez, which does not compress"
-        )
-    with archive.open(member) as file:
-        claimed = _claimed_bytes(file)
-    if claimed > size:
-        raise ValueError(f"{member} claims {claimed} bytes of numbers, but holds {size}")
-    need_memory(f"{member}", claimed)
-    with archive.open(member) as file:
-        array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
-        if file.read(1):  # the checksum is compared at the end
-            raise ValueError(f"{member} holds more than the {claimed} bytes that it claims")
-    return array
-
-
-def _claimed_bytes(file: IO[bytes]) -> int:
-    """Of the numbers, by the header."""
-    headers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    version = npy.read_magic(file)
-    if version not in headers:
-        raise ValueError("arrays of records are not read")
-    shape, _, dtype = headers[version](file)
-    return math.prod(shape) * int(np.dtype(dtype).itemsize)

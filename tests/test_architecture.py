@@ -23,6 +23,7 @@ ARROWS = {
     "metarl/types": [],
     "metarl/configs": [],
     "metarl/files": [],
+    "metarl/memory": [],
     "metarl/core": ["metarl.types", "metarl.core"],
     "metarl/nn": ["metarl.types", "metarl.core.params", "metarl.nn"],
     "metarl/rl": ["metarl.types", "metarl.core", "metarl.nn", "metarl.rl"],
@@ -40,7 +41,7 @@ ARROWS = {
 }
 """Part of the tree to what it may import of ours; ``metarl/cli`` is a file or a package."""
 
-FOR_ALL = ("configs", "files")
+FOR_ALL = ("configs", "files", "memory")
 """Modules that every file of ``metarl`` may import, and they import nothing of ours."""
 
 ONLY_IN = {

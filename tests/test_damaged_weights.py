@@ -22,11 +22,12 @@ from metarl.fewshot.episodes import EpisodeSamplers
 from metarl.fewshot.from_config import Problem, make_backbone, make_learner
 from metarl.fewshot.samplers import SinusoidSampler
 from metarl.fewshot.sources import ArraySource
-from metarl.files import FileError, NonFiniteError, load_checkpoint, save_checkpoint
+from metarl.files import FileError, NonFiniteError
 from metarl.rl import Actor
 from metarl.rl.actions import action_map
 from metarl.rl.actor import PolicySpec
 from metarl.sb3 import load_sb3
+from metarl.training.checkpoint import load_checkpoint, save_checkpoint
 
 SHAPE = (3,)
 Weights = dict[str, torch.Tensor]

@@ -64,4 +64,4 @@ def _bounds(
     plain: list[float | None], missing: float, shape: tuple[int, ...], dtype: Any
 ) -> NDArray[Any]:
     bounds = np.array([missing if bound is None else bound for bound in plain], dtype)
-    return np.broadcast_to(bounds if len(bounds) == 1 else bounds.reshape(shape), shape)
+    return np.broadcast_to(bounds[0] if len(bounds) == 1 else bounds.reshape(shape), shape)

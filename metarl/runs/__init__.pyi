@@ -1,6 +1,6 @@
+from .adapted_classifier import AdaptedClassifier
 from .composed import describe
 from .config import RunConfig
-from .dataset import AdaptedClassifier
 from .errors import InputError
 from .evaluate import Evaluation, EvaluationOptions
 from .families import COLUMNS, families

@@ -1,7 +1,5 @@
 """A data set and a classifier that adapts to its classes: what a run about them does."""
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,69 +18,14 @@ from metarl.fewshot.data.image_files import FolderImages, notes
 from metarl.fewshot.episodes import EpisodeStream, Support
 from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.from_config import episode_bytes, make_sampler
-from metarl.files import replacing
+from metarl.memory import check_memory
 from metarl.nn.backbones import FixedStatistics
 from metarl.runs.adapt import AdaptationOptions
+from metarl.runs.adapted_classifier import AdaptedClassifier
 from metarl.runs.config import DataProblem, RunConfig
 from metarl.runs.errors import InputError, input_errors
-from metarl.runs.evaluate import NUM_EPISODES, EvaluationOptions, Test, make_folders, write_json
-from metarl.training import check_memory
+from metarl.runs.evaluate import NUM_EPISODES, EvaluationOptions, Test, make_folders
 from metarl.types import Metrics, TasksDone
-
-SHOWN = 20  # predictions printed
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdaptedClassifier:
-    """A classifier that was fitted to a support set."""
-
-    classifier: Classifier
-    record: dict[str, Any]
-    """The content of ``adaptation.json``."""
-    query: FolderImages | None = None
-    """What it is to classify."""
-
-    def predict(self, x: Tensor) -> list[str]:
-        """Names of the most probable classes of examples, see :func:`checked_examples`."""
-        return self.classifier.predict(x)
-
-    def save(self, path: str | Path) -> None:
-        """Write the classifier to a file that :func:`metarl.load_classifier` reads."""
-        self.classifier.save(Path(path))
-
-    def keep(self, folder: Path) -> list[str]:
-        """Write classifier, figures and predictions; lines that say what came of it."""
-        path = folder / "classifier.pt"
-        self.save(path)
-        lines: list[str] = []
-        record = self.record
-        if self.query is not None:
-            found, lines = self._classify(self.query, folder / "predictions.csv")
-            record = record | found
-        write_json(folder / "adaptation.json", record)
-        return [*lines, f"batch norm: {record['norm']}", f"adapted classifier: {path}"]
-
-    def _classify(self, query: FolderImages, target: Path) -> tuple[dict[str, Any], list[str]]:
-        """Write the classes of the queries; the accuracy too where they are known."""
-        probability, chosen = self.classifier.probabilities(query.images).max(-1)
-        names = [self.classifier.class_names[index] for index in chosen.tolist()]
-        shares = [round(share, 4) for share in probability.tolist()]
-        rows = list(zip(map(str, query.paths), names, shares, strict=True))
-        # names that are no UTF-8 go to the file as they are on the disk
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows([("image", "class", "probability"), *rows])
-        with replacing(target) as file:
-            file.write(text.getvalue().encode(errors="surrogateescape"))
-        lines = [f"{image}: {name} ({share:.2f})" for image, name, share in rows[:SHOWN]]
-        if len(rows) > SHOWN:
-            lines.append(f"... {len(rows) - SHOWN} more in {target}")
-        lines.append(f"predictions: {target}")
-        if not query.labels:
-            return {"queries": len(rows)}, lines
-        right = [name == label for name, label in zip(names, query.labels, strict=True)]
-        accuracy = sum(right) / len(right)
-        lines.append(f"accuracy on {len(right)} labelled queries: {100 * accuracy:.1f} %")
-        return {"queries": len(rows), "accuracy": accuracy}, lines
 
 
 @dataclass(frozen=True, kw_only=True)

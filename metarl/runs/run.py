@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from metarl import sb3
 from metarl.fewshot.configs import NormMode
 from metarl.fewshot.episodic_learner import FewShotLearner
-from metarl.files import BEST, FileError, load_checkpoint, load_newest, replacing
+from metarl.files import FileError, replacing
 from metarl.report.curves import AdaptationCurve, adaptation_curve
 from metarl.rl import Actor
 from metarl.runs.adapt import AdaptationOptions
+from metarl.runs.adapted_classifier import AdaptedClassifier
 from metarl.runs.build import BUILDERS, Built
 from metarl.runs.config import CODEC, Checkpoint, RunConfig, read_config, validated
-from metarl.runs.dataset import AdaptedClassifier, DataSets
+from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError, input_errors, written
 from metarl.runs.evaluate import (
     NUM_STEPS,
@@ -33,6 +34,7 @@ from metarl.runs.policy_files import read_policy
 from metarl.runs.simulated import AdaptedPolicy, PolicyLearner, Simulated
 from metarl.runs.user_objects import UserObjects
 from metarl.training import DeviceName
+from metarl.training.checkpoint import BEST, load_checkpoint, load_newest
 from metarl.types import TasksDone, unwatched
 from metarl_envs.making import EnvSource
 
@@ -171,9 +173,8 @@ class Run:
         with input_errors(prefix=f"{self.folder}: "), written(path, "sb3"):
             actor = self._actor(None if policy is None else Path(policy))
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            model = sb3.to_sb3(actor, env)
             with replacing(Path(path)) as file:
-                model.save(file)
+                sb3.to_sb3(actor, env).save(file)
 
     def _actor(self, adapted: Path | None) -> Actor:
         """The policy to export: the run's own, or an adapted one of its shape."""
@@ -250,15 +251,14 @@ def load(
 ) -> tuple[Run, dict[str, Any]]:
     """:func:`load_run`, perhaps to go on to more iterations, and the content of the checkpoint."""
     config = read_config(folder)
-    schedule = config.schedule
     # beyond the run's own number a step size that decays would be 0
-    schedule = replace(schedule, iterations=max(iterations or 0, schedule.iterations))
+    num_iterations = max(iterations or 0, config.schedule.iterations)
     # its weights are in the checkpoint: what it started from may be gone; so may its processors
     used = replace(
         config,
         init_from=None,
         device=device or config.device,
-        schedule=schedule,
+        schedule=replace(config.schedule, iterations=num_iterations),
         threads=min(config.threads, os.cpu_count() or 1),
     )
     if used.threads < config.threads:

@@ -9,6 +9,7 @@ import gymnasium as gym
 from numpy.typing import NDArray
 
 from metarl import report, training
+from metarl.memory import check_memory
 from metarl.rl import Actor, SimulatedTasks, TaskEnvs
 from metarl.rl.simulation import plain_tasks
 from metarl.runs.adapt import AdaptationOptions
@@ -241,7 +242,7 @@ class Simulated:
         assert facts is not None
         step = num_bytes(facts.observation_space) + num_bytes(facts.action_space)
         with input_errors("trajectories"):
-            training.check_memory(trajectories * facts.horizon * step, str(trajectories))
+            check_memory(trajectories * facts.horizon * step, str(trajectories))
 
     def given_task(
         self, task: dict[str, Any], trajectories: int | None, seed: int

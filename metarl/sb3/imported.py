@@ -130,8 +130,10 @@ def from_sb3(model: Any, *, action_scale: float = 1.0, min_log_std: float = MIN_
 
 def _of_model(model: Any, action_scale: float, min_log_std: float = MIN_LOG_STD) -> Actor:
     """The part of a policy behind its features."""
-    extractor = model.policy.mlp_extractor
-    functions = {str(type(m)) for m in extractor.policy_net if not isinstance(m, nn.Linear)}
+    if not hasattr(model.policy, "mlp_extractor"):
+        raise ValueError(f"a {type(model.policy).__name__} is no policy of PPO or A2C")
+    hidden = model.policy.mlp_extractor.policy_net
+    functions = {str(type(m)) for m in hidden if not isinstance(m, nn.Linear)}
     weights = model.policy.state_dict()
     return _actor(weights, model.action_space, functions, action_scale, min_log_std)
 

@@ -1,8 +1,6 @@
 from .runtime import (
     DeviceName,
     FolderInUseError,
-    check_layers,
-    check_memory,
     keep_freed_memory,
     resolve_device,
 )
@@ -28,8 +26,6 @@ __all__ = [
     "TensorBoardWriter",
     "Trainer",
     "Writer",
-    "check_layers",
-    "check_memory",
     "keep_freed_memory",
     "resolve_device",
     "write_embedding",

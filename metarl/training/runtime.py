@@ -2,14 +2,12 @@
 
 import ctypes
 import errno
-import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import count, pairwise
+from itertools import count
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -54,37 +52,6 @@ def keep_freed_memory() -> bool:
     trim_threshold, top_pad, mmap_max = -1, -2, -4  # the parameters' names in glibc's malloc.h
     settings = ((mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 2**26))
     return all(mallopt(parameter, value) == 1 for parameter, value in settings)
-
-
-def check_memory(num_bytes: int, what: str) -> None:
-    """Refuse what this machine cannot hold, before any of it is made.
-
-    Args:
-        num_bytes: that it needs at least.
-        what: needs them.
-
-    Raises:
-        ValueError: it has less memory than that.
-    """
-    if num_bytes > (there := memory_here()):
-        raise ValueError(
-            f"{what} needs at least {num_bytes / 1e9:,.0f} GB of memory, this machine has "
-            f"{there / 1e9:,.0f} GB"
-        )
-
-
-def check_layers(what: str, *widths: int) -> None:
-    """:func:`check_memory` of the training of layers of successive widths."""
-    numbers = sum(before * after for before, after in pairwise(widths))
-    check_memory(12 * numbers, what)  # a weight, its gradient and an adapted copy, float32
-
-
-def memory_here() -> int:
-    """Bytes of memory of this machine; the largest number where the platform does not say."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
-        return sys.maxsize
 
 
 class Interruption:

@@ -18,7 +18,8 @@ from typing import Any, Protocol, TypedDict
 from pydantic.dataclasses import dataclass
 
 from metarl.configs import STRICT, Count, Positive
-from metarl.files import list_checkpoints, replacing, save_checkpoint
+from metarl.files import replacing
+from metarl.training.checkpoint import list_checkpoints, save_checkpoint
 from metarl.training.runtime import (
     FolderInUseError,
     Interruption,

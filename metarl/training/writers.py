@@ -8,6 +8,7 @@ import csv
 import io
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -40,16 +41,13 @@ class Writer(Protocol):
         ...
 
 
+@dataclass
 class CSVWriter(Writer):
-    """Writes ``metrics.csv``, a row an iteration.
+    """Writes ``metrics.csv``, a row an iteration."""
 
-    Args:
-        warn: called with one line where a file is damaged that rows are to be added to. It is then
-            kept under another name, and its good rows stay.
-    """
-
-    def __init__(self, warn: Callable[[str], None] = warnings.warn) -> None:
-        self._warn = warn
+    warn: Callable[[str], None] = warnings.warn
+    """Called with one line where a file is damaged that rows are to be added to. It is then kept
+    under another name, and its good rows stay."""
 
     def open(self, folder: Path, iteration: int) -> None:
         """Drop rows beyond ``iteration``, and one that was cut short."""
@@ -82,7 +80,7 @@ class CSVWriter(Writer):
         if damage or reached < iteration:
             damage = damage or f"it ends with iteration {reached} of {iteration}"
             name = _set_aside(self._path).name
-            self._warn(f"{self._path} is damaged: {damage}; it is kept as {name}, good rows stay")
+            self.warn(f"{self._path} is damaged: {damage}; it is kept as {name}, good rows stay")
         return columns, rows
 
 

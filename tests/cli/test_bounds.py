@@ -7,8 +7,8 @@ import shutil
 import pytest
 import torch
 
+from metarl import memory
 from metarl.cli import main
-from metarl.training import runtime
 
 TRAIN = ["--env", "metarl/PointGoal-v0"]
 SMALL = ["--iterations", "1", "--meta-batch-size", "2", "--num-trajectories", "2"]
@@ -18,7 +18,7 @@ MANY = "2000000000"
 
 @pytest.fixture(autouse=True)
 def _memory(monkeypatch):
-    monkeypatch.setattr(runtime, "memory_here", lambda: 25 * 10**9)
+    monkeypatch.setattr(memory, "memory_here", lambda: 25 * 10**9)
 
 
 def complaint(capsys, arguments):
@@ -132,6 +132,6 @@ def test_a_run_of_a_machine_with_more_processors_opens(finished, capsys, tmp_pat
 
 def test_where_the_platform_says_nothing_of_memory(monkeypatch):
     monkeypatch.undo()
-    assert 10**8 < runtime.memory_here() < 10**15
+    assert 10**8 < memory.memory_here() < 10**15
     monkeypatch.delattr(os, "sysconf")
-    runtime.check_memory(10**18, "all of it")
+    memory.check_memory(10**18, "all of it")

@@ -8,9 +8,10 @@ import torch
 
 import metarl
 from metarl.cli import main
-from metarl.files import NonFiniteError, check_finite, load_newest
+from metarl.files import NonFiniteError, check_finite
 from metarl.runs.errors import InputError
 from metarl.runs.evaluate import write_json
+from metarl.training.checkpoint import load_newest
 
 POINTS = ["--env", "metarl/PointGoal-v0", "--meta-batch-size", "2", "--num-trajectories", "2"]
 POINTS += ["--horizon", "5", "--iterations", "4", "--eval-tasks", "2"]

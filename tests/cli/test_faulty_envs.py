@@ -13,8 +13,8 @@ from faulty_family import Faulty
 
 import metarl
 from metarl.cli import main
-from metarl.files import load_newest
 from metarl.rl.env_faults import EnvironmentFaultError, EnvironmentFaultWarning
+from metarl.training.checkpoint import load_newest
 
 ENV = "faulty_family:Faulty-v0"
 HERE = str(Path(__file__).parent / "faulty_family.py")

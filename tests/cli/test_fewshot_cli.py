@@ -16,10 +16,10 @@ import torch
 from metarl import report
 from metarl.cli import main
 from metarl.fewshot.configs import AdaptedClassifierConfig
-from metarl.files import load_newest
 from metarl.report import curves
 from metarl.runs import dataset
 from metarl.runs.config import CLASSIFIER_LEARNERS
+from metarl.training.checkpoint import load_newest
 
 EPISODES = ["--num-ways", "3", "--num-queries", "2", "--num-validation", "2"]
 SMALL = [*EPISODES, "--filters", "4", "--threads", "1"]

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from metarl.cli import main
-from metarl.files import BEST, load_checkpoint, load_newest
+from metarl.training.checkpoint import BEST, load_checkpoint, load_newest
 
 ITERATIONS = 120
 OPTIONS = [

@@ -14,8 +14,9 @@ from numpy.lib import format as npy
 
 from metarl.fewshot.data.config import DataConfig
 from metarl.fewshot.data.meta_dataset_spec import read_spec
+from metarl.fewshot.data.npz import read_npz
 from metarl.fewshot.data.registry import load_data
-from metarl.files import FileError, read_npz
+from metarl.files import FileError
 
 MEGABYTE = 1 << 20
 

@@ -278,5 +278,5 @@ def test_a_huge_image_looks_as_it_did():
 
 def test_a_size_that_no_memory_holds(tmp_path):
     classes(tmp_path)
-    with pytest.raises(ValueError, match=r"12 images of 1000000 x 1000000 would take .* GiB"):
+    with pytest.raises(ValueError, match="12 images of 1000000 x 1000000 needs at least"):
         load_folder(tmp_path, image_size=1_000_000)

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 import metarl_envs  # noqa: F401  # registers the ids
 from metarl.core import SGD, expand, meta_loss, parameters_of
-from metarl.files import load_checkpoint, save_checkpoint
 from metarl.nn import MLP, GaussianPolicy, policy_network
 from metarl.rl import MAMLLearner, MAMLTRPOConfig, Sampler, make_maml
 from metarl.sb3 import CollectionSpec, InitialPolicy, ProtoEmbedding, ProtoEmbeddingConfig
+from metarl.training.checkpoint import load_checkpoint, save_checkpoint
 from metarl.types import Params
 
 pytestmark = [

@@ -20,7 +20,6 @@ import metarl_envs
 from metarl.configs import complaint
 from metarl.core import Stopwatch
 from metarl.embedding import EncoderTrainer, OnlinePrototypes, SupportSample, Transitions, Trials
-from metarl.files import load_newest, save_checkpoint
 from metarl.rl import Actor
 from metarl.sb3 import (
     RL2,
@@ -36,6 +35,7 @@ from metarl.sb3 import (
     load_sb3,
     to_sb3,
 )
+from metarl.training.checkpoint import load_newest, save_checkpoint
 
 HORIZON = 5
 SMALL: dict[str, Any] = {"num_epochs": 2, "num_minibatches": 2}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from fake_learner import FakeLearner
 
-from metarl.files import BEST, load_checkpoint, load_newest
 from metarl.training import Ending, Schedule, Trainer
+from metarl.training.checkpoint import BEST, load_checkpoint, load_newest
 from metarl.types import Metrics
 
 SCORES = [1.0, 3.0, math.nan, 3.0, 2.0, 5.0, 4.0, 4.5, 4.9, 0.0]

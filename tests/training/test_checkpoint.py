@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from metarl.files import (
-    FORMAT_VERSION,
-    FileError,
+from metarl.files import FORMAT_VERSION, FileError
+from metarl.training.checkpoint import (
     list_checkpoints,
     load_checkpoint,
     load_newest,

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from fake_learner import FakeLearner
 
-from metarl.files import load_newest
 from metarl.training import CSVWriter, Ending, FolderInUseError, Schedule, Trainer, Writer
+from metarl.training.checkpoint import load_newest
 from metarl.types import Metrics
 
 THREE = Schedule(iterations=3)

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from metarl.configs import complaint
-from metarl.files import KEEP, list_checkpoints, load_newest
 from metarl.training import CSVWriter, Ending, Schedule, TensorBoardWriter, Trainer
+from metarl.training.checkpoint import KEEP, list_checkpoints, load_newest
 from metarl.training.trainer import MAX_SKIPPED
 from metarl.types import Metrics
 

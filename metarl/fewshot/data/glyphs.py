@@ -27,8 +27,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, features
 
+from metarl.fewshot.data.npz import read_npz
 from metarl.fewshot.sources import ArraySource, ClassGroups, Dataset, Split
-from metarl.files import FileError, read_npz
+from metarl.files import FileError
 
 FACES = tuple(
     [f"DejaVuSans{style}" for style in ("", "-Bold", "-Oblique", "-BoldOblique")]

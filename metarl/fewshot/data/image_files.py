@@ -18,7 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from metarl.fewshot.data.pixels import Channels, ImageShape, largest_deep, open_image, to_array
-from metarl.files import FileError, need_memory, one_error
+from metarl.files import FileError, one_error
+from metarl.memory import check_memory
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 """Files called so are to be images, in lower case; others are, if they hold one."""
@@ -143,7 +144,7 @@ def common_shape(
             raise _sizes_differ(first, (path, size))
     width, height = (image_size, image_size) if image_size is not None else _size(first, paths)
     shape = ImageShape(channels or (1 if gray else 3), height, width)
-    need_memory(f"{len(paths)} images of {height} x {width}", len(paths) * math.prod(shape))
+    check_memory(len(paths) * math.prod(shape), f"{len(paths)} images of {height} x {width}")
     return shape
 
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 Channels = Literal[1, 3]
 
-MAX_PIXELS = 50_000_000
+MAX_PIXELS = 25_000_000
 """Most of a file: decoding and conversion take 16 bytes each."""
 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")

@@ -25,12 +25,13 @@ from metarl.fewshot.from_config import (
     train_episodes,
 )
 from metarl.fewshot.sources import DeferredSource
+from metarl.memory import check_layers, check_memory
 from metarl.runs.config import DataProblem, RunConfig
 from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
 from metarl.runs.facts import ClassFacts, DataFacts
 from metarl.runs.user_objects import UserObjects, check_installed
-from metarl.training import check_layers, check_memory, resolve_device
+from metarl.training import resolve_device
 
 AllClasses = Mapping[str, Mapping[Split, ClassFacts]]
 """By name of the data set and part."""

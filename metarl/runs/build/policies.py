@@ -16,6 +16,7 @@ from torch import nn
 import metarl_envs
 from metarl import sb3
 from metarl.core import Streams
+from metarl.memory import check_layers, check_memory
 from metarl.nn import CategoricalPolicy, GaussianPolicy, policy_network
 from metarl.rl import ComposedConfig, DeferredEnvs, Sampler, TaskEnvs, make_maml
 from metarl.rl.guarded import ANYTHING, GuardedEnv, GuardedEnvs, fault_of
@@ -27,7 +28,7 @@ from metarl.runs.facts import EnvFacts, check_spaces, class_name
 from metarl.runs.policy_files import read_policy, start_from
 from metarl.runs.simulated import PolicyLearner, Simulated
 from metarl.runs.user_objects import UserObjects, check_installed
-from metarl.training import check_layers, check_memory, resolve_device
+from metarl.training import resolve_device
 from metarl.types import Task
 from metarl_envs import making
 from metarl_envs.plain_spaces import num_bytes, plain_space, space_of
