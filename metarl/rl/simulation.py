@@ -40,9 +40,11 @@ class SimulatedTasks:
     tasks: Sequence[Task] | None = None
     """M of them; by default held-out ones are drawn."""
 
+    num_envs: int | None = None
+    """Most environments at a time, if more than training has; none are made beyond these."""
     tasks_at_once: int | None = None
     """Tasks of one batch, which changes memory and time, not what is drawn; by default as many as
-    training has environments for: no more environments are made than it has."""
+    there may be environments for."""
     progress: TasksDone = unwatched
     """Told of every batch."""
 
@@ -97,10 +99,11 @@ class SimulatedTasks:
 
         A sampler's environments are closed when the next one has others.
         """
-        size = self.tasks_at_once or max(like.env.num_envs // self.num_trajectories, 1)
+        num_envs = max(self.num_envs or 0, like.env.num_envs)
+        size = self.tasks_at_once or max(num_envs // self.num_trajectories, 1)
         each = self.num_trajectories
         if self.tasks_at_once is None:  # the fewest equal parts of a task's trajectories
-            each = -(-each // -(-each // like.env.num_envs))
+            each = -(-each // -(-each // num_envs))
         tasks, sampler = self.tasks, None
         try:
             for first in range(0, self.num_tasks, size):

@@ -24,8 +24,7 @@ from metarl.rl import (
 )
 from metarl.runs.config import CODEC, EnvProblem, PolicyConfig, RunConfig, SamplingConfig, validated
 from metarl.runs.errors import InputError
-from metarl.runs.facts import EnvFacts, class_name
-from metarl_envs.plain_spaces import plain_space
+from metarl.runs.facts import class_name, env_facts
 
 RULES = (SGD, Momentum, LearnedStepSizes)
 OBJECTIVES = (Surrogate, ClippedSurrogate, ReptileDirection)
@@ -62,11 +61,9 @@ def describe(learner: MAMLLearner) -> str:
         env_kwargs={k: v for k, v in spec.kwargs.items() if k not in NOT_OF_THE_FAMILY},
         policy=_policy_config(shape),
         sampling=_sampling_config(sampler),
-        trained_on=EnvFacts(
-            observation_space=plain_space(envs.single_observation_space),
-            action_space=plain_space(envs.single_action_space),
-            task_space={k: plain_space(v) for k, v in envs.get_attr("task_space")[0].items()},
-            horizon=sampler.horizon,
+        trained_on=env_facts(
+            envs,
+            sampler.horizon,
             own_network=class_name(policy.network) if shape.own_network else "",
         ),
     )

@@ -3,14 +3,16 @@
 from dataclasses import field
 from typing import Any
 
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from pydantic.dataclasses import dataclass
 from torch import nn
 
 from metarl.configs import STRICT, Count, Natural
 from metarl.fewshot import ClassGroups, Scaling, Split
 from metarl.rl.task_envs import TaskEnvs
-from metarl.runs.errors import InputError
-from metarl_envs.plain_spaces import space_of
+from metarl.runs.errors import InputError, input_errors
+from metarl.types import Task
+from metarl_envs.plain_spaces import plain_space, space_of
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -28,6 +30,8 @@ class EnvFacts:
     """Whether the environment was given as a function or an object, which no file can hold."""
     own_network: str = ""
     """The class of the policy's network, where that was the user's own."""
+    batched: bool = False
+    """Whether many are the rows of one environment, not copies of one."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -55,6 +59,24 @@ class DataFacts:
     """:attr:`Dataset.digest` by name."""
 
 
+def env_facts(envs: TaskEnvs, horizon: int, **own: Any) -> EnvFacts:
+    """Those of environments that there are; :class:`ValueError` for spaces that no file can hold.
+
+    Args:
+        envs: which.
+        horizon: longest trajectory.
+        own: what of them is the user's own.
+    """
+    return EnvFacts(
+        observation_space=plain_space(envs.single_observation_space),
+        action_space=plain_space(envs.single_action_space),
+        task_space={k: plain_space(v) for k, v in envs.get_attr("task_space")[0].items()},
+        horizon=horizon,
+        batched=not isinstance(getattr(envs, "unwrapped", envs), SyncVectorEnv | AsyncVectorEnv),
+        **own,
+    )
+
+
 def class_name(module: nn.Module) -> str:
     """The qualified name of a module's class."""
     return f"{type(module).__module__}.{type(module).__qualname__}"
@@ -71,3 +93,18 @@ def check_spaces(name: str, env: TaskEnvs, trained_on: EnvFacts) -> None:
             raise InputError(
                 f"{name} has {what} {space}, the run was trained on {space_of(plain)}", "env"
             )
+
+
+def checked_task(env: TaskEnvs, task: dict[str, Any]) -> Task:
+    """A given task as an environment has it; that is closed afterwards.
+
+    Raises:
+        InputError: the task does not fit.
+    """
+    try:
+        with input_errors("task"):
+            env.set_attr("task", [task])
+        checked: Task = env.get_attr("task")[0]
+    finally:
+        env.close()
+    return checked

@@ -26,10 +26,13 @@ from metarl.runs.evaluate import (
     planar_paths,
     write_json,
 )
+from metarl.runs.facts import EnvFacts, checked_task
 from metarl.runs.films import Camera
 from metarl.types import ActionArray, Adaptation, Metrics, Task, TasksDone, Video
 from metarl_envs.plain_spaces import num_bytes
 
+NUM_ROWS = 400
+"""Environments of an evaluation that are rows of one, however few training has."""
 NUM_FILM_TRAJECTORIES = 20  # a step of adaptation, of the films that are made in training
 NONE_HELD_OUT = "tasks (this family holds none out)"
 
@@ -235,11 +238,11 @@ class Simulated:
             num_trajectories=trajectories,
             seed=seed,
             tasks=given,
+            num_envs=NUM_ROWS if self.facts.batched else None,
         )
 
     def _check_memory(self, trajectories: int) -> None:
-        facts = self.problem.trained_on
-        assert facts is not None
+        facts = self.facts
         step = num_bytes(facts.observation_space) + num_bytes(facts.action_space)
         with input_errors("trajectories"):
             check_memory(trajectories * facts.horizon * step, str(trajectories))
@@ -270,8 +273,13 @@ class Simulated:
     @property
     def horizon(self) -> int:
         """Longest trajectory, in steps."""
+        return self.facts.horizon
+
+    @property
+    def facts(self) -> EnvFacts:
+        """What the run was trained on."""
         assert self.problem.trained_on is not None
-        return self.problem.trained_on.horizon
+        return self.problem.trained_on
 
     def headline(self, metrics: Metrics) -> str:
         """What a progress bar says of an iteration."""
@@ -282,18 +290,3 @@ class Simulated:
         if "eval/validation" not in metrics:
             return ""
         return "held-out return {:.2f} -> {:.2f}".format(*ends_of(metrics, "eval"))
-
-
-def checked_task(env: TaskEnvs, task: dict[str, Any]) -> Task:
-    """A given task as an environment has it; that is closed afterwards.
-
-    Raises:
-        InputError: the task does not fit.
-    """
-    try:
-        with input_errors("task"):
-            env.set_attr("task", [task])
-        checked: Task = env.get_attr("task")[0]
-    finally:
-        env.close()
-    return checked

@@ -102,7 +102,7 @@ class SB3Learner:
 
     def _try_on(self, split: Split) -> AdaptationRun:
         seed, length = Streams(self._seed, "validation").seed_of("trials"), self.num_steps + 1
-        return self.run_trials(EVALUATION_TASKS, EVALUATION_TRIALS, length, seed=seed, split=split)
+        return self.run_trials(EVALUATION_TASKS, EVALUATION_TRIALS, length, seed=seed, tasks=split)
 
     @property
     def num_steps(self) -> int:
@@ -126,9 +126,10 @@ class SB3Learner:
             source.num_trajectories,
             steps + 1,
             seed=source.seed,
-            tasks=source.tasks,
+            tasks="held_out" if source.tasks is None else source.tasks,
             keep_transitions=True,
             progress=source.progress,
+            num_envs=source.num_envs,
         )
         first = self.unadapted_context
         return Adaptation(
@@ -154,29 +155,30 @@ class SB3Learner:
         num_trajectories: int,
         *,
         seed: int,
-        tasks: Sequence[Task] | None = None,
+        tasks: Sequence[Task] | Split = "held_out",
         keep_transitions: bool = False,
         progress: TasksDone = unwatched,
-        split: Split = "held_out",
+        num_envs: int | None = None,
     ) -> AdaptationRun:
         """Trials on held-out tasks, by actions drawn from the policy, outside training.
-
-        They have no more environments than training has, and go through the trials with these.
 
         Args:
             num_tasks: M.
             num_trials: E, trials a task.
             num_trajectories: K, of each trial; may be more than in training.
             seed: of tasks, environments and actions.
-            tasks: M tasks to use instead of held-out ones.
+            tasks: M of them, or the part of the distribution that they are drawn from.
             keep_transitions: also where the learner itself does not want them.
             progress: told of every batch of trials.
-            split: part of the distribution that tasks are drawn from.
+            num_envs: that go through them, if more than training has.
         """
         streams = Streams(seed, "test")
-        size = min(self.collection.num_envs, num_tasks * num_trials)
+        size = min(max(num_envs or 0, self.collection.num_envs), num_tasks * num_trials)
+        split: Split = tasks if isinstance(tasks, str) else "held_out"
         with closing(self._make_task_env(size, 0, split=split)) as env:
-            chosen = env.drawn(num_tasks, streams.numpy("tasks")) if tasks is None else tasks
+            chosen = tasks
+            if isinstance(chosen, str):
+                chosen = env.drawn(num_tasks, streams.numpy("tasks"))
 
             def act_once() -> tuple[Trials, NDArray[np.float32]]:
                 recorder = self._recorder(env, num_trajectories, keep_transitions)

@@ -185,7 +185,7 @@ def test_what_cannot_be_done_is_named(proto, tmp_path, capsys):
         ],
         "--init-from: ": [*train, "--init-from", "none.zip", *output],
         "--trial-length must be at least 2, got 1": [*proto_train, "--trial-length", "1", *output],
-        "'sac' for argument '--optimiser'. Expected one of ('ppo',)": [
+        "--optimiser is always ppo with rl2: leave it out": [
             "train",
             "rl2",
             *SMALL,

@@ -244,8 +244,7 @@ def test_pixels_have_nothing_to_train() -> None:
     learner = make("knn", CONV4, features="pixels")
     assert learner.collect() == []
     metrics = learner.update([])
-    assert set(metrics) == set(make("baseline").update(make("baseline").collect()))
-    assert set(metrics.values()) == {0.0}
+    assert metrics == {"meta/skipped": 0.0}
     assert sum(value.numel() for value in learner.parameters()) == 0
     assert "network" in learner.state_dict()
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 import metarl_envs
 from metarl.cli import main
+from metarl.rl import MAMLLearner
+from metarl.sb3.learner import SB3Learner
 from metarl_envs.tasks import is_held_out
 
 ITERATIONS, BATCH, TRAJECTORIES, HORIZON = 3, 3, 2, 4
@@ -68,18 +70,47 @@ def stepped(monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.float64]]:
     return goals
 
 
+@pytest.fixture
+def validated(monkeypatch: pytest.MonkeyPatch, stepped: list[NDArray[np.float64]]) -> set[int]:
+    """Which of the steps were taken on validation tasks."""
+    steps: set[int] = set()
+
+    def watch(kind: Any) -> None:
+        try_on = kind._try_on
+
+        def watched(self: Any, split: str) -> Any:
+            first = len(stepped)
+            found = try_on(self, split)
+            steps.update(range(first, len(stepped)) if split == "train" else ())
+            return found
+
+        monkeypatch.setattr(kind, "_try_on", watched)
+
+    for kind in (MAMLLearner, SB3Learner):
+        watch(kind)
+    return steps
+
+
+def goal_numbers(stepped: list[NDArray[np.float64]]) -> NDArray[np.int64]:
+    """Of the hundred goals on the half circle, by their angles."""
+    angles = np.concatenate([np.arctan2(goals[:, 1], goals[:, 0]) for goals in stepped])
+    return np.rint(angles / np.pi * 99).astype(int)
+
+
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_training_steps_are_in_train_tasks_and_all_others_in_held_out_ones(
-    learner: str, tmp_path: Path, stepped: list[NDArray[np.float64]]
+    learner: str, tmp_path: Path, stepped: list[NDArray[np.float64]], validated: set[int]
 ) -> None:
     """Steps in train tasks are exactly those that the run counts as training.
 
     So the evaluations during training and the one at its end, whose steps are not counted, saw
-    held-out tasks and nothing else.
+    held-out tasks and nothing else. Validation, which is set aside here, saw train tasks alone.
     """
     folder = train(learner, "metarl/PointGoalSparse-v0", tmp_path)
-    angles = np.concatenate([np.arctan2(goals[:, 1], goals[:, 0]) for goals in stepped])
-    numbers = np.rint(angles / np.pi * 99).astype(int)
+    assert validated
+    of_validation = goal_numbers([stepped[i] for i in validated])
+    assert not np.isin(of_validation, range(2, 100, 5)).any()
+    numbers = goal_numbers([goals for i, goals in enumerate(stepped) if i not in validated])
     held_out = np.isin(numbers, range(2, 100, 5))  # as the family's docstring has it
     assert (~held_out).sum() == steps_of_training(folder) > 0
     assert held_out.any()

@@ -315,7 +315,7 @@ def test_training_draws_train_tasks_and_evaluation_held_out_ones() -> None:
     learner.sampler.draw_tasks = spy  # type: ignore[method-assign]  # a spy on one instance
     learner.collect()
     learner.evaluate()
-    assert splits == ["train", "held_out"]
+    assert splits == ["train", "held_out", "train"]  # the last are validation tasks
 
 
 @LEARNERS

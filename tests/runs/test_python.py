@@ -230,7 +230,7 @@ def test_an_own_backbone(learner: str, tmp_path: Path) -> None:
             "horizon is missing: the environment has no time limit of its own",
         ),
         ({"policy": Residual(2, 3)}, "policy does not fit: .*"),
-        ({"initial_log_std": -3.0}, "initial_log_std and min_log_std: .*"),
+        ({"initial_log_std": -3.0}, "initial_log_std, min_log_std, max_log_std: .*"),
         ({"init_from": "no.zip"}, "init_from: .*no.zip.*"),
         ({"context_size": 3}, ".*context_size must be above 0 where the context alone adapts, .*"),
     ],

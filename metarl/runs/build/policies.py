@@ -24,14 +24,14 @@ from metarl.runs.build.trial_learners import only_task, trial_learner
 from metarl.runs.composed import compose
 from metarl.runs.config import EnvProblem, PolicyConfig, RunConfig
 from metarl.runs.errors import InputError, input_errors
-from metarl.runs.facts import EnvFacts, check_spaces, class_name
+from metarl.runs.facts import EnvFacts, check_spaces, class_name, env_facts
 from metarl.runs.policy_files import read_policy, start_from
 from metarl.runs.simulated import PolicyLearner, Simulated
 from metarl.runs.user_objects import UserObjects, check_installed
 from metarl.training import resolve_device
 from metarl.types import Task
 from metarl_envs import making
-from metarl_envs.plain_spaces import num_bytes, plain_space, space_of
+from metarl_envs.plain_spaces import num_bytes, space_of
 
 
 def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], None]) -> Simulated:
@@ -209,11 +209,9 @@ def _deferred(make: Callable[[int], TaskEnvs], facts: EnvFacts) -> Callable[[int
 
 def _env_facts(problem: EnvProblem, envs: TaskEnvs, given: UserObjects) -> EnvFacts:
     try:
-        return EnvFacts(
-            observation_space=plain_space(envs.single_observation_space),
-            action_space=plain_space(envs.single_action_space),
-            task_space={k: plain_space(v) for k, v in envs.get_attr("task_space")[0].items()},
-            horizon=_horizon(envs, problem.sampling.horizon),
+        return env_facts(
+            envs,
+            _horizon(envs, problem.sampling.horizon),
             own=given.env is not None and not isinstance(given.env, str),
             own_network="" if given.network is None else class_name(given.network),
         )

@@ -9,7 +9,7 @@ from metarl.core import Streams
 from metarl.rl import Actor, TaskEnvs
 from metarl.runs.config import EnvProblem, RunConfig, json_object
 from metarl.runs.errors import InputError
-from metarl.runs.simulated import checked_task
+from metarl.runs.facts import checked_task
 from metarl.types import Task
 
 
