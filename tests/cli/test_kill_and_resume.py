@@ -16,7 +16,7 @@ import torch
 from metarl.cli import main
 from metarl.training.checkpoint import BEST, load_checkpoint, load_newest
 
-ITERATIONS = 120
+ITERATIONS = 80
 OPTIONS = [
     "--env", "metarl/PointGoal-v0", "--seed", "3", "--iterations", str(ITERATIONS),
     "--checkpoint-every", "7", "--eval-every", "20", "--meta-batch-size", "3",
@@ -24,7 +24,9 @@ OPTIONS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["maml-trpo", "maml-vpg"])
+@pytest.fixture(
+    scope="module", params=["maml-trpo", pytest.param("maml-vpg", marks=pytest.mark.slow)]
+)
 def learner(request):
     return request.param
 
