@@ -49,6 +49,9 @@ LEARNERS: dict[str, Mapping[str, Preset]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of classes may not be in its encoding
+            stream.reconfigure(errors="backslashreplace")
     try:
         options = _parse(given)
         keep_freed_memory()

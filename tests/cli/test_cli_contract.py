@@ -1,6 +1,7 @@
 """The command line's contract: what each command prints, writes and returns."""
 
 import csv
+import io
 import json
 import re
 import subprocess
@@ -272,3 +273,13 @@ class Line(gym.Env):
 
 gym.register("Line-v0", entry_point=Line, max_episode_steps=20)
 '''
+
+
+def test_names_that_the_terminal_has_no_letters_for_are_printed(monkeypatch):
+    """Names of classes and folders come from the user's disk; a terminal may be Latin-1."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "latin-1"))
+    assert main(["envs"]) == 0
+    sys.stdout.write("жук\n")
+    sys.stdout.flush()
+    assert written.getvalue().endswith(b"\\u0436\\u0443\\u043a\n")
