@@ -1,11 +1,12 @@
 """Data sets by the names of the command line."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from metarl.fewshot.data.array_files import SklearnName, load_npz, load_sklearn
-from metarl.fewshot.data.config import DataConfig
+from metarl.fewshot.data.config import SINUSOID, DataConfig
 from metarl.fewshot.data.folder import load_folder
 from metarl.fewshot.data.glyphs import load_glyphs
 from metarl.fewshot.data.medmnist import is_medmnist, load_medmnist
@@ -27,12 +28,35 @@ class LoadedData(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+class _Read:
+    """A config that knows which of its options were looked at."""
+
+    def __init__(self, config: DataConfig) -> None:
+        self.config = config
+        self.names = {"data", "data_root"}  # where others would lie is no statement about this one
+
+    def __getattr__(self, name: str) -> Any:
+        self.names.add(name)
+        return getattr(self.config, name)
+
+
 def load_data(config: DataConfig) -> LoadedData:
-    """Load what the config names.
+    """Load what the config names; none for the sinusoid, which is drawn.
 
     Raises:
-        ValueError: there is no such data set, or its files are missing or damaged.
+        ValueError: there is no such data set, its files are missing or damaged, or an option was
+            given that says nothing of it.
     """
+    read = _Read(config)
+    loaded = LoadedData(()) if config.data == SINUSOID else _load(cast(DataConfig, read))
+    for option in fields(config):
+        if option.name not in read.names and getattr(config, option.name) != option.default:
+            name = option.name.replace("_", "-")
+            raise ValueError(f"--{name} has no effect on data {config.data}: leave it out")
+    return loaded
+
+
+def _load(config: DataConfig) -> LoadedData:
     name, _, rest = config.data.partition(":")
     if name == META_DATASET:
         sources = rest.split(",") if rest else None

@@ -119,8 +119,6 @@ def _read_datasets(
     problem: DataProblem, device: torch.device, say: Callable[[str], None]
 ) -> tuple[Dataset, ...]:
     """The run's data, in memory on its device where it fits; none for the sinusoid."""
-    if problem.data.data == SINUSOID:
-        return ()
     try:
         loaded = load_data(problem.data)
     except ValueError as error:
