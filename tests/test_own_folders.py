@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 
 NAMES = ("envs", "utils", "tests", "runs", "experiments")
-TINY = "--meta-batch-size 2 --num-trajectories 2 --horizon 3 --iterations 1 --hidden-sizes 4"
+TINY = (
+    "--meta-batch-size 2 --num-trajectories 2 --horizon 3 --iterations 1 --hidden-sizes 4 "
+    "--eval-tasks 2"
+)
 REFUSING = "raise RuntimeError(f'{__name__} of the user was imported')\n"
 OWN_ENVS = '''
 """A family of the user's own, registered where it is imported."""

@@ -58,9 +58,8 @@ def undefined(folder):
 
 @pytest.mark.parametrize("learner", POLICY_LEARNERS)
 def test_train_prints_the_run_folder_first_and_last(learner, tmp_path, capsys):
-    status = main(
-        ["train", learner, "--env", ENV, "--iterations", "1", "--output", str(tmp_path), *SMALL]
-    )
+    options = ["--iterations", "1", "--eval-tasks", "2", "--output", str(tmp_path), *SMALL]
+    status = main(["train", learner, "--env", ENV, *options])
     lines = capsys.readouterr().out.splitlines()
     assert status == 0
     assert Path(lines[0]).is_dir()
@@ -228,7 +227,7 @@ def test_a_family_of_the_users_own_trains_by_module_and_id(tmp_path):
     """A plain single environment with a task, in a module that nobody registered for us."""
     (tmp_path / "my_robots.py").write_text(USER_FAMILY)
     command = [sys.executable, "-m", "metarl", "train", "maml-vpg", "--env", "my_robots:Line-v0"]
-    options = ["--iterations", "2", "--output", "out", *SMALL]
+    options = ["--iterations", "2", "--eval-tasks", "2", "--output", "out", *SMALL]
     done = subprocess.run(
         [*command, *options],
         cwd=tmp_path,

@@ -14,6 +14,7 @@ from metarl.cli import main
 from metarl_envs import Product, Uniform
 
 SMALL = ["--meta-batch-size", "2", "--num-trajectories", "2", "--hidden-sizes", "8"]
+SMALL += ["--eval-tasks", "2"]
 HORIZON = 6
 
 
@@ -88,7 +89,7 @@ def test_training_films_are_in_tensorboard_and_change_nothing(tmp_path: Path) ->
     assert rows[0] == rows[1]
 
 
-QUICK = ["--iterations", "1", "--num-epochs", "1", "--eval-tasks", "2"]
+QUICK = ["--iterations", "1", "--num-epochs", "1"]
 
 
 # imageio's reader leaves its pipes to the garbage collector

@@ -16,11 +16,11 @@ import torch
 from metarl.cli import main
 from metarl.training.checkpoint import BEST, load_checkpoint, load_newest
 
-ITERATIONS = 80
+ITERATIONS = 60
 OPTIONS = [
     "--env", "metarl/PointGoal-v0", "--seed", "3", "--iterations", str(ITERATIONS),
     "--checkpoint-every", "7", "--eval-every", "20", "--meta-batch-size", "3",
-    "--num-trajectories", "4", "--horizon", "10", "--hidden-sizes", "8",
+    "--num-trajectories", "4", "--horizon", "10", "--hidden-sizes", "8", "--eval-tasks", "4",
 ]  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def assert_same(folder: Path, uninterrupted: Path) -> None:
 
 def test_killed_at_a_random_iteration(learner, uninterrupted, tmp_path):
     """SIGKILL leaves no time for anything: what counts is the checkpoint before it."""
-    victim = random.Random(os.urandom(4)).randrange(8, 60)
+    victim = random.Random(os.urandom(4)).randrange(8, 40)
     process = start(learner, tmp_path)
     folder = wait_for_iteration(tmp_path, victim)
     process.kill()

@@ -11,13 +11,9 @@ from compare import PROBLEMS, VALUES, digest, processor, values_now
 
 QUICK = [
     "maml-trpo",
-    "promp",
-    "maml-trpo-bandit",
-    "maml-trpo-cheetah",
     "rl2",
     "proto-embedding-sac",
     "fewshot-reptile",
-    "fewshot-baseline",
     "fewshot-protonet-conv4",
 ]
 
