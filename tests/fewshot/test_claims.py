@@ -5,16 +5,19 @@ import json
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.lib import format as npy
+from PIL import Image
 
 from metarl.fewshot.data.config import DataConfig
 from metarl.fewshot.data.meta_dataset_spec import read_spec
 from metarl.fewshot.data.npz import read_npz
+from metarl.fewshot.data.pixels import open_image
 from metarl.fewshot.data.registry import load_data
 from metarl.files import FileError
 
@@ -188,3 +191,19 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(FileError, match=f"{path}: not a (table of text|whole archive)"):
         load_data(DataConfig(data=str(path)))
+
+
+def test_a_picture_that_claims_a_long_chunk(tmp_path: Path) -> None:
+    """A PNG's first chunk of pixels says that it has 2³¹ - 1 bytes: none are taken for them."""
+    path = tmp_path / "picture.png"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"IDAT") - 4
+    content[at : at + 4] = (2**31 - 1).to_bytes(4, "big")
+    path.write_bytes(content)
+    tracemalloc.start()
+    with suppress(OSError, SyntaxError, ValueError), open_image(path) as image:
+        image.load()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10**7

@@ -84,7 +84,12 @@ def _archives(folder: Path) -> list[Sample]:
     np.savez_compressed(folder / "pictures.npz", x=pictures, y=y)
     np.savez_compressed(folder / "dermamnist.npz", **parts)
     np.savez_compressed(folder / "glyphs.npz", images=np.zeros((2, 16, 28, 28), np.uint8))
-    kinds = {"table": "table", "series": "series", "pictures": "images-hwc", "dermamnist": "table"}
+    kinds = {
+        "table": "table",
+        "series": "series",
+        "pictures": "images-hwc",
+        "dermamnist": "images-hwc",
+    }
     samples = []
     for name, kind in kinds.items():
         path = folder / f"{name}.npz"

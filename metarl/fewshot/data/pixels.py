@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
@@ -13,6 +14,9 @@ Channels = Literal[1, 3]
 
 MAX_PIXELS = 25_000_000
 """Most of a file: decoding and conversion take 16 bytes each."""
+
+MAX_BYTES = 16 * MAX_PIXELS
+"""Most of a file: no format needs more for as many pixels."""
 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 
@@ -31,6 +35,10 @@ class ImageShape(NamedTuple):
 @contextmanager
 def open_image(file: Path | BinaryIO) -> Iterator[Image.Image]:
     """Open an image of bounded size; what Pillow raises for a bad one has no end of types."""
+    if isinstance(file, Path):  # of memory nothing is read beyond the end, whatever a chunk claims
+        if (size := file.stat().st_size) > MAX_BYTES:
+            raise ValueError(f"it has {size} bytes; images of up to {MAX_BYTES} are read")
+        file = BytesIO(file.read_bytes())
     try:
         opened = Image.open(file, formats=_FORMATS)
     except UnidentifiedImageError as error:  # its text may be about a buffer of ours
