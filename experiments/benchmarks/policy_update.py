@@ -90,11 +90,15 @@ class LoopedProMP:
             frozen = [Normal(d.mean.detach(), d.stddev.detach()) for d in (before, after)]
         return Independent(frozen[0], 1), Independent(frozen[1], 1)
 
-    def _policies(self, task: Experience) -> tuple[Independent, Independent]:
+    def _policies(
+        self, task: Experience, old: tuple[Independent, Independent] | None = None
+    ) -> tuple[Independent, Independent]:
+        """Before and after the inner step, which divides by the policy that sampled, if given."""
         support, query = task.supports[0], task.query
         before = self._distribution(self.theta, support.observations[0])
         taken = before.log_prob(support.actions[0])
-        inner = -((taken - taken.detach()).exp() * support.advantages[0] * support.weights[0]).sum()
+        sampled = taken.detach() if old is None else old[0].log_prob(support.actions[0])
+        inner = -((taken - sampled).exp() * support.advantages[0] * support.weights[0]).sum()
         gradients = torch.autograd.grad(inner, list(self.theta.values()), create_graph=True)
         adapted = {
             name: value - self.lr * gradient
@@ -103,7 +107,7 @@ class LoopedProMP:
         return before, self._distribution(adapted, query.observations[0])
 
     def _task_loss(self, task: Experience, old: tuple[Independent, Independent]) -> Tensor:
-        before, after = self._policies(task)
+        before, after = self._policies(task, old)
         query, actions = task.query, task.query.actions[0]
         ratio = (after.log_prob(actions) - old[1].log_prob(actions)).exp()
         clipped = ratio.clamp(1 - self.objective.clip, 1 + self.objective.clip)
