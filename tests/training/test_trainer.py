@@ -13,6 +13,7 @@ import pytest
 from fake_learner import FakeLearner
 from pydantic import ValidationError
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 from metarl.configs import complaint
 from metarl.training import CSVWriter, Ending, Schedule, TensorBoardWriter, Trainer
@@ -57,6 +58,12 @@ def read_rows(folder: Path) -> list[dict[str, str]]:
             {key: value for key, value in row.items() if not key.startswith("time/")}
             for row in csv.DictReader(file)
         ]
+
+
+@pytest.fixture(autouse=True)
+def _files_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorBoard sorts files of one second by a number in their names, as text: 10 before 9."""
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(1000))
 
 
 def read_events(folder: Path) -> dict[str, list[tuple[int, float]]]:
