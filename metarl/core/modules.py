@@ -4,6 +4,7 @@ All inputs lead with the task axis: supports ``[M, S, ...]``, queries ``[M, Q, .
 """
 
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, TypeVar
 
@@ -177,15 +178,14 @@ class MAML(nn.Module):
         except (RuntimeError, NoSecondDerivativeError):
             if not parts:
                 raise
-        for part in parts:
-            part.strategy = "loop"
-        try:
-            with second_derivatives():
-                return run()
-        except BaseException:  # the fault is another
+        with ExitStack() as undo:
             for part in parts:
-                part.strategy = "auto"
-            raise
+                undo.callback(setattr, part, "strategy", "auto")
+                part.strategy = "loop"
+            with second_derivatives():
+                result = run()
+            undo.pop_all()  # that was it: they loop from now on
+        return result
 
     def _try_derivatives(self, losses: Tensor) -> None:
         """Raise what the first backward pass would."""

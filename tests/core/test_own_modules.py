@@ -176,8 +176,10 @@ def test_a_backward_pass_that_vmap_has_no_rule_of_loops() -> None:
     expected = meta_gradient(model, loss, support, query)
     torch.testing.assert_close(gradients, expected)
     assert maml.adapt(*support)(query[0]).shape == (NUM_TASKS, 6, CLASSES)
+    wrong = MAML(nn.Linear(WIDTH, CLASSES).double())
     with pytest.raises(RuntimeError, match="shape"):  # a fault of the user's is no reason to loop
-        MAML(model).meta_loss(support[0][..., :2], support[1], *query)
+        wrong.meta_loss(support[0][..., :2], support[1], *query)
+    assert wrong._forward.strategy == "auto"
 
 
 def test_a_strategy_that_there_is_not() -> None:

@@ -56,4 +56,5 @@ def test_what_has_no_effect_is_refused(
     ],
 )
 def test_what_has_one_is_not(name: str, options: dict[str, Any], data: dict[str, str]) -> None:
-    load_data(DataConfig(data=data[name], **options))
+    loaded = load_data(DataConfig(data=data[name], **options))
+    assert len(loaded.datasets) == (name != "sinusoid")
