@@ -37,7 +37,7 @@ DIFFERS = {
     "protonet": [],
     "maml": [
         "split of Vinyals et al., theirs 1,200 characters drawn at random",
-        "trained on 20 to 60 times fewer tasks",
+        "theirs trained on 20 to 60 times as many tasks",
     ],
 }
 """What holds for all runs of a learner; what one run does otherwise is read off its options."""

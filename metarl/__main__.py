@@ -17,7 +17,9 @@ class Ended(KeyboardInterrupt):
 def main() -> int:
     """Run the command line and return the exit status: of a signal, 128 + its number."""
     signals = (signal.SIGINT, signal.SIGTERM)
-    previous = {n: signal.signal(n, _end) for n in signals if signal.getsignal(n) != signal.SIG_IGN}
+    # what is ignored stays so, and what was not installed from Python could not be put back
+    handled = [n for n in signals if signal.getsignal(n) not in (None, signal.SIG_IGN)]
+    previous = {n: signal.signal(n, _end) for n in handled}
     try:
         status: int = import_module("metarl.cli").main()  # that takes seconds
         return status

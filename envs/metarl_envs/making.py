@@ -77,9 +77,9 @@ def _make_registered(
     env_id: str, num_envs: int, options: dict[str, Any], mode: dict[str, Any], by_caller: bool
 ) -> Any:
     check_id(env_id)
+    batched = _made_at_once(env_id, options)
     # every collection resets all environments: what has ended need not be stepped until then
-    batched = env_id in FAMILIES and "vectorization_mode" not in options
-    waiting = mode if batched else {}
+    waiting = mode if batched and (by_caller or env_id in FAMILIES) else {}
     if by_caller and not batched:
         waiting = {"vector_kwargs": {**mode, **options.get("vector_kwargs", {})}}
     try:

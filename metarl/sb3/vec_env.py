@@ -222,7 +222,8 @@ class TaskVecEnv(VecEnv):
             if self.on_fault == "raise":
                 raise EnvironmentFaultError(fault)
             note(self.faults, fault)
-            self.left_out.append((self.num_steps - (step > 0), index))
+            if not self._spoilt[index]:
+                self.left_out.append((self.num_steps - (step > 0), index))
         self._spoilt |= ~good
         observations, rewards = observations.copy(), np.where(good, rewards, 0.0)
         observations[~good] = self._observations[~good]

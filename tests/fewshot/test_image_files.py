@@ -264,18 +264,6 @@ def test_a_bomb_is_not_decoded(tmp_path, size):
         load_folder(tmp_path, image_size=8, channels=3)
 
 
-def test_a_huge_image_looks_as_it_did():
-    """Averaged to three times the size before Lanczos, or not: as good as the same."""
-    rows, columns = np.ogrid[:4200, :4200]
-    image = Image.fromarray(
-        (127 * (1 + np.sin(rows / 200) * np.cos(columns / 300))).astype("uint8")
-    )
-    array = to_array(image, ImageShape(1, 20, 20))[0].astype(int)
-    expected = np.asarray(image.resize((20, 20), Image.Resampling.LANCZOS)).astype(int)
-    assert np.abs(array - expected).max() <= 2
-    assert np.ptp(array) > 200
-
-
 def test_a_size_that_no_memory_holds(tmp_path):
     classes(tmp_path)
     with pytest.raises(ValueError, match="12 images of 1000000 x 1000000 needs at least"):

@@ -20,9 +20,6 @@ MAX_BYTES = 16 * MAX_PIXELS
 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 
-HUGE = 1 << 24
-"""Pixels beyond which an image is made small in two steps."""
-
 
 class ImageShape(NamedTuple):
     """Of every image of a data set."""
@@ -74,9 +71,7 @@ def to_array(image: Image.Image, shape: ImageShape, pixel_bits: int = 16) -> NDA
     plain = opaque.convert("L" if shape.channels == 1 else "RGB")
     size = (shape.width, shape.height)
     if plain.size != size:
-        # Lanczos on all of a huge image takes seconds: it is averaged to three times the size first
-        gap = 3.0 if plain.width * plain.height > HUGE else None
-        plain = plain.resize(size, Image.Resampling.LANCZOS, reducing_gap=gap)
+        plain = plain.resize(size, Image.Resampling.LANCZOS)
     array = np.array(plain)  # a copy: Pillow's own memory is read-only
     return array[None] if shape.channels == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
