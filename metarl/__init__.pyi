@@ -1,6 +1,6 @@
 from .core import MAML, AdaptedModel, ProtoNet
 from .fewshot import Classifier, load_classifier
-from .rl import Actor, load_policy
+from .rl import Acted, Actor, load_policy
 from .runs import (
     AdaptedClassifier,
     AdaptedPolicy,
@@ -15,6 +15,7 @@ __version__: str
 
 __all__ = [
     "MAML",
+    "Acted",
     "Actor",
     "AdaptedClassifier",
     "AdaptedModel",

@@ -17,6 +17,10 @@ class ActionDistribution(Protocol):
         """The tensors."""
         ...
 
+    def draw(self, noise: Tensor) -> Tensor:
+        """Actions by that noise ``[..., A]``; zero noise gives the likeliest."""
+        ...
+
     def log_prob(self, actions: Tensor) -> Tensor:
         """Log probability (density) of ``[..., A]`` actions, ``[...]``."""
         ...
@@ -49,6 +53,10 @@ class Gaussian(NamedTuple):
     log_std: Tensor
     """Log of the standard deviation, one for all steps of a task, ``[M, 1, A]``."""
 
+    def draw(self, noise: Tensor) -> Tensor:
+        """Actions ``[M, B, A]`` by standard normal noise; the mean if that is 0."""
+        return self.mean + torch.exp(self.log_std) * noise
+
     def log_prob(self, actions: Tensor) -> Tensor:
         """Log density of ``[M, B, A]``, **summed** over the action dimensions to ``[M, B]``."""
         standard = (actions - self.mean) * torch.exp(-self.log_std)
@@ -79,6 +87,10 @@ class Categorical(NamedTuple):
 
     logits: Tensor
     """``[M, B, A]``."""
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """Indices as floats ``[M, B, 1]`` by standard Gumbel noise; the likeliest if that is 0."""
+        return (self.logits + noise).argmax(-1, keepdim=True).to(self.logits.dtype)
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """Log probability of the indices ``[M, B, 1]``, ``[M, B]``."""

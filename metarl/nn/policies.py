@@ -222,8 +222,7 @@ class GaussianPolicy(Policy):
 
     def act(self, params: Params, observations: Tensor, noise: Tensor) -> Tensor:
         """Sampled actions ``[M, B, A]``; zero noise gives the mean action."""
-        distribution = self.distribution(params, observations)
-        return distribution.mean + torch.exp(distribution.log_std) * noise
+        return self.distribution(params, observations).draw(noise)
 
     def metrics(self) -> Metrics:
         """Mean standard deviation of the actions, as it acts."""
@@ -264,8 +263,7 @@ class CategoricalPolicy(Policy):
 
     def act(self, params: Params, observations: Tensor, noise: Tensor) -> Tensor:
         """Indices of sampled actions as floats ``[M, B, 1]``; zero noise gives the likeliest."""
-        logits = self.distribution(params, observations).logits
-        return (logits + noise).argmax(-1, keepdim=True).to(logits.dtype)
+        return self.distribution(params, observations).draw(noise)
 
 
 def policy_network(

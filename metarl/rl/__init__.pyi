@@ -1,3 +1,4 @@
+from .acting import Acted
 from .actor import Actor, PolicySpec, load_policy
 from .configs import (
     PRESETS,
@@ -32,6 +33,7 @@ from .trust_region import TrustRegion
 
 __all__ = [
     "PRESETS",
+    "Acted",
     "Actor",
     "Adam",
     "AdvantageBatch",

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from metarl.core import expand, parameters_of
 from metarl.files import FileError, load_weights, one_error, save_weights
 from metarl.nn import CNN, MLP, CategoricalPolicy, GaussianPolicy, Policy, policy_network
+from metarl.rl.acting import Acted, check_finite_rows, checked_rows
 from metarl.rl.actions import ActionMap, ActionNumbering, ActionScaling
 from metarl.types import ActionArray, Params
 
@@ -170,21 +171,59 @@ class Actor:
             state: unused; the policy is not recurrent.
             episode_start: unused, as above.
             deterministic: the mean action instead of a sample.
+
+        Raises:
+            ValueError: as in :meth:`act`.
         """
-        single = np.ndim(observation) == (1 if isinstance(self.spec.observation_size, int) else 3)
-        rows = np.asarray(observation)[None] if single else np.asarray(observation)
-        batch = torch.as_tensor(rows.reshape(len(rows), -1), dtype=torch.float32)[None]
-        noise = self.policy.noise(batch.shape[:2], self._rng)
-        with torch.no_grad():
-            drawn = self.policy.act(
-                expand(parameters_of(self.policy), 1),
-                batch,
-                torch.zeros_like(noise) if deterministic else noise,
-            )
-        actions = self.to_env(drawn[0].numpy())
+        rows, single = self._rows(observation)
+        noise = self.policy.noise((1, len(rows)), self._rng)
+        acted = self._acted(rows, torch.zeros_like(noise) if deterministic else noise)
+        return (acted.action[0] if single else acted.action), None
+
+    def act(self, observation: Any, noise: Any = None) -> Acted:
+        """An action for one observation ``[D]``, or B for a batch ``[B, D]``.
+
+        Images are ``[H, W, C]`` or ``[B, H, W, C]``.
+
+        Args:
+            observation: as the environment gives it.
+            noise: ``[A]`` or ``[B, A]``, standard normal numbers, or standard Gumbel ones where
+                actions are discrete; 0 for the likeliest action. Drawn from the actor's seed by
+                default. The same noise gives the same actions as in a simulator.
+
+        Raises:
+            ValueError: observation or noise has another shape.
+            NonFiniteError: a number is not finite, the action's included.
+        """
+        rows, single = self._rows(observation)
+        if noise is None:
+            given = self.policy.noise((1, len(rows)), self._rng)
+        else:
+            checked = checked_rows(noise, (self.policy.num_outputs,), "noise")
+            if len(checked) != len(rows):
+                raise ValueError(f"noise is of {len(checked)} actions, there are {len(rows)}")
+            given = torch.from_numpy(checked)[None]
+        acted = self._acted(rows, given)
+        return Acted(*(values[0] for values in acted)) if single else acted
+
+    def _rows(self, observation: Any) -> tuple[NDArray[np.float32], bool]:
+        """Observations ``[B, D]``, and whether it is a single one."""
+        size = self.spec.observation_size
+        shape = (size,) if isinstance(size, int) else size
+        return checked_rows(observation, shape, "observation"), np.ndim(observation) == len(shape)
+
+    @torch.no_grad()
+    def _acted(self, rows: NDArray[np.float32], noise: Tensor) -> Acted:
+        """For observations ``[B, D]`` and noise ``[1, B, A]``."""
+        params = expand(parameters_of(self.policy), 1)
+        distribution = self.policy.distribution(params, torch.from_numpy(rows)[None])
+        drawn = distribution.draw(noise)
+        raw = drawn[0].numpy()
+        check_finite_rows(raw, "the policy's action")
+        action = self.to_env(raw)
         if isinstance(self.to_env, ActionScaling):
-            actions = actions.astype(np.float32)
-        return (actions[0] if single else actions), None
+            action = action.astype(np.float32)
+        return Acted(raw, action, distribution.log_prob(drawn)[0].numpy())
 
     def save(self, path: Path) -> None:
         """Write weights, shape and action map to one file; of an own network its weights only.
