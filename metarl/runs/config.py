@@ -38,8 +38,8 @@ from metarl.files import one_error
 from metarl.nn.mlp import Activation
 from metarl.runs.errors import InputError, nearest
 from metarl.runs.facts import DataFacts, EnvFacts
+from metarl.runs.plain_spaces import space_of
 from metarl.training import DeviceName, Schedule
-from metarl_envs.plain_spaces import space_of
 
 KindT = TypeVar("KindT")
 

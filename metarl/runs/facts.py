@@ -11,8 +11,8 @@ from metarl.configs import STRICT, Count, Natural
 from metarl.fewshot import ClassGroups, Scaling, Split
 from metarl.rl.task_envs import TaskEnvs
 from metarl.runs.errors import InputError, input_errors
+from metarl.runs.plain_spaces import plain_space, space_of
 from metarl.types import Task
-from metarl_envs.plain_spaces import plain_space, space_of
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -21,7 +21,7 @@ class EnvFacts:
 
     observation_space: dict[str, Any]
     """Of one environment, with the task where that is shown; see
-    :func:`metarl_envs.plain_spaces.plain_space`."""
+    :func:`metarl.runs.plain_spaces.plain_space`."""
     action_space: dict[str, Any]
     task_space: dict[str, dict[str, Any]]
     horizon: Count

@@ -16,6 +16,7 @@ from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.files import FileError, replacing
 from metarl.report.curves import AdaptationCurve, adaptation_curve
 from metarl.rl import Actor
+from metarl.runs import environments
 from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.adapted_classifier import AdaptedClassifier
 from metarl.runs.build import BUILDERS, Built
@@ -36,7 +37,6 @@ from metarl.runs.user_objects import UserObjects
 from metarl.training import DeviceName
 from metarl.training.checkpoint import BEST, load_checkpoint, load_newest
 from metarl.types import TasksDone, unwatched
-from metarl_envs.making import EnvSource
 
 MAY_CHANGE = ("data", "data_root", "skip_bad", "video_every")
 """Options of a problem that may change between sessions: data may move, but be no others."""
@@ -205,7 +205,7 @@ def load_run(
     folder: str | Path,
     *,
     device: DeviceName | None = None,
-    env: EnvSource | None = None,
+    env: "environments.EnvSource | None" = None,
     policy: nn.Module | None = None,
     backbone: nn.Module | None = None,
     allow_code: bool = False,

@@ -13,6 +13,7 @@ from metarl import training
 from metarl.core import NoSecondDerivativeError
 from metarl.fewshot.from_config import OWN_BACKBONE
 from metarl.files import NonFiniteError
+from metarl.runs import environments
 from metarl.runs.build import BUILDERS, Built
 from metarl.runs.config import CODEC, DataProblem, EnvProblem, RunConfig, config_of
 from metarl.runs.dataset import DataSets
@@ -23,7 +24,6 @@ from metarl.runs.run import Run, load
 from metarl.runs.user_objects import UserObjects
 from metarl.training import DeviceName, Ending, Progress, Trainer, Writer
 from metarl.types import TasksDone, unwatched
-from metarl_envs.making import EnvSource, name_of
 
 
 class Session:
@@ -185,7 +185,7 @@ def standard_writers(built: Built, say: Callable[[str], None]) -> list[Writer]:
 def train(
     learner: str,
     *,
-    env: EnvSource,
+    env: "environments.EnvSource",
     policy: nn.Module | None = None,
     output: str | Path = "runs",
     name: str | None = None,
@@ -214,7 +214,7 @@ def train(
     Raises:
         InputError: there is no such option, or the parts do not fit together.
     """
-    config = config_of(EnvProblem, learner, env=name_of(env), **options)
+    config = config_of(EnvProblem, learner, env=environments.name_of(env), **options)
     given = UserObjects(env=None if isinstance(env, str) else env, network=policy)
     return _run(
         start(config, given, output=Path(output), name=name, writers=writers, say=say), progress

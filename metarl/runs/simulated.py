@@ -28,8 +28,8 @@ from metarl.runs.evaluate import (
 )
 from metarl.runs.facts import EnvFacts, checked_task
 from metarl.runs.films import Camera
+from metarl.runs.plain_spaces import num_bytes
 from metarl.types import ActionArray, Adaptation, Metrics, Task, TasksDone, Video
-from metarl_envs.plain_spaces import num_bytes
 
 NUM_ROWS = 400
 """Environments of an evaluation that are rows of one, however few training has."""

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from torch import nn
 
 from metarl.files import import_installed
+from metarl.runs import environments
 from metarl.runs.errors import InputError
-from metarl_envs.making import EnvSource
 
 
 @dataclass(frozen=True, kw_only=True)
 class UserObjects:
     """What no file can hold, and so is given anew whenever a run is built."""
 
-    env: EnvSource | None = None
+    env: "environments.EnvSource | None" = None
     """A task family, instead of the config's id."""
     network: nn.Module | None = None
     """Of a policy, from observations to action outputs."""

@@ -13,8 +13,8 @@ import torch
 import metarl
 import metarl_envs
 from metarl.fewshot import Episodes
+from metarl.runs import environments
 from metarl.runs.build import classifiers
-from metarl_envs import making
 
 MANY = {"meta_batch_size": 20, "num_trajectories": 20}
 """400 environments."""
@@ -63,8 +63,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     places: list[tuple[Any, str]] = [
         (gym, "make"),
         (gym, "make_vec"),
-        (making, "make_task_env"),
-        (making, "make_single"),
+        (environments, "make_task_env"),
+        (environments, "make_single"),
         (metarl_envs.TaskVectorEnv, "__init__"),
     ]
     for place, name in places:
@@ -89,13 +89,13 @@ def test_an_evaluation_makes_those_that_it_needs(
 ) -> None:
     """Once, and as many as it has trajectories at a time: not the 400 of training."""
     sizes: list[int] = []
-    make = making.make_task_env
+    make = environments.make_task_env
 
     def sized(source: Any, num_envs: int, *arguments: Any, **options: Any) -> Any:
         sizes.append(num_envs)
         return make(source, num_envs, *arguments, **options)
 
-    monkeypatch.setattr(making, "make_task_env", sized)
+    monkeypatch.setattr(environments, "make_task_env", sized)
     run = metarl.load_run(folders[learner])
     assert made == []
     assert run.evaluate(**FEW).values.shape == (2, 3)

@@ -13,25 +13,24 @@ import numpy as np
 import torch
 from torch import nn
 
-import metarl_envs
 from metarl import sb3
 from metarl.core import Streams
 from metarl.memory import check_layers, check_memory
 from metarl.nn import CategoricalPolicy, GaussianPolicy, policy_network
 from metarl.rl import ComposedConfig, DeferredEnvs, Sampler, TaskEnvs, make_maml
 from metarl.rl.guarded import ANYTHING, GuardedEnv, GuardedEnvs, fault_of
+from metarl.runs import environments
 from metarl.runs.build.trial_learners import only_task, trial_learner
 from metarl.runs.composed import compose
 from metarl.runs.config import EnvProblem, PolicyConfig, RunConfig
 from metarl.runs.errors import InputError, input_errors
 from metarl.runs.facts import EnvFacts, check_spaces, class_name, env_facts
+from metarl.runs.plain_spaces import num_bytes, space_of
 from metarl.runs.policy_files import read_policy, start_from
 from metarl.runs.simulated import PolicyLearner, Simulated
 from metarl.runs.user_objects import UserObjects, check_installed
 from metarl.training import resolve_device
 from metarl.types import Task
-from metarl_envs import making
-from metarl_envs.plain_spaces import num_bytes, space_of
 
 
 def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], None]) -> Simulated:
@@ -48,7 +47,7 @@ def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], Non
         with closing(_env_maker(problem, given)(1)) as first:
             facts = _env_facts(problem, first, given)
         _check_memory(problem, facts)
-        named = making.name_of(problem.env if given.env is None else given.env)
+        named = environments.name_of(problem.env if given.env is None else given.env)
         problem = replace(problem, trained_on=facts, env=named)
         config = replace(config, problem=problem)
     assert problem.trained_on is not None
@@ -146,19 +145,19 @@ def _learner(
 def _env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskEnvs]:
     source = problem.env if given.env is None else given.env
     trained_on, by_sb3 = problem.trained_on, isinstance(problem.algorithm, sb3.SB3Config)
-    name = making.name_of(source)
-    guard = partial(GuardedEnv, name=name, process=os.getpid())
 
     def make(num_envs: int) -> TaskEnvs:
         if given.env is None and trained_on is not None and trained_on.own:
             raise InputError(
                 f"{source} was given as an object, which no file can hold: give it again", "env"
             )
+        name = environments.name_of(source)
+        guard = partial(GuardedEnv, name=name, process=os.getpid())
         module = source.rpartition(":")[0] if isinstance(source, str) else ""
         try:
             if module and not given.allow_code and given.env is None:
                 check_installed(module, f"--env {source}")
-            env: TaskEnvs = making.make_task_env(
+            env: TaskEnvs = environments.make_task_env(
                 source,
                 num_envs,
                 problem.env_kwargs,
@@ -178,7 +177,7 @@ def _env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskE
         if trained_on is not None:
             check_spaces(name, env, trained_on)
         made: Any = env
-        own = isinstance(made.unwrapped, metarl_envs.TaskVectorEnv)
+        own = isinstance(made.unwrapped, environments.TaskVectorEnv)
         guarded: TaskEnvs = made if own else GuardedEnvs(made, name)  # type: ignore[assignment]
         return guarded
 
@@ -193,9 +192,9 @@ def _single_maker(
             first.get_attr("task")  # says what is wrong
         source = problem.env if given.env is None else given.env
         options = {**problem.env_kwargs, **options}
-        guard = partial(GuardedEnv, name=making.name_of(source))
+        guard = partial(GuardedEnv, name=environments.name_of(source))
         show_task = problem.algorithm.show_task
-        return making.make_single(source, options, show_task=show_task, around=guard)
+        return environments.make_single(source, options, show_task=show_task, around=guard)
 
     return make
 
