@@ -25,7 +25,7 @@ from metarl.fewshot.sources import ArraySource
 from metarl.files import FileError, NonFiniteError
 from metarl.rl import Actor
 from metarl.rl.actions import action_map
-from metarl.rl.actor import PolicySpec
+from metarl.rl.policy_spec import PolicySpec
 from metarl.sb3 import load_sb3
 from metarl.training.checkpoint import load_checkpoint, save_checkpoint
 

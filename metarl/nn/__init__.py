@@ -3,8 +3,15 @@
 from metarl.nn.backbones import Backbone, LiftedBackbone, RawInputs
 from metarl.nn.cnn import CNN
 from metarl.nn.conv4 import Conv4
-from metarl.nn.distributions import ActionDistribution, Categorical, Gaussian
+from metarl.nn.distributions import (
+    ActionDistribution,
+    Bernoulli,
+    Categorical,
+    Gaussian,
+    MultiCategorical,
+)
 from metarl.nn.mlp import MLP, FeatureMLP
+from metarl.nn.multi_policies import BernoulliPolicy, MultiCategoricalPolicy
 from metarl.nn.policies import CategoricalPolicy, GaussianPolicy, Policy, policy_network
 from metarl.nn.resnet12 import ResNet12
 
@@ -13,6 +20,8 @@ __all__ = [
     "MLP",
     "ActionDistribution",
     "Backbone",
+    "Bernoulli",
+    "BernoulliPolicy",
     "Categorical",
     "CategoricalPolicy",
     "Conv4",
@@ -20,6 +29,8 @@ __all__ = [
     "Gaussian",
     "GaussianPolicy",
     "LiftedBackbone",
+    "MultiCategorical",
+    "MultiCategoricalPolicy",
     "Policy",
     "RawInputs",
     "ResNet12",

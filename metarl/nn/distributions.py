@@ -6,8 +6,11 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
+IMPOSSIBLE = -1e9
+"""A logit of what is never chosen: exp of it is 0, and unlike infinity it has differences."""
 
 
 class ActionDistribution(Protocol):
@@ -110,3 +113,71 @@ class Categorical(NamedTuple):
     def detach(self) -> "Categorical":
         """The same numbers outside autograd."""
         return Categorical(self.logits.detach())
+
+
+class MultiCategorical(NamedTuple):
+    """G independent choices, each of at most K; as an action tensor their indices, ``[M, B, G]``.
+
+    KL, log-probability and Fisher information of independent parts are sums over the parts.
+    """
+
+    logits: Tensor
+    """``[M, B, G, K]``; :data:`IMPOSSIBLE` where a choice is of fewer than K."""
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """Indices as floats ``[M, B, G]`` by Gumbel noise; the likeliest if that is 0.
+
+        The noise is that of the choices side by side, without the impossible.
+        """
+        places = self.logits > IMPOSSIBLE
+        shifts = torch.zeros_like(self.logits).masked_scatter(places, noise.to(self.logits))
+        return (self.logits + shifts).argmax(-1).to(self.logits.dtype)
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """Log probability of the indices ``[M, B, G]``, ``[M, B]``."""
+        chosen = self.logits.log_softmax(-1).gather(-1, actions.long()[..., None])
+        return chosen.squeeze(-1).sum(-1)
+
+    def kl_from(self, old: "MultiCategorical") -> Tensor:
+        """KL(old || self), ``[M, B]``."""
+        return Categorical(self.logits).kl_from(Categorical(old.logits)).sum(-1)
+
+    def fisher_product(self, tangent: "MultiCategorical", weights: Tensor) -> "MultiCategorical":
+        """That of each choice: diag(p) - p pᵀ."""
+        each = Categorical(self.logits), Categorical(tangent.logits)
+        return MultiCategorical(each[0].fisher_product(each[1], weights[..., None]).logits)
+
+    def detach(self) -> "MultiCategorical":
+        """The same numbers outside autograd."""
+        return MultiCategorical(self.logits.detach())
+
+
+class Bernoulli(NamedTuple):
+    """A independent switches; as an action tensor 0 or 1 each, ``[M, B, A]``."""
+
+    logits: Tensor
+    """Log odds of 1, ``[M, B, A]``."""
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """Switches as floats by standard logistic noise; the likelier of both if that is 0."""
+        return (self.logits + noise > 0).to(self.logits.dtype)
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """Log probability of the switches ``[M, B, A]``, ``[M, B]``."""
+        return logsigmoid(torch.where(actions > 0, self.logits, -self.logits)).sum(-1)
+
+    def kl_from(self, old: "Bernoulli") -> Tensor:
+        """KL(old || self), ``[M, B]``."""
+        p = old.logits.sigmoid()
+        on = p * (logsigmoid(old.logits) - logsigmoid(self.logits))
+        off = (1.0 - p) * (logsigmoid(-old.logits) - logsigmoid(-self.logits))
+        return (on + off).sum(-1)
+
+    def fisher_product(self, tangent: "Bernoulli", weights: Tensor) -> "Bernoulli":
+        """Fisher information of the log odds is p (1 - p)."""
+        p = self.logits.sigmoid()
+        return Bernoulli(p * (1.0 - p) * tangent.logits * weights[..., None])
+
+    def detach(self) -> "Bernoulli":
+        """The same numbers outside autograd."""
+        return Bernoulli(self.logits.detach())

@@ -1,5 +1,5 @@
 from .acting import Acted
-from .actor import Actor, PolicySpec, load_policy
+from .actor import Actor, load_policy
 from .configs import (
     PRESETS,
     ComposedConfig,
@@ -25,6 +25,7 @@ from .objectives import (
     Surrogate,
 )
 from .outer_steps import Adam, ClippedEpochs, NoStep
+from .policy_spec import PolicySpec
 from .rollout import AdvantageBatch, Rollout
 from .sampler import Sampler
 from .simulation import SimulatedTasks

@@ -14,7 +14,7 @@ class Acted(NamedTuple):
 
     raw_action: NDArray[np.float32]
     """As the policy emitted it, before scaling and clipping, ``[A]``; a discrete one's index,
-    ``[1]``."""
+    ``[1]``, and of several the index of each."""
     action: ActionArray
     """As the environment takes it, within its bounds, ``[A]``; a discrete one's number, a scalar
     array."""

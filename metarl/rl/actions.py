@@ -1,6 +1,6 @@
-"""From policy actions to environment actions: scale to the bounds and clip, or count from a start.
+"""From policy actions to environment actions: scale to the bounds and clip, or count from starts.
 
-Both are written to files with a policy, so they are plain data.
+They are written to files with a policy, so they are plain data.
 """
 
 from typing import Any, NamedTuple
@@ -49,21 +49,44 @@ class ActionNumbering(NamedTuple):
         return actions[..., 0].astype(np.int64) + self.start
 
 
-ActionMap = ActionScaling | ActionNumbering
+class ActionNumberings(NamedTuple):
+    """Policy actions are G indices from 0, environment actions numbers from ``starts``."""
+
+    starts: NDArray[np.int64]
+    """The first number of each, of the shape of an environment action."""
+
+    def __call__(self, actions: NDArray[Any]) -> NDArray[np.int64]:
+        """Indices ``[..., G]`` to numbers ``[..., *shape]``.
+
+        >>> ActionNumberings(np.array([1, 0]))(np.array([[0.0, 2.0]])).tolist()
+        [[1, 2]]
+        """
+        indices = actions.reshape(*actions.shape[:-1], *self.starts.shape)
+        return indices.astype(np.int64) + self.starts
+
+
+ActionMap = ActionScaling | ActionNumbering | ActionNumberings
 
 
 def action_map(space: spaces.Space[Any], scale: float) -> ActionMap:
     """From the actions of a policy to those of a space.
 
     Args:
-        space: a bounded Box, for a Gaussian policy, or Discrete, for a categorical one.
-        scale: see :class:`ActionScaling`; means nothing where actions are Discrete.
+        space: a bounded Box, for a Gaussian policy; or Discrete, MultiDiscrete or MultiBinary.
+        scale: see :class:`ActionScaling`; means nothing where actions are numbers.
 
     Raises:
         ValueError: for any other space.
     """
     if isinstance(space, spaces.Discrete):
         return ActionNumbering(int(space.start))
+    if isinstance(space, spaces.MultiDiscrete):
+        return ActionNumberings(space.start.astype(np.int64))
+    if isinstance(space, spaces.MultiBinary):
+        return ActionNumberings(np.zeros(space.shape, np.int64))
     if not isinstance(space, spaces.Box) or not space.is_bounded():
-        raise ValueError(f"need a Discrete or a bounded Box action space, got {space}")
+        raise ValueError(
+            "need a Discrete, MultiDiscrete, MultiBinary or bounded Box action space "
+            f"(gymnasium.wrappers.TransformAction makes one of another), got {space}"
+        )
     return ActionScaling(space.low.ravel(), space.high.ravel(), scale)

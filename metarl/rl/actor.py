@@ -2,7 +2,7 @@
 
 import copy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,102 +11,11 @@ from torch import Tensor, nn
 
 from metarl.core import expand, parameters_of
 from metarl.files import FileError, load_weights, one_error, save_weights
-from metarl.nn import CNN, MLP, CategoricalPolicy, GaussianPolicy, Policy, policy_network
+from metarl.nn import Policy
 from metarl.rl.acting import Acted, check_finite_rows, checked_rows
-from metarl.rl.actions import ActionMap, ActionNumbering, ActionScaling
+from metarl.rl.actions import ActionMap, ActionNumbering, ActionNumberings, ActionScaling
+from metarl.rl.policy_spec import PolicySpec, StoredPolicy, own_class
 from metarl.types import ActionArray, Params
-
-
-class PolicySpec(NamedTuple):
-    """What is needed to build the policy again."""
-
-    observation_size: int | tuple[int, int, int]
-    """D, or height, width and channels of images."""
-    action_size: int
-    """Of continuous actions, or the number of discrete ones."""
-    hidden_sizes: tuple[int, ...]
-    activation: Any
-    min_log_std: float
-    """Of continuous actions."""
-    categorical: bool = False
-    """Whether actions are discrete."""
-    context_size: int = 0
-    own_network: str = ""
-    """The class of a network of the user's own, which no file can hold; then there are no
-    ``hidden_sizes`` and no ``activation``. Empty for that of :func:`metarl.nn.policy_network`."""
-    max_log_std: float | None = None
-    """Of continuous actions."""
-
-    @classmethod
-    def of(
-        cls,
-        policy: GaussianPolicy | CategoricalPolicy,
-        observation_size: int | tuple[int, int, int],
-    ) -> "PolicySpec":
-        """What describes a policy that exists."""
-        own = _own_class(policy.network)
-        mlp = policy.network.mlp if isinstance(policy.network, CNN) else policy.network
-        sizes: tuple[int, ...] = ()
-        activation = ""
-        if isinstance(mlp, MLP) and not own:
-            sizes, activation = mlp.sizes[1:-1], mlp.activation
-        return cls(
-            observation_size,
-            policy.num_outputs,
-            hidden_sizes=sizes,
-            activation=activation,
-            min_log_std=policy.min_log_std if isinstance(policy, GaussianPolicy) else 0.0,
-            categorical=isinstance(policy, CategoricalPolicy),
-            context_size=policy.context_size,
-            own_network=own,
-            max_log_std=policy.max_log_std if isinstance(policy, GaussianPolicy) else None,
-        )
-
-    def build(
-        self,
-        network: nn.Module | None = None,
-        *,
-        initial_log_std: float | None = None,
-        generator: torch.Generator | None = None,
-    ) -> GaussianPolicy | CategoricalPolicy:
-        """A policy of this shape.
-
-        Args:
-            network: of the user's own, where ``own_network`` names one.
-            initial_log_std: starting log σ, of continuous actions; anything where weights are
-                loaded afterwards.
-            generator: source of the initial weights.
-
-        Raises:
-            ValueError: if there is no network and one is needed, or the other way round.
-        """
-        if (network is None) == bool(self.own_network):
-            raise ValueError(
-                f"the policy's network is one of your own, {self.own_network}: give one as network="
-                if self.own_network
-                else "the policy's network is a standard one: leave network= away"
-            )
-        if network is None:
-            network = policy_network(
-                self.observation_size,
-                self.action_size,
-                hidden_sizes=self.hidden_sizes,
-                activation=self.activation,
-                context_size=self.context_size,
-                generator=torch.Generator() if generator is None else generator,
-            )
-        if self.categorical:
-            return CategoricalPolicy(network, self.action_size, context_size=self.context_size)
-        if initial_log_std is None:
-            initial_log_std = float(np.clip(0.0, self.min_log_std, self.max_log_std))
-        return GaussianPolicy(
-            network,
-            self.action_size,
-            initial_log_std=initial_log_std,
-            min_log_std=self.min_log_std,
-            max_log_std=self.max_log_std,
-            context_size=self.context_size,
-        )
 
 
 class Actor:
@@ -124,7 +33,7 @@ class Actor:
     """
 
     def __init__(self, policy: Policy, spec: PolicySpec, to_env: ActionMap, seed: int = 0) -> None:
-        if spec.own_network != _own_class(policy.network):
+        if spec.own_network != own_class(policy.network):
             raise ValueError(
                 f"spec is of another network than {type(policy.network).__name__}: "
                 "take PolicySpec.of(policy, observation_size)"
@@ -146,10 +55,10 @@ class Actor:
         """An actor with a copy of a policy, on the CPU, perhaps with other parameters.
 
         Raises:
-            ValueError: if the policy is neither Gaussian nor categorical.
+            ValueError: if the policy is of a kind of your own.
         """
         own = copy.deepcopy(policy).cpu()
-        if not isinstance(own, GaussianPolicy | CategoricalPolicy):
+        if not isinstance(own, StoredPolicy):
             raise ValueError(f"a {type(own).__name__} is no policy that files can hold")
         if params is not None:
             own.load_state_dict(params)
@@ -262,16 +171,12 @@ def load_policy(path: str | Path, *, network: nn.Module | None = None, seed: int
         return Actor(policy, spec, _action_map(content["actions"]), seed)
 
 
-def _own_class(network: nn.Module) -> str:
-    """The class of a network that :func:`policy_network` does not make, else nothing."""
-    kind = type(network)
-    return "" if kind in (MLP, CNN) else f"{kind.__module__}.{kind.__qualname__}"
-
-
 def _plain(to_env: ActionMap) -> dict[str, Any]:
     """An action map as plain data."""
     if isinstance(to_env, ActionNumbering):
         return to_env._asdict()
+    if isinstance(to_env, ActionNumberings):
+        return {"starts": to_env.starts.tolist()}
     return {"low": to_env.low.tolist(), "high": to_env.high.tolist(), "scale": to_env.scale}
 
 
@@ -279,5 +184,7 @@ def _action_map(plain: dict[str, Any]) -> ActionMap:
     """What :func:`_plain` was given."""
     if "start" in plain:
         return ActionNumbering(**plain)
+    if "starts" in plain:
+        return ActionNumberings(np.asarray(plain["starts"], np.int64))
     low, high = (np.asarray(plain[side], np.float32) for side in ("low", "high"))
     return ActionScaling(low, high, plain["scale"])

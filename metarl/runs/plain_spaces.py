@@ -11,8 +11,12 @@ LARGEST = 1 << 24
 """Most numbers of an observation or action."""
 
 
+PlainSpace = spaces.Box | spaces.Discrete[Any] | spaces.MultiDiscrete | spaces.MultiBinary
+"""What files can hold."""
+
+
 def plain_space(space: spaces.Space[Any]) -> dict[str, Any]:
-    """A Box or Discrete space as JSON can hold it.
+    """A Box, Discrete, MultiDiscrete or MultiBinary space as JSON can hold it.
 
     Bounds are a number for every element or, where all are the same, one; None where there is none.
 
@@ -24,16 +28,26 @@ def plain_space(space: spaces.Space[Any]) -> dict[str, Any]:
     """
     if isinstance(space, spaces.Discrete):
         return {"kind": "discrete", "n": int(space.n), "start": int(space.start)}
+    if isinstance(space, spaces.MultiDiscrete):
+        counts = {"nvec": space.nvec.tolist(), "start": space.start.tolist()}
+        return {"kind": "multi-discrete", "dtype": str(space.dtype), **counts}
+    if isinstance(space, spaces.MultiBinary):
+        return {"kind": "multi-binary", "shape": list(space.shape)}
     if not isinstance(space, spaces.Box):
-        raise ValueError(f"need a Box or Discrete space, got {space}")
+        raise ValueError(f"need a Box, Discrete, MultiDiscrete or MultiBinary space, got {space}")
     bounds = {"low": _plain(space.low), "high": _plain(space.high)}
     return {"kind": "box", "shape": list(space.shape), "dtype": str(space.dtype), **bounds}
 
 
-def space_of(plain: dict[str, Any]) -> spaces.Box | spaces.Discrete[Any]:
+def space_of(plain: dict[str, Any]) -> PlainSpace:
     """What :func:`plain_space` was given; no check that it is that, but of its size."""
     if plain["kind"] == "discrete":
         return spaces.Discrete(plain["n"], start=plain["start"])
+    if plain["kind"] == "multi-discrete":
+        return spaces.MultiDiscrete(plain["nvec"], plain["dtype"], start=plain["start"])
+    if plain["kind"] == "multi-binary":
+        shape = tuple(plain["shape"])
+        return spaces.MultiBinary(shape[0] if len(shape) == 1 else shape)
     dtype: Any = np.dtype(plain["dtype"])
     shape = tuple(plain["shape"])
     if math.prod(shape) > LARGEST:
@@ -50,6 +64,10 @@ def num_bytes(plain: dict[str, Any]) -> int:
     """
     if plain["kind"] == "discrete":
         return 1
+    if plain["kind"] == "multi-discrete":
+        return int(np.size(plain["nvec"]))
+    if plain["kind"] == "multi-binary":
+        return math.prod(plain["shape"])
     size: int = math.prod(plain["shape"]) * min(np.dtype(plain["dtype"]).itemsize, 4)
     return size
 

@@ -39,7 +39,9 @@ def start_from(learner: MAMLLearner, start: Actor, path: str) -> None:
             "init_from",
         )
     pairs: Any = zip(start.to_env, ours.to_env, strict=True)
-    if not all(np.allclose(theirs, own) for theirs, own in pairs):
+    if type(start.to_env) is not type(ours.to_env) or not all(
+        np.shape(theirs) == np.shape(own) and np.allclose(theirs, own) for theirs, own in pairs
+    ):
         raise InputError(
             f"{path} has other actions: {start.to_env} there, {ours.to_env} here", "init_from"
         )
@@ -48,6 +50,7 @@ def start_from(learner: MAMLLearner, start: Actor, path: str) -> None:
 
 
 def _shape_of(spec: PolicySpec) -> str:
-    kind = "discrete" if spec.categorical else "continuous"
+    discrete = spec.categorical or spec.choices or spec.switches
+    kind = "discrete" if discrete else "continuous"
     widths = [spec.observation_size, *spec.hidden_sizes, spec.action_size]
     return f"{'-'.join(map(str, widths))} {spec.activation}, {kind}"

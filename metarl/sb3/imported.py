@@ -18,7 +18,8 @@ from torch import nn
 from metarl.files import FileError, check_archive, check_finite, one_error, plain_content
 from metarl.nn import GaussianPolicy
 from metarl.rl.actions import ActionMap, ActionScaling, action_map
-from metarl.rl.actor import Actor, PolicySpec
+from metarl.rl.actor import Actor
+from metarl.rl.policy_spec import PolicySpec
 from metarl.sb3.policies import ACTIVATIONS, affine, layers_of
 from metarl.types import Params
 
@@ -164,6 +165,8 @@ def _actor(
         activations[0],
         min_log_std,
         categorical=isinstance(space, spaces.Discrete),
+        choices=_choices(space),
+        switches=isinstance(space, spaces.MultiBinary),
     )
     policy = spec.build()
     actor = Actor(policy, spec, action_map(space, action_scale))
@@ -180,6 +183,13 @@ def _actor(
             policy.min_log_std = min(min_log_std, float(policy.log_std.min()))  # acts as theirs
             actor.spec = spec._replace(min_log_std=policy.min_log_std)
     return actor
+
+
+def _choices(space: spaces.Space[Any]) -> tuple[int, ...]:
+    """How many each is of, where actions are several choices."""
+    if not isinstance(space, spaces.MultiDiscrete):
+        return ()
+    return tuple(map(int, space.nvec.ravel()))
 
 
 def _check_features(weights: Params, space: spaces.Space[Any]) -> None:

@@ -1,5 +1,6 @@
 """``TrialVecEnv``: several trajectories of one task as one episode, with a context that grows."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from stable_baselines3.common.vec_env import VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from metarl.embedding import Context, ReturnSpan, Transitions, TrialRecorder
-from metarl.rl.actions import ActionNumbering, action_map
+from metarl.rl.actions import action_map
 from metarl.sb3.vec_env import TaskVecEnv
 
 
@@ -54,8 +55,8 @@ class TrialVecEnv(VecEnvWrapper):
             np.concatenate([seen.low.astype(np.float32), -beside]),
             np.concatenate([seen.high.astype(np.float32), beside]),
         )
-        if isinstance(acted, spaces.Box) and action_scale is not None:
-            acted = spaces.Box(-action_scale, action_scale, acted.shape)
+        if action_scale is not None:
+            acted = _policy_actions(acted, action_scale)
         super().__init__(env, shown, acted)
 
     def reset(self) -> NDArray[np.float32]:
@@ -72,8 +73,8 @@ class TrialVecEnv(VecEnvWrapper):
         """Map the actions and keep them for :meth:`step_wait`."""
         self._actions = self._as_vectors(actions)
         if self._to_env is not None:
-            numbered = isinstance(self._to_env, ActionNumbering)
-            actions = self._to_env(actions[..., None] if numbered else actions)
+            mapped = self._to_env(actions.reshape(self.num_envs, -1))
+            actions = mapped.reshape(self.num_envs, *(self.venv.action_space.shape or ()))
         self.venv.step_async(actions)
 
     def step_wait(self) -> VecEnvStepReturn:
@@ -106,9 +107,37 @@ class TrialVecEnv(VecEnvWrapper):
         return np.concatenate([raw, self.context.features()], 1)
 
     def _as_vectors(self, actions: NDArray[Any]) -> NDArray[np.float32]:
-        """Actions ``[N, A]``, one-hot where they are discrete."""
-        if isinstance(self.action_space, spaces.Discrete):
-            one_hot = np.eye(int(self.action_space.n), dtype=np.float32)
+        """Actions ``[N, A]``, one-hot where they are choices."""
+        acted = self.venv.action_space
+        if isinstance(acted, spaces.Discrete):
+            one_hot = np.eye(int(acted.n), dtype=np.float32)
             chosen: NDArray[np.float32] = one_hot[actions]
             return chosen
+        if isinstance(acted, spaces.MultiDiscrete):
+            return one_hots(actions.reshape(self.num_envs, -1), acted.nvec.ravel())
         return actions.astype(np.float32)
+
+
+def _policy_actions(space: spaces.Space[Any], scale: float) -> spaces.Space[Any]:
+    """What stable-baselines3 acts in: ±scale, or choices side by side.
+
+    Switches are choices of two: sb3-contrib's RecurrentPPO fails on a MultiBinary.
+    """
+    if isinstance(space, spaces.Box):
+        return spaces.Box(-scale, scale, space.shape)
+    if isinstance(space, spaces.MultiDiscrete):
+        return spaces.MultiDiscrete(space.nvec.ravel())
+    if isinstance(space, spaces.MultiBinary):
+        return spaces.MultiDiscrete([2] * math.prod(space.shape))
+    return space
+
+
+def one_hots(choices: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Indices ``[N, G]`` of choices of ``sizes`` ``[G]``, side by side as one-hots ``[N, A]``.
+
+    >>> one_hots(np.array([[1, 0]]), np.array([2, 3])).tolist()
+    [[0.0, 1.0, 1.0, 0.0, 0.0]]
+    """
+    vectors = np.zeros((len(choices), int(sizes.sum())), np.float32)
+    np.put_along_axis(vectors, choices + np.cumsum(sizes) - sizes, 1.0, 1)
+    return vectors

@@ -7,7 +7,7 @@ from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metarl.rl.actions import ActionNumbering, ActionScaling, action_map
+from metarl.rl.actions import ActionNumbering, ActionNumberings, ActionScaling, action_map
 from metarl.rl.actor import _action_map, _plain
 
 FLOATS = st.floats(-1e3, 1e3, width=32)
@@ -56,8 +56,23 @@ def test_numbers_start_where_the_space_does(start: int, num: int, data: Any) -> 
     assert number - start == index
 
 
-@given(st.one_of(scalings(), st.integers(-5, 5).map(ActionNumbering)))
-def test_a_file_gives_back_the_same_map(mapping: ActionScaling | ActionNumbering) -> None:
+def test_several_numbers_start_where_each_does() -> None:
+    space = spaces.MultiDiscrete([[2, 3], [4, 5]], start=[[0, 1], [-2, 7]])
+    (numbers,) = action_map(space, 1.0)(np.array([[1.0, 0.0, 3.0, 4.0]]))
+    assert numbers.tolist() == [[1, 1], [1, 11]]
+    assert space.contains(numbers)
+    (switches,) = action_map(spaces.MultiBinary((2, 2)), 1.0)(np.array([[1.0, 0.0, 0.0, 1.0]]))
+    assert switches.tolist() == [[1, 0], [0, 1]]
+
+
+NUMBERINGS = st.integers(-5, 5).map(ActionNumbering)
+SEVERAL = st.lists(st.integers(-5, 5), min_size=1).map(np.array).map(ActionNumberings)
+
+
+@given(st.one_of(scalings(), NUMBERINGS, SEVERAL))
+def test_a_file_gives_back_the_same_map(
+    mapping: ActionScaling | ActionNumbering | ActionNumberings,
+) -> None:
     again = _action_map(_plain(mapping))
     assert type(again) is type(mapping)
     for found, expected in zip(again, mapping, strict=True):

@@ -15,7 +15,7 @@ from metarl.files import FileError
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Actor, load_policy
 from metarl.rl.actions import action_map
-from metarl.rl.actor import PolicySpec
+from metarl.rl.policy_spec import PolicySpec
 
 OBSERVATIONS = np.array([[0.1, -0.2], [0.3, 0.4], [-1.0, 2.0]], np.float32)
 

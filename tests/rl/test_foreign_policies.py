@@ -17,7 +17,7 @@ from metarl.core import NoSecondDerivativeError, Streams, expand, parameters_of
 from metarl.nn import MLP, CategoricalPolicy, GaussianPolicy, policy_network
 from metarl.rl import PRESETS, Actor, SimulatedTasks, load_policy
 from metarl.rl.actions import action_map
-from metarl.rl.actor import PolicySpec
+from metarl.rl.policy_spec import PolicySpec
 
 OBSERVATIONS = np.array([[0.1, -0.2], [0.3, 0.4], [-1.0, 2.0]], np.float32)
 

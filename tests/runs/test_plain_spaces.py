@@ -18,6 +18,10 @@ from metarl.runs.plain_spaces import plain_space, space_of
         spaces.Box(np.array([-1.0, 0.5]), np.array([1.0, np.inf]), dtype=np.float64),
         spaces.Box(0, 255, (4, 4, 1), np.uint8),
         spaces.Discrete(5, start=2),
+        spaces.MultiDiscrete([3, 4], start=[0, -1]),
+        spaces.MultiDiscrete([[3, 4], [2, 2]], np.int32),
+        spaces.MultiBinary(3),
+        spaces.MultiBinary((3, 2)),
     ],
     ids=str,
 )

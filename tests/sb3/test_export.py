@@ -16,7 +16,7 @@ from metarl.core import expand, parameters_of
 from metarl.nn import GaussianPolicy
 from metarl.rl import Actor
 from metarl.rl.actions import action_map
-from metarl.rl.actor import PolicySpec
+from metarl.rl.policy_spec import PolicySpec
 from metarl.sb3 import TaskVecEnv, from_sb3, to_sb3
 from metarl.sb3.policies import copy_actor
 

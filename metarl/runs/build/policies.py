@@ -16,9 +16,9 @@ from torch import nn
 from metarl import sb3
 from metarl.core import Streams
 from metarl.memory import check_layers, check_memory
-from metarl.nn import CategoricalPolicy, GaussianPolicy, policy_network
-from metarl.rl import ComposedConfig, DeferredEnvs, Sampler, TaskEnvs, make_maml
+from metarl.rl import ComposedConfig, DeferredEnvs, PolicySpec, Sampler, TaskEnvs, make_maml
 from metarl.rl.guarded import ANYTHING, GuardedEnv, GuardedEnvs, fault_of
+from metarl.rl.policy_spec import StoredPolicy
 from metarl.runs import environments
 from metarl.runs.build.trial_learners import only_task, trial_learner
 from metarl.runs.composed import compose
@@ -252,11 +252,8 @@ def _size(facts: EnvFacts) -> int | tuple[int, int, int]:
 
 def _policy(
     seed: int, problem: EnvProblem, facts: EnvFacts, network: nn.Module | None
-) -> GaussianPolicy | CategoricalPolicy:
+) -> StoredPolicy:
     """The policy with its initial weights, drawn from the seed."""
-    acted, shape = space_of(facts.action_space), problem.policy
-    num_outputs = gym.spaces.flatdim(acted)
-    context_size = getattr(problem.algorithm, "context_size", 0)
     if bool(facts.own_network) != (network is not None):
         raise InputError(
             f"the run's network is one of your own, {facts.own_network}: give one"
@@ -264,28 +261,12 @@ def _policy(
             else "the run has a standard network",
             "policy",
         )
-    if network is None:
-        network = policy_network(
-            _size(facts),
-            num_outputs,
-            hidden_sizes=shape.hidden_sizes,
-            activation=shape.activation,
-            context_size=context_size,
+    try:
+        policy = _spec(problem, facts).build(
+            network,
+            initial_log_std=problem.policy.initial_log_std,
             generator=Streams(seed, "training").torch("weights"),
         )
-    try:
-        policy: GaussianPolicy | CategoricalPolicy
-        if isinstance(acted, gym.spaces.Discrete):
-            policy = CategoricalPolicy(network, num_outputs, context_size=context_size)
-        else:
-            policy = GaussianPolicy(
-                network,
-                num_outputs,
-                initial_log_std=shape.initial_log_std,
-                min_log_std=shape.min_log_std,
-                max_log_std=shape.max_log_std,
-                context_size=context_size,
-            )
     except ValueError as error:
         raise InputError(f"--initial-log-std, --min-log-std, --max-log-std: {error}") from error
     try:
@@ -293,3 +274,22 @@ def _policy(
     except ValueError as error:
         raise InputError(f"does not fit: {error}", "policy") from error
     return policy
+
+
+def _spec(problem: EnvProblem, facts: EnvFacts) -> PolicySpec:
+    """The shape of the policy."""
+    acted, shape = space_of(facts.action_space), problem.policy
+    choices = acted.nvec.ravel() if isinstance(acted, gym.spaces.MultiDiscrete) else ()
+    return PolicySpec(
+        0 if facts.own_network else _size(facts),  # a network of one's own takes what it takes
+        gym.spaces.flatdim(acted),
+        hidden_sizes=shape.hidden_sizes,
+        activation=shape.activation,
+        min_log_std=shape.min_log_std,
+        max_log_std=shape.max_log_std,
+        categorical=isinstance(acted, gym.spaces.Discrete),
+        choices=tuple(map(int, choices)),
+        switches=isinstance(acted, gym.spaces.MultiBinary),
+        context_size=getattr(problem.algorithm, "context_size", 0),
+        own_network=facts.own_network,
+    )
