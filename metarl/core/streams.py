@@ -13,6 +13,9 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
+from metarl.core.rows import GOLDEN, mixed
 
 Purpose = Literal["training", "validation", "test"]
 """Meta-training; the evaluations during it; ``metarl evaluate``, ``metarl adapt`` and films."""
@@ -78,6 +81,19 @@ class Streams:
         state = self._sequence(stream, index).generate_state(num) >> np.uint32(1)
         seeds: list[int] = state.tolist()
         return seeds
+
+    def rows(self, stream: Stream, tasks: range, trajectories: range) -> NDArray[np.int64]:
+        """Seeds in [0, 2⁶³) of trajectories of tasks, ``[M, E]``: thousands cost what one does.
+
+        >>> rows, part = (Streams(0, "training").rows("actions", *drawn)
+        ...     for drawn in ((range(4), range(3)), (range(2, 4), range(1, 3))))
+        >>> bool((rows[2:, 1:] == part).all())
+        True
+        """
+        start = self._sequence(stream, ()).generate_state(1, np.uint64).view(np.int64)
+        of_tasks = mixed(mixed(start + GOLDEN * np.arange(tasks.start + 1, tasks.stop + 1)))
+        counts = GOLDEN * np.arange(trajectories.start + 1, trajectories.stop + 1)
+        return mixed(of_tasks[:, None] + counts) & np.int64(2**63 - 1)
 
     def _sequence(self, stream: Stream, index: tuple[int, ...]) -> np.random.SeedSequence:
         names = _PURPOSES[self.purpose], _STREAMS[stream]

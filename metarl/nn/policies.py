@@ -105,6 +105,10 @@ class Policy(nn.Module, ABC):
         """
 
     @abstractmethod
+    def noise_of(self, uniforms: Tensor) -> Tensor:
+        """The same from numbers ``[..., A]`` that are uniform within (0, 1), on their device."""
+
+    @abstractmethod
     def act(self, params: Params, observations: Tensor, noise: Tensor) -> Tensor:
         """Sampled actions ``[M, B, ...]``; zero noise gives the most likely action."""
 
@@ -220,6 +224,11 @@ class GaussianPolicy(Policy):
         """Standard normal numbers, ``[*shape, A]``."""
         return torch.from_numpy(rng.standard_normal((*shape, self.num_outputs), np.float32))
 
+    def noise_of(self, uniforms: Tensor) -> Tensor:
+        """Standard normal numbers, ``[..., A]``."""
+        normal: Tensor = torch.special.ndtri(uniforms)
+        return normal
+
     def act(self, params: Params, observations: Tensor, noise: Tensor) -> Tensor:
         """Sampled actions ``[M, B, A]``; zero noise gives the mean action."""
         return self.distribution(params, observations).draw(noise)
@@ -260,6 +269,10 @@ class CategoricalPolicy(Policy):
     def noise(self, shape: Sequence[int], rng: np.random.Generator) -> Tensor:
         """Standard Gumbel numbers, ``[*shape, A]``: the highest logit plus noise is a sample."""
         return torch.from_numpy(rng.gumbel(size=(*shape, self.num_outputs)).astype(np.float32))
+
+    def noise_of(self, uniforms: Tensor) -> Tensor:
+        """Standard Gumbel numbers, ``[..., A]``."""
+        return -torch.log(-torch.log(uniforms))
 
     def act(self, params: Params, observations: Tensor, noise: Tensor) -> Tensor:
         """Indices of sampled actions as floats ``[M, B, 1]``; zero noise gives the likeliest."""

@@ -11,6 +11,8 @@ from .configs import (
     RandomInitConfig,
     ReptileConfig,
 )
+from .device_envs import DeviceEnv, DeviceEnvs
+from .device_sampler import DeviceSampler
 from .experience import Experience
 from .learner import MAMLLearner, make_maml, maml_parts
 from .meta_problem import (
@@ -30,6 +32,7 @@ from .rollout import AdvantageBatch, Rollout
 from .sampler import Sampler
 from .simulation import SimulatedTasks
 from .task_envs import DeferredEnvs, TaskEnvs
+from .task_sampler import TaskSampler
 from .trust_region import TrustRegion
 
 __all__ = [
@@ -43,6 +46,9 @@ __all__ = [
     "ComposedConfig",
     "ControlConfig",
     "DeferredEnvs",
+    "DeviceEnv",
+    "DeviceEnvs",
+    "DeviceSampler",
     "Experience",
     "MAMLConfig",
     "MAMLLearner",
@@ -63,6 +69,7 @@ __all__ = [
     "SimulatedTasks",
     "Surrogate",
     "TaskEnvs",
+    "TaskSampler",
     "TrustRegion",
     "load_policy",
     "make_maml",

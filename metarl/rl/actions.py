@@ -3,11 +3,14 @@
 They are written to files with a policy, so they are plain data.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
+from torch import Tensor
 
 
 class ActionScaling(NamedTuple):
@@ -33,6 +36,16 @@ class ActionScaling(NamedTuple):
         clipped: NDArray[Any] = np.minimum(np.maximum(scaled, self.low), self.high)
         return clipped
 
+    def on(self, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """The same of float32 tensors of a device."""
+        half_range = (self.high - self.low) / (2 * self.scale)
+        middle = (self.high + self.low) / 2
+        bounds = (half_range, middle, self.low, self.high)
+        half, centre, low, high = (
+            torch.as_tensor(np.asarray(bound, np.float32), device=device) for bound in bounds
+        )
+        return lambda actions: torch.clamp(actions * half + centre, low, high)
+
 
 class ActionNumbering(NamedTuple):
     """Policy actions are indices from 0, environment actions numbers from ``start``."""
@@ -47,6 +60,10 @@ class ActionNumbering(NamedTuple):
         [1, 3]
         """
         return actions[..., 0].astype(np.int64) + self.start
+
+    def on(self, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """The same of tensors of a device."""
+        return lambda actions: actions[..., 0].long() + self.start
 
 
 class ActionNumberings(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from metarl.rl.task_envs import DeferredEnvs, TaskEnvs, are_numbers
+from metarl.rl.task_envs import DeferredEnvs, SampledEnvs, are_numbers
 
 LARGEST_SHARE = 0.1  # of the trajectories of an iteration that may be left out
 LONGEST_TASK = 200  # letters of a task in a message
@@ -23,7 +23,7 @@ class EnvironmentFaultWarning(UserWarning):
 
 
 def described(
-    env: TaskEnvs, index: int, step: int, observation: NDArray[Any], reward: float
+    env: SampledEnvs, index: int, step: int, observation: NDArray[Any], reward: float
 ) -> str:
     """What one of the environments gave that is no number, and where.
 
@@ -42,7 +42,7 @@ def described(
 
 def note_outside(
     said: list[str],
-    env: TaskEnvs,
+    env: SampledEnvs,
     observations: NDArray[Any],
     mask: NDArray[np.bool_],
     starts: NDArray[np.int64] | int = 0,
@@ -70,12 +70,12 @@ def note_outside(
         note(said, f"{fault} {bounds}", AS_IT_IS)
 
 
-def _placed(env: TaskEnvs, index: int, step: int) -> str:
+def _placed(env: SampledEnvs, index: int, step: int) -> str:
     task = shown(env.get_attr("task")[index])
     return f"{name_of(env)}, task {task}, {f'step {step}' if step else 'reset'}"
 
 
-def name_of(env: TaskEnvs) -> str:
+def name_of(env: SampledEnvs) -> str:
     """The id of environments, or what they were called where they were made."""
     if isinstance(env, DeferredEnvs):
         env = env.envs

@@ -32,8 +32,8 @@ from metarl.rl.meta_problem import MetaProblem, Objective, OuterStep, State
 from metarl.rl.objectives import ClippedSurrogate, ReptileDirection, Surrogate, checked_parts
 from metarl.rl.outer_steps import Adam, ClippedEpochs, NoStep
 from metarl.rl.rollout import AdvantageBatch, Rollout
-from metarl.rl.sampler import Sampler
 from metarl.rl.simulation import SimulatedTasks
+from metarl.rl.task_sampler import TaskSampler
 from metarl.rl.trust_region import TrustRegion
 from metarl.types import Adaptation, Metrics, Params, StepSize
 
@@ -58,7 +58,7 @@ class MAMLLearner:
     def __init__(
         self,
         policy: Policy,
-        sampler: Sampler,
+        sampler: TaskSampler[Any],
         rule: InnerRule[Any],
         objective: Objective,
         outer_step: OuterStep,
@@ -199,7 +199,7 @@ class MAMLLearner:
 
     def _adapt_on(
         self,
-        sampler: Sampler,
+        sampler: TaskSampler[Any],
         steps: int | Sequence[StepSize],
         streams: Streams,
         first_task: int = 0,
@@ -235,7 +235,7 @@ class MAMLLearner:
 
 
 def make_maml(
-    config: configs.MAMLConfig, policy: Policy, sampler: Sampler, *, seed: int
+    config: configs.MAMLConfig, policy: Policy, sampler: TaskSampler[Any], *, seed: int
 ) -> MAMLLearner:
     """The learner that a config describes."""
     return MAMLLearner(

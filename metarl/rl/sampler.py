@@ -1,157 +1,35 @@
 """Collection: all tasks in one environment step and one forward pass, outside autograd.
 
-Environment ``m·E + e`` of the vector environment is trajectory ``e`` of task ``m``. Every
-collection resets all environments, so each contributes one trajectory; after it ends the rows are
-masked, whatever the environment's autoreset does with them.
+After a trajectory has ended its rows are masked, whatever the environment's autoreset does with
+them.
 """
 
-import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from gymnasium import spaces
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metarl.core import Streams
 from metarl.nn import Policy
-from metarl.rl.actions import action_map
-from metarl.rl.env_faults import check_share, described, name_of, note, note_outside
-from metarl.rl.guarded import ANYTHING, fault_of, raised_by_us
+from metarl.rl.env_faults import described, note, note_outside
 from metarl.rl.rollout import Rollout
 from metarl.rl.task_envs import TaskEnvs, all_numbers, are_numbers
+from metarl.rl.task_sampler import TaskSampler
 from metarl.types import Params, Task
 
 
-class Sampler:
-    """Rolls out task-batched policies in a vector environment whose environments have tasks.
+class Sampler(TaskSampler[TaskEnvs]):
+    """Rolls out task-batched policies in a vector environment on the cores.
 
-    Args:
-        env: a gymnasium vector environment with an attribute ``task`` for each environment and
-            autoreset other than ``SAME_STEP``, which hides the true last observation.
-        num_tasks: M.
-        num_trajectories: E, a task; by default as many as there are environments for. Fewer
-            environments collect them in parts: they are whole tasks' trajectories or one task's,
-            and draw the same random numbers as all at once.
-        horizon: T, the longest trajectory kept.
-        discount: γ in [0, 1].
-        action_scale: policy actions of ±``action_scale`` span the environment's action bounds, and
-            beyond them they are clipped. 1 in the MAML authors' code, 10 in ProMP's and garage's.
+    The environments are a gymnasium vector environment with an attribute ``task`` for each
+    environment and autoreset other than ``SAME_STEP``, which hides the true last observation. For
+    the arguments see :class:`TaskSampler`.
     """
 
-    def __init__(
-        self,
-        env: TaskEnvs,
-        *,
-        num_tasks: int,
-        horizon: int,
-        discount: float,
-        action_scale: float,
-        num_trajectories: int | None = None,
-    ) -> None:
-        each = num_trajectories or max(env.num_envs // num_tasks, 1)
-        self._at_once = max(env.num_envs // each, 1), min(env.num_envs, each)
-        whole = num_trajectories is not None or env.num_envs == num_tasks * each
-        if not whole or env.num_envs != math.prod(self._at_once) or num_tasks % self._at_once[0]:
-            of_each = f" of {num_trajectories} trajectories" if num_trajectories else ""
-            raise ValueError(
-                f"{env.num_envs} environments do not divide into {num_tasks} tasks{of_each}"
-            )
-        if env.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP:
-            raise ValueError("SAME_STEP autoreset hides last observations; use NEXT_STEP")
-        observation_space = env.single_observation_space
-        if not isinstance(observation_space, spaces.Box) or len(observation_space.shape) not in (
-            1,
-            3,
-        ):
-            raise ValueError(
-                "need a Box observation space of one axis, or of three for images, "
-                f"got {observation_space}"
-            )
-        self.env = env
-        self.num_tasks = num_tasks
-        self.num_trajectories = each
-        self.horizon = horizon
-        self.discount = discount
-        self.action_scale = action_scale
-        self.to_env = action_map(env.single_action_space, action_scale)
-        self.faults: list[str] = []
-        """The newest trajectory that was left out: what its environment gave, and where."""
-        self._outside: list[str] = []
-        self.tasks: list[Task] = []
-        """M, once they are set."""
-
-    @property
-    def observation_size(self) -> int | tuple[int, int, int]:
-        """Numbers of an observation; height, width and channels of an image."""
-        shape = self.env.single_observation_space.shape or ()
-        return (shape[0], shape[1], shape[2]) if len(shape) == 3 else math.prod(shape)
-
-    def over(self, env: TaskEnvs, num_tasks: int, num_trajectories: int | None = None) -> "Sampler":
-        """A sampler like this one in another environment."""
-        return Sampler(
-            env,
-            num_tasks=num_tasks,
-            horizon=self.horizon,
-            discount=self.discount,
-            action_scale=self.action_scale,
-            num_trajectories=num_trajectories,
-        )
-
-    @property
-    def _in_parts(self) -> bool:
-        return self._at_once != (self.num_tasks, self.num_trajectories)
-
-    def set_tasks(self, tasks: Sequence[Task]) -> None:
-        """Give each of the M tasks to its E environments; they hold until set again."""
-        if len(tasks) != self.num_tasks:
-            raise ValueError(f"need {self.num_tasks} tasks, got {len(tasks)}")
-        self.tasks = list(tasks)
-        if not self._in_parts:
-            repeated = [task for task in tasks for _ in range(self.num_trajectories)]
-            self.env.set_attr("task", repeated)
-
-    def drawn(
-        self, rng: np.random.Generator, num: int, split: Literal["train", "held_out"]
-    ) -> list[Task]:
-        """Tasks of one part of the environment's own distribution, which none gets yet."""
-        return drawn_tasks(self.env, rng, num, split)
-
-    def draw_tasks(self, rng: np.random.Generator, split: Literal["train", "held_out"]) -> None:
-        """Draw M tasks of one part and set them."""
-        self.set_tasks(self.drawn(rng, self.num_tasks, split))
-
-    def collect(
-        self, policy: Policy, params: Params, streams: Streams, first_task: int = 0
-    ) -> Rollout:
-        """E trajectories of every task.
-
-        Actions and environments have their random numbers by task and trajectory: they are the
-        same whatever M and E, and however many environments there are.
-
-        Args:
-            policy: maps parameters, observations and noise to actions.
-            params: task-batched parameters.
-            streams: at the iteration and the inner step.
-            first_task: number of the first of the M tasks among those that belong together.
-        """
-        if not self._in_parts:
-            return self._collect(policy, params, streams, first_task, 0)
-        num_tasks, num_trajectories = self._at_once
-        part, found = self.over(self.env, num_tasks), []
-        part.faults, part._outside = self.faults, self._outside
-        for first in range(0, self.num_tasks, num_tasks):
-            chosen = slice(first, first + num_tasks)
-            part.set_tasks(self.tasks[chosen])
-            of_part = {name: value[chosen] for name, value in params.items()}
-            rollouts = [
-                part._collect(policy, of_part, streams, first_task + first, trajectory)
-                for trajectory in range(0, self.num_trajectories, num_trajectories)
-            ]
-            found.append(Rollout.joined(rollouts, tasks=False).first(self.num_trajectories))
-        return Rollout.joined(found, tasks=True)
+    def _set_tasks(self, tasks: Sequence[Task]) -> None:
+        self.env.set_attr("task", [task for task in tasks for _ in range(self.num_trajectories)])
 
     def _collect(
         self,
@@ -218,13 +96,6 @@ class Sampler:
             record.leave_out(index)
         return np.where(good[0], observed, 0.0), np.where(good[1], rewards, 0.0)
 
-    def check(self, rollouts: Sequence[Rollout]) -> None:
-        """Raise an :class:`EnvironmentFaultError` if too many of the trajectories were left out."""
-        left_out = sum(rollout.num_left_out() for rollout in rollouts)
-        total = len(rollouts) * self.num_tasks * self.num_trajectories
-        if left_out:
-            check_share(left_out, total, self.faults)
-
     def _to_env(self, actions: NDArray[Any]) -> NDArray[Any]:
         # of a policy that has diverged nothing reaches the environment
         given = actions if all_numbers(actions) else np.where(are_numbers(actions), actions, 0.0)
@@ -279,21 +150,3 @@ class _Record:
         arrays.append(self.final.reshape(num_tasks, num_envs, d))
         arrays.append(self.diverged.reshape(num_tasks, num_envs))
         return Rollout(*map(torch.from_numpy, arrays))
-
-
-def drawn_tasks(
-    env: TaskEnvs, rng: np.random.Generator, num: int, split: Literal["train", "held_out"]
-) -> list[Task]:
-    """Tasks of one part of an environment's own distribution.
-
-    Raises:
-        EnvironmentFaultError: a distribution of the user's own cannot.
-    """
-    distribution = env.get_attr("task_distribution")[0]
-    try:
-        batch = distribution.sample(rng, num, split)
-        return [{name: values[i] for name, values in batch.items()} for i in range(num)]
-    except ANYTHING as error:
-        if raised_by_us(error):
-            raise
-        raise fault_of(error, name_of(env), None, f"drawing {split} tasks") from error

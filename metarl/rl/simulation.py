@@ -14,8 +14,8 @@ from metarl.rl.actor import Actor
 from metarl.rl.env_faults import EnvironmentFaultError
 from metarl.rl.experience import Experience
 from metarl.rl.rollout import Rollout
-from metarl.rl.sampler import Sampler
-from metarl.rl.task_envs import TaskEnvs
+from metarl.rl.task_envs import SampledEnvs
+from metarl.rl.task_sampler import TaskSampler
 from metarl.types import Adaptation, Params, Task, TasksDone, unwatched
 
 NUM_SHOWN = 6, 3
@@ -29,8 +29,8 @@ Paths = Sequence[NDArray[Any]]
 class SimulatedTasks:
     """M tasks, of which environments can be made."""
 
-    make_env: Callable[[int], TaskEnvs]
-    """From a number of environments to a vector environment that the caller resets."""
+    make_env: Callable[[int], SampledEnvs]
+    """From a number of environments to them, as the learner's sampler takes them."""
     num_tasks: int
     """M."""
     num_trajectories: int
@@ -50,9 +50,9 @@ class SimulatedTasks:
 
     def adaptation(
         self,
-        adapt: Callable[[Sampler, int], tuple[Experience, Params]],
+        adapt: Callable[[TaskSampler[Any], int], tuple[Experience, Params]],
         *,
-        like: Sampler,
+        like: TaskSampler[Any],
         rng: np.random.Generator,
         actor: Callable[[Params | None], Actor],
         inner_lr: list[float] | None,
@@ -94,7 +94,9 @@ class SimulatedTasks:
             figures={"inner_lr": inner_lr},
         )
 
-    def _samplers(self, like: Sampler, rng: np.random.Generator) -> Iterator[tuple[int, Sampler]]:
+    def _samplers(
+        self, like: TaskSampler[Any], rng: np.random.Generator
+    ) -> Iterator[tuple[int, TaskSampler[Any]]]:
         """Samplers of one batch of the tasks after another, each after its first task's number.
 
         A sampler's environments are closed when the next one has others.

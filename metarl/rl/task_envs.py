@@ -14,19 +14,32 @@ from numpy.typing import NDArray
 LARGEST = float(np.finfo(np.float32).max)
 
 
-class TaskEnvs(Protocol):
+class SampledEnvs(Protocol):
+    """Environments of one kind, each with a ``task``: what is asked of them between rollouts."""
+
+    num_envs: int
+    metadata: dict[str, Any]
+    single_observation_space: spaces.Space[Any]
+    single_action_space: spaces.Space[Any]
+    spec: EnvSpec | None
+
+    def close(self) -> None:
+        """Close all environments."""
+        ...
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """The attribute of each environment: ``task`` or ``task_distribution``."""
+        ...
+
+
+class TaskEnvs(SampledEnvs, Protocol):
     """A gymnasium vector environment whose environments have a ``task``.
 
     ``TaskVectorEnv``, ``SyncVectorEnv`` and ``AsyncVectorEnv`` all are; the attributes of each
     environment include ``task`` (settable) and ``task_distribution``.
     """
 
-    num_envs: int
-    metadata: dict[str, Any]
-    single_observation_space: spaces.Space[Any]
-    single_action_space: spaces.Space[Any]
     action_space: spaces.Space[Any]
-    spec: EnvSpec | None
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -41,14 +54,6 @@ class TaskEnvs(Protocol):
         self, actions: NDArray[Any]
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Step all environments."""
-        ...
-
-    def close(self) -> None:
-        """Close all environments."""
-        ...
-
-    def get_attr(self, name: str) -> tuple[Any, ...]:
-        """The attribute of each environment."""
         ...
 
     def set_attr(self, name: str, values: Sequence[Any]) -> None:

@@ -18,10 +18,10 @@ from metarl.rl import (
     NoStep,
     PolicySpec,
     ReptileDirection,
-    Sampler,
     Surrogate,
     TrustRegion,
 )
+from metarl.rl.task_sampler import TaskSampler
 from metarl.runs.config import CODEC, EnvProblem, PolicyConfig, RunConfig, SamplingConfig, validated
 from metarl.runs.errors import InputError
 from metarl.runs.facts import class_name, env_facts
@@ -70,7 +70,9 @@ def describe(learner: MAMLLearner) -> str:
     return CODEC.dump_json(RunConfig(problem=problem, seed=learner.seed), indent=2).decode()
 
 
-def compose(config: ComposedConfig, policy: Policy, sampler: Sampler, *, seed: int) -> MAMLLearner:
+def compose(
+    config: ComposedConfig, policy: Policy, sampler: TaskSampler[Any], *, seed: int
+) -> MAMLLearner:
     """The learner that :func:`describe` described, with another policy and sampler.
 
     Raises:
@@ -102,7 +104,7 @@ def _policy_config(spec: PolicySpec) -> PolicyConfig:
     return validated(PolicyConfig, {"initial_log_std": start, **values})
 
 
-def _sampling_config(sampler: Sampler) -> SamplingConfig:
+def _sampling_config(sampler: TaskSampler[Any]) -> SamplingConfig:
     return SamplingConfig(
         meta_batch_size=sampler.num_tasks,
         num_trajectories=sampler.num_trajectories,

@@ -19,8 +19,8 @@ from metarl.rl.env_faults import (
     note,
     note_outside,
 )
-from metarl.rl.sampler import drawn_tasks
 from metarl.rl.task_envs import TaskEnvs, all_numbers, are_numbers, set_some
+from metarl.rl.task_sampler import drawn_tasks
 from metarl.sb3.infos import listed
 from metarl.types import Metrics, Task
 

@@ -1,0 +1,162 @@
+"""Collection on a device: the numbers of a toy family, and those of the sampler on the cores."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from device_samples import (
+    NEVER,
+    DeviceCounters,
+    RowGaussianPolicy,
+    RowStreams,
+    device_envs,
+    device_sampler,
+)
+from gymnasium import spaces
+from test_sampler import Counters, make_policy, rows
+
+from metarl.core import Streams, expand, parameters_of
+from metarl.nn import GaussianPolicy, policy_network
+from metarl.rl import DeviceSampler, Rollout, Sampler
+from metarl.rl.advantages import advantage_batch
+from metarl.rl.env_faults import EnvironmentFaultError, EnvironmentFaultWarning
+
+
+def collect(sampler: Any, policy: Any = None, streams: Streams | None = None) -> Rollout:
+    policy = policy or make_policy()
+    params = expand(parameters_of(policy), sampler.num_tasks)
+    rollout: Rollout = sampler.collect(policy, params, streams or Streams(0, "training"))
+    return rollout
+
+
+@pytest.fixture
+def counters() -> DeviceCounters:
+    """Ends: terminated after 2, none, terminated after 4, diverged after 3."""
+    return DeviceCounters([2, NEVER, 4, NEVER], [NEVER, NEVER, NEVER, 3])
+
+
+def test_what_is_recorded(counters: DeviceCounters) -> None:
+    rollout = collect(device_sampler(counters))
+    assert rows(rollout.mask.int()) == [
+        [1, 1, 0, 0, 0],
+        [1, 1, 1, 1, 1],
+        [1, 1, 1, 1, 0],
+        [1, 1, 1, 0, 0],
+    ]
+    assert rollout.final_observations.tolist() == [[[0, 2], [1, 5]], [[2, 4], [3, 3]]]
+    assert rollout.observations[1, :4, 0].tolist() == [[2, t] for t in range(4)]
+    assert rollout.rewards[0, :, 1].tolist() == [11, 12, 13, 14, 15]
+    ends = [row[n - 1] for row, n in zip(rows(rollout.discounts), (2, 5, 4, 3), strict=True)]
+    assert ends == pytest.approx([0.0, 0.9, 0.0, 0.0])
+    assert rollout.discounts[0, 0, 0] == pytest.approx(0.9)
+    assert rollout.diverged.tolist() == [[False, False], [False, True]]
+    assert counters.num_checks == 1
+
+
+def test_a_rollout_is_as_long_as_its_longest_trajectory() -> None:
+    rollout = collect(device_sampler(DeviceCounters([2, 4]), num_tasks=1, horizon=50))
+    assert rollout.mask.shape == (1, 4, 2)
+    assert {value.shape[1] for value in rollout[:5]} == {4}
+    assert rollout.final_observations[..., 1].tolist() == [[2, 4]]
+
+
+def test_the_next_rollout_leaves_a_rollout_alone(counters: DeviceCounters) -> None:
+    sampler = device_sampler(counters)
+    first = collect(sampler)
+    kept = [value.clone() for value in first]
+    collect(sampler, streams=Streams(1, "training"))
+    assert all(map(torch.equal, first, kept))
+
+
+@pytest.mark.parametrize("nan_at", [0, 1, 3])
+def test_what_gives_no_number_is_left_out(nan_at: int) -> None:
+    env = DeviceCounters([2, NEVER], nan_at=[NEVER, nan_at])
+    sampler = device_sampler(env, num_tasks=1)
+    sampler.set_tasks([{"goal": np.array(4.0)}])
+    place = f"step {nan_at}" if nan_at else "reset"
+    with pytest.warns(EnvironmentFaultWarning, match=f"Counters, task .*4.0.*, {place}: entry 1"):
+        rollout = collect(sampler)
+    assert rollout.kept().tolist() == [[True, False]]
+    assert rollout.mask.shape[1] == max(2, nan_at)
+    assert all(
+        torch.isfinite(value).all()
+        for value in advantage_batch(rollout, gae_lambda=1.0).tensors.values()
+    )
+    with pytest.raises(EnvironmentFaultError, match="1 of 2 trajectories ended so"):
+        sampler.check([rollout])
+
+
+def test_what_is_no_number_after_an_end_does_not_matter() -> None:
+    env = DeviceCounters([2, NEVER], nan_at=[4, NEVER])
+    rollout = collect(device_sampler(env, num_tasks=1))
+    assert rollout.kept().all()
+    assert rollout.num_left_out() == 0
+
+
+def test_actions_are_scaled_and_clipped_and_diverged_ones_are_zero(
+    counters: DeviceCounters,
+) -> None:
+    """±10 spans [-1, 1] x [0, 4]: (5, NaN) is (0.5, 2), and the reward counts as no number."""
+    policy = GaussianPolicy(
+        policy_network(2, 2, hidden_sizes=()), 2, initial_log_std=-20, min_log_std=-20
+    )
+    params = {name: torch.zeros(2, *p.shape) for name, p in policy.named_parameters()}
+    params["log_std"] -= 20
+    params["mean.layers.0.bias"] += torch.tensor([[5.0, torch.nan], [-30.0, -30.0]])
+    rollout = device_sampler(counters, scale=10.0).collect(policy, params, Streams(0, "training"))
+    expected = torch.tensor([[0.5, 2.0], [0.5, 2.0], [-1.0, 0.0], [-1.0, 0.0]])
+    torch.testing.assert_close(counters.given[0], expected)
+    torch.testing.assert_close(rollout.actions[1, 0, 0], torch.tensor([-30.0, -30.0]))
+    assert rollout.rewards[0].isnan().all()
+    assert rollout.rewards[1].isfinite().all()
+
+
+def test_draws_depend_on_task_and_trajectory_alone() -> None:
+    """In parts of whole tasks, of one task's trajectories, and as later tasks of more."""
+    policy = make_policy()
+
+    def actions(num_envs: int, num_tasks: int, first_task: int = 0) -> torch.Tensor:
+        sampler = DeviceSampler(
+            device_envs(DeviceCounters([NEVER] * num_envs)),
+            num_tasks=num_tasks,
+            num_trajectories=4,
+            horizon=3,
+            discount=0.9,
+            action_scale=1.0,
+        )
+        sampler.set_tasks([{"goal": np.zeros(1)}] * num_tasks)
+        params = {
+            k: torch.zeros_like(v) for k, v in expand(parameters_of(policy), num_tasks).items()
+        }
+        return sampler.collect(policy, params, Streams(3, "training"), first_task).actions
+
+    whole = actions(12, 3)
+    assert torch.equal(actions(4, 3), whole)
+    assert torch.equal(actions(2, 3), whole)
+    assert torch.equal(actions(4, 1, first_task=2), whole[2:])
+    assert len(set(whole.flatten().tolist())) == whole.numel()
+
+
+def test_bounds_of_observations_are_looked_at(counters: DeviceCounters) -> None:
+    box = spaces.Box(np.float32(0), np.float32(3), (2,))
+    with pytest.warns(EnvironmentFaultWarning, match="step 4: entry 1 of the observation is 4.0"):
+        sampler = device_sampler(device_envs(counters, box))
+        sampler.set_tasks([{"goal": np.zeros(1)}] * 2)
+        collect(sampler)
+
+
+def test_the_same_rollout_as_on_the_cores() -> None:
+    """Toys that are alike, with the same noise."""
+    network = policy_network(2, 2, generator=torch.Generator().manual_seed(0))
+    policy = RowGaussianPolicy(network, 2)
+    ends = [2, NEVER, 4, NEVER, 3, NEVER]
+    on_cores = Sampler(
+        Counters(ends, [NEVER] * 6), num_tasks=3, horizon=5, discount=0.9, action_scale=1.0
+    )
+    on_device = device_sampler(DeviceCounters(ends), num_tasks=3)
+    ours, theirs = (collect(s, policy, RowStreams(5, "training")) for s in (on_device, on_cores))
+    assert torch.equal(ours.mask, theirs.mask)
+    for value, reference in zip(ours, theirs, strict=True):
+        keep = ours.mask if value.ndim > 2 and value.shape[:3] == ours.mask.shape else slice(None)
+        torch.testing.assert_close(value[keep], reference[keep], rtol=1e-5, atol=1e-5)
