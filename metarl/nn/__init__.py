@@ -12,7 +12,8 @@ from metarl.nn.distributions import (
 )
 from metarl.nn.mlp import MLP, FeatureMLP
 from metarl.nn.multi_policies import BernoulliPolicy, MultiCategoricalPolicy
-from metarl.nn.policies import CategoricalPolicy, GaussianPolicy, Policy, policy_network
+from metarl.nn.policies import CategoricalPolicy, GaussianPolicy, Policy
+from metarl.nn.policy_networks import policy_network
 from metarl.nn.resnet12 import ResNet12
 
 __all__ = [

@@ -47,6 +47,10 @@ class MultiCategoricalPolicy(Policy):
         """Standard Gumbel numbers, ``[*shape, A]``: the highest logit plus noise is a sample."""
         return torch.from_numpy(rng.gumbel(size=(*shape, self.num_outputs)).astype(np.float32))
 
+    def noise_of(self, uniforms: Tensor) -> Tensor:
+        """Standard Gumbel numbers, ``[..., A]``."""
+        return -torch.log(-torch.log(uniforms))
+
     def act(self, params: Params, observations: Tensor, noise: Tensor) -> Tensor:
         """Indices of sampled choices as floats ``[M, B, G]``; zero noise gives the likeliest."""
         return self.distribution(params, observations).draw(noise)
@@ -82,6 +86,10 @@ class BernoulliPolicy(Policy):
     def noise(self, shape: Sequence[int], rng: np.random.Generator) -> Tensor:
         """Standard logistic numbers, ``[*shape, A]``: log odds plus noise above 0 are a sample."""
         return torch.from_numpy(rng.logistic(size=(*shape, self.num_outputs)).astype(np.float32))
+
+    def noise_of(self, uniforms: Tensor) -> Tensor:
+        """Standard logistic numbers, ``[..., A]``."""
+        return torch.logit(uniforms)
 
     def act(self, params: Params, observations: Tensor, noise: Tensor) -> Tensor:
         """Sampled switches as floats ``[M, B, A]``; zero noise gives the likelier of both."""

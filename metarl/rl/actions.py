@@ -81,6 +81,11 @@ class ActionNumberings(NamedTuple):
         indices = actions.reshape(*actions.shape[:-1], *self.starts.shape)
         return indices.astype(np.int64) + self.starts
 
+    def on(self, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """The same of tensors of a device."""
+        starts = torch.as_tensor(self.starts, device=device)
+        return lambda actions: actions.reshape(-1, *starts.shape).long() + starts
+
 
 ActionMap = ActionScaling | ActionNumbering | ActionNumberings
 

@@ -3,6 +3,8 @@
 from typing import Any
 
 import numpy as np
+import pytest
+import torch
 from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,3 +79,23 @@ def test_a_file_gives_back_the_same_map(
     assert type(again) is type(mapping)
     for found, expected in zip(again, mapping, strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("space", "actions"),
+    [
+        (
+            spaces.Box(np.array([-1, 0], np.float32), np.array([1, 4], np.float32)),
+            [[5, -30], [2, 3]],
+        ),
+        (spaces.Discrete(4, start=-1), [[0], [3]]),
+        (spaces.MultiDiscrete([2, 5], start=[1, 0]), [[0, 4], [1, 2]]),
+        (spaces.MultiBinary((2, 1)), [[0, 1], [1, 1]]),
+    ],
+)
+def test_of_tensors_they_are_the_same(space: spaces.Space[Any], actions: list[list[int]]) -> None:
+    to_env, drawn = action_map(space, 10.0), np.array(actions, np.float32)
+    mapped = to_env.on(torch.device("cpu"))(torch.from_numpy(drawn))
+    expected = to_env(drawn)
+    assert mapped.shape == expected.shape
+    np.testing.assert_array_equal(mapped.numpy(), expected)

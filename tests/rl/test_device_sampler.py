@@ -14,12 +14,14 @@ from device_samples import (
     device_sampler,
 )
 from gymnasium import spaces
+from no_host import NoHost
 from test_sampler import Counters, make_policy, rows
 
 from metarl.core import Streams, expand, parameters_of
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import DeviceSampler, Rollout, Sampler
 from metarl.rl.advantages import advantage_batch
+from metarl.rl.device_rollout import DeviceSteps
 from metarl.rl.env_faults import EnvironmentFaultError, EnvironmentFaultWarning
 
 
@@ -140,9 +142,9 @@ def test_draws_depend_on_task_and_trajectory_alone() -> None:
 
 def test_bounds_of_observations_are_looked_at(counters: DeviceCounters) -> None:
     box = spaces.Box(np.float32(0), np.float32(3), (2,))
+    sampler = device_sampler(device_envs(counters, box))
+    sampler.set_tasks([{"goal": np.zeros(1)}] * 2)
     with pytest.warns(EnvironmentFaultWarning, match="step 4: entry 1 of the observation is 4.0"):
-        sampler = device_sampler(device_envs(counters, box))
-        sampler.set_tasks([{"goal": np.zeros(1)}] * 2)
         collect(sampler)
 
 
@@ -160,3 +162,26 @@ def test_the_same_rollout_as_on_the_cores() -> None:
     for value, reference in zip(ours, theirs, strict=True):
         keep = ours.mask if value.ndim > 2 and value.shape[:3] == ours.mask.shape else slice(None)
         torch.testing.assert_close(value[keep], reference[keep], rtol=1e-5, atol=1e-5)
+
+
+def test_nothing_is_read_between_the_first_step_and_the_last(
+    counters: DeviceCounters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, runs = DeviceSteps.run, []
+
+    def watched(self: DeviceSteps, params: Any, seeds: torch.Tensor) -> None:
+        with NoHost():
+            run(self, params, seeds)
+        runs.append(seeds)
+
+    monkeypatch.setattr(DeviceSteps, "run", watched)
+    collect(device_sampler(counters))
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize(
+    "read", [torch.Tensor.item, bool, float, torch.Tensor.numpy, lambda x: x[x > 0], torch.nonzero]
+)
+def test_reads_are_seen(read: Any) -> None:
+    with pytest.raises(AssertionError), NoHost():
+        read(torch.ones(1))
