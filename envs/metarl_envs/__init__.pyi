@@ -15,6 +15,7 @@ from .tasks import (
     LogUniform,
     Normal,
     Product,
+    Task,
     Uniform,
 )
 from .vector import TaskVectorEnv
@@ -53,6 +54,7 @@ __all__ = [
     "ShowTaskVector",
     "SingleTaskEnv",
     "TabularMDP",
+    "Task",
     "TaskVectorEnv",
     "Trial",
     "Uniform",

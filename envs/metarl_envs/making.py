@@ -11,7 +11,7 @@ import gymnasium as gym
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TimeLimit
 
-from metarl_envs.registration import FAMILIES
+from metarl_envs.registration import BATCHED, FAMILIES
 from metarl_envs.wrappers import ShowTask, ShowTaskVector
 
 Env = gym.Env[Any, Any]
@@ -79,7 +79,7 @@ def _make_registered(
     check_id(env_id)
     batched = _made_at_once(env_id, options)
     # every collection resets all environments: what has ended need not be stepped until then
-    waiting = mode if batched and (by_caller or env_id in FAMILIES) else {}
+    waiting = mode if batched and (by_caller or env_id.rpartition(":")[2] in BATCHED) else {}
     if by_caller and not batched:
         waiting = {"vector_kwargs": {**mode, **options.get("vector_kwargs", {})}}
     try:

@@ -1,5 +1,6 @@
 """The registered task families, and how gymnasium makes them."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -39,6 +40,37 @@ FAMILIES = {env_id: limit for env_id, (_, limit) in NUMPY_FAMILIES.items()} | MU
 """Every registered id to its time limit in steps."""
 
 
+BATCHED: set[str] = set()
+"""Ids whose batches are :class:`~metarl_envs.vector.TaskVectorEnv`, those of users included."""
+
+
+def register_batched(
+    env_id: str,
+    *,
+    single: str | Callable[..., Any],
+    vector: str | Callable[..., Any],
+    max_episode_steps: int,
+    **options: Any,
+) -> None:
+    """Give a family an id with gymnasium.
+
+    Args:
+        env_id: such as ``metarl/PointGoal-v0``.
+        single: makes one environment.
+        vector: makes a batch, with ``num_envs``, ``max_episode_steps`` and ``autoreset_mode``.
+        max_episode_steps: time limit in steps.
+        options: given to both.
+    """
+    gym.register(
+        env_id,
+        entry_point=single,
+        vector_entry_point=vector,
+        max_episode_steps=max_episode_steps,
+        kwargs=options,
+    )
+    BATCHED.add(env_id)
+
+
 def _single(family_type: type[Any], *, task: Any = None, **options: Any) -> FamilyEnv:
     return FamilyEnv(family_type(**options), task)
 
@@ -55,18 +87,18 @@ def _vector(
 
 
 for _id, (_family, _limit) in NUMPY_FAMILIES.items():
-    gym.register(
+    register_batched(
         _id,
-        entry_point=partial(_single, _family),
-        vector_entry_point=partial(_vector, _family),
+        single=partial(_single, _family),
+        vector=partial(_vector, _family),
         max_episode_steps=_limit,
     )
 
 for _id, _limit in MUJOCO_FAMILIES.items():
-    gym.register(
+    register_batched(
         _id,
-        entry_point="metarl_envs.mujoco.registry:make_single",
-        vector_entry_point="metarl_envs.mujoco.registry:make_vector",
+        single="metarl_envs.mujoco.registry:make_single",
+        vector="metarl_envs.mujoco.registry:make_vector",
         max_episode_steps=_limit,
-        kwargs={"family": _id.removeprefix("metarl/").removesuffix("-v0")},
+        family=_id.removeprefix("metarl/").removesuffix("-v0"),
     )

@@ -146,6 +146,8 @@ class GuardedEnvs(VectorWrapper[Any, Any, Any, Any, Any]):
         try:
             return call(*given, **options)
         except ANYTHING as error:
+            if where.startswith("setter") and isinstance(error, ValueError) and raised_by_us(error):
+                raise  # says itself what a task must be
             raise self._fault(error, where) from error
         finally:
             logger.min_level = level

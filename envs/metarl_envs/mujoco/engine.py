@@ -14,6 +14,7 @@ from mujoco.batch import Batch, SimulationError
 from numpy.typing import NDArray
 
 from metarl_envs.mujoco.contacts import ContactForces
+from metarl_envs.mujoco.declared import action_bounds, check_declaration
 from metarl_envs.mujoco.family import Array, Bools, MujocoFamily, Physics, Step
 from metarl_envs.mujoco.models import check_fields
 from metarl_envs.mujoco.pictures import Painter
@@ -73,8 +74,9 @@ class MujocoVectorEnv(TaskVectorEnv):
         self._unstable = self.batch.warning[:, _UNSTABLE, 1]
         self._num_unstable = self._unstable.sum(1)
         self._dtype = np.dtype(dtype)
+        low, high = action_bounds(model)
+        check_declaration(family, self.physics)
         size = self._observe().shape[1]
-        low, high = model.actuator_ctrlrange.T.astype(np.float32)
         super().__init__(
             num_envs,
             observation_space=spaces.Box(-np.inf, np.inf, (size,), dtype=self._dtype.type),

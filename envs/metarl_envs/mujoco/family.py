@@ -28,7 +28,7 @@ class Robot(NamedTuple):
     """A model and how it is driven and started."""
 
     xml_file: str
-    """A file of gymnasium's MuJoCo assets, or a path."""
+    """A path of an MJCF file, or the name of one of gymnasium's assets."""
     frame_skip: int
     """Simulation steps of one environment step."""
     noise: float

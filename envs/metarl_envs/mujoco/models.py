@@ -23,15 +23,23 @@ _NOT_PHYSICAL_ENDS = ("_user", "_rgba")
 
 @cache
 def load_model(xml_file: str) -> mujoco.MjModel:
-    """The compiled model of one of gymnasium's XML files, shared: never to be written to.
+    """The compiled model of an MJCF file, shared: never to be written to.
 
     Args:
-        xml_file: a file name in gymnasium's ``assets``, or a path.
+        xml_file: a path, or a file name in gymnasium's ``assets``.
+
+    Raises:
+        ValueError: there is no such file, or it is no model; in one line.
     """
+    path = ASSETS / xml_file if (ASSETS / xml_file).is_file() else Path(xml_file)
+    if not path.is_file():
+        raise ValueError(f"there is no model file {path}, nor has gymnasium one of that name")
     previous = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(_relay_warning)
     try:
-        return mujoco.MjModel.from_xml_path(str(ASSETS / xml_file))
+        return mujoco.MjModel.from_xml_path(str(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
     finally:
         mujoco.set_mju_user_warning(previous)
 

@@ -1,7 +1,7 @@
-"""What gymnasium calls to make the families of :data:`FAMILIES`."""
+"""What gymnasium calls to make the families of :data:`FAMILIES`, and those of users."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gymnasium.vector import AutoresetMode
@@ -35,15 +35,21 @@ FAMILIES = {
 """Name, as in ``metarl/<name>-v0``, to the function that declares the family."""
 
 
-def _declare(name: str, options: Mapping[str, Any]) -> MujocoFamily:
-    declare: Any = FAMILIES[name]
-    family: MujocoFamily = declare(**options)
-    return family
+Declaration = str | Callable[..., MujocoFamily]
+"""The name of one of ours, or a function of the family's options."""
+
+
+def _declare(family: Declaration, options: Mapping[str, Any]) -> MujocoFamily:
+    declare: Any = FAMILIES[family] if isinstance(family, str) else family
+    declared = declare(**options)
+    if not isinstance(declared, MujocoFamily):
+        raise ValueError(f"its declaration must give a MujocoFamily, gives {declared!r}")
+    return declared
 
 
 def make_single(
     *,
-    family: str,
+    family: Declaration,
     task: Mapping[str, ArrayLike] | None = None,
     num_threads: int = 1,
     dtype: Any = "float32",
@@ -53,7 +59,7 @@ def make_single(
     """One environment.
 
     Args:
-        family: name of the family.
+        family: name of the family, or what declares it.
         task: the task to start with; by default one drawn from the train part.
         num_threads: physics threads.
         dtype: of observations.
@@ -74,7 +80,7 @@ def make_single(
 
 def make_vector(
     *,
-    family: str,
+    family: Declaration,
     num_envs: int,
     max_episode_steps: int,
     autoreset_mode: Any = AutoresetMode.NEXT_STEP,
@@ -86,7 +92,7 @@ def make_vector(
     """A batch of environments.
 
     Args:
-        family: name of the family.
+        family: name of the family, or what declares it.
         num_envs: number of environments.
         max_episode_steps: time limit in steps.
         autoreset_mode: as in gymnasium.

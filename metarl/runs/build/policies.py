@@ -176,10 +176,8 @@ def _env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskE
             raise fault_of(error, name, None, "making it") from error
         if trained_on is not None:
             check_spaces(name, env, trained_on)
-        made: Any = env
-        own = isinstance(made.unwrapped, environments.TaskVectorEnv)
-        guarded: TaskEnvs = made if own else GuardedEnvs(made, name)  # type: ignore[assignment]
-        return guarded
+        guarded: Any = env if source in environments.FAMILIES else GuardedEnvs(env, name)
+        return guarded  # type: ignore[no-any-return]
 
     return make
 

@@ -1,3 +1,3 @@
-from .making import EnvSource, TaskVectorEnv, make_single, make_task_env, name_of
+from .making import FAMILIES, EnvSource, make_single, make_task_env, name_of
 
-__all__ = ["EnvSource", "TaskVectorEnv", "make_single", "make_task_env", "name_of"]
+__all__ = ["FAMILIES", "EnvSource", "make_single", "make_task_env", "name_of"]
