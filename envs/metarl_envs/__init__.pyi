@@ -1,7 +1,9 @@
+from .arrays import NUMPY, Arrays
 from .bandits import BernoulliBandit
+from .device import DeviceEnv, FamilyDeviceEnv
 from .family import Family, FamilyEnv, FamilyVectorEnv
 from .grid import GridNavi
-from .making import make_single, make_task_env
+from .making import make_device, make_single, make_task_env
 from .mdp import TabularMDP
 from .point import PointCorners, PointGoal, PointGoalSparse
 from .registration import FAMILIES, MUJOCO_FAMILIES, NUMPY_FAMILIES
@@ -31,14 +33,18 @@ from .wrappers import (
 __all__ = [
     "FAMILIES",
     "MUJOCO_FAMILIES",
+    "NUMPY",
     "NUMPY_FAMILIES",
+    "Arrays",
     "BernoulliBandit",
     "Choice",
+    "DeviceEnv",
     "Dirichlet",
     "Disk",
     "Distribution",
     "DynamicsField",
     "Family",
+    "FamilyDeviceEnv",
     "FamilyEnv",
     "FamilyVectorEnv",
     "GridNavi",
@@ -58,6 +64,7 @@ __all__ = [
     "TaskVectorEnv",
     "Trial",
     "Uniform",
+    "make_device",
     "make_single",
     "make_task_env",
     "validate_task",

@@ -1,11 +1,9 @@
 """The Bernoulli bandit: the smallest task there is, with known good algorithms to compare with."""
 
-from typing import Any
-
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
+from metarl_envs.arrays import NUMPY, Array
 from metarl_envs.discrete import checked, entries
 from metarl_envs.family import Outcome
 from metarl_envs.rows import Random
@@ -32,20 +30,25 @@ class BernoulliBandit:
     def __init__(self, num_arms: int = 5) -> None:
         if num_arms < 2:
             raise ValueError(f"num_arms must be at least 2, got {num_arms}")
+        self.arrays = NUMPY
         self.num_arms = num_arms
         self.action_space = spaces.Discrete(num_arms)
         self.task_distribution = Product({"means": Uniform(np.zeros(num_arms), 1.0)})
 
-    def start(self, rng: Random, leading: tuple[int, ...]) -> NDArray[np.int64]:
+    def start(self, rng: Random, leading: tuple[int, ...]) -> Array:
         """The only state."""
-        return np.zeros(leading, np.int64)
+        xp, _, device = self.arrays
+        return xp.zeros(leading, dtype=xp.int64, device=device)
 
-    def step(self, state: NDArray[Any], action: NDArray[Any], task: Task, rng: Random) -> Outcome:
+    def step(self, state: Array, action: Array, task: Task, rng: Random) -> Outcome:
         """Pull an arm."""
-        arm = checked(action, self.num_arms, state.shape)
-        paid = rng.random(state.shape) < entries(task["means"], arm)
-        return Outcome(state.copy(), np.asarray(paid, float), np.zeros(state.shape, bool))
+        xp, real, device = self.arrays
+        arm = checked(action, self.num_arms, state.shape, self.arrays)
+        paid = rng.random(state.shape) < entries(task["means"], arm, arrays=self.arrays)
+        never = xp.zeros(state.shape, dtype=xp.bool, device=device)
+        return Outcome(xp.asarray(state, copy=True), xp.asarray(paid, dtype=real), never)
 
-    def observe(self, state: NDArray[Any], task: Task) -> NDArray[np.float32]:
+    def observe(self, state: Array, task: Task) -> Array:
         """Nothing."""
-        return np.zeros((*state.shape, 1), np.float32)
+        xp, _, device = self.arrays
+        return xp.zeros((*state.shape, 1), dtype=xp.float32, device=device)

@@ -1,13 +1,17 @@
 """What families with discrete actions share: checked actions, tables looked up by index."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from metarl_envs.arrays import NUMPY, Array, Arrays
 
 
-def checked(action: ArrayLike, num_actions: int, leading: tuple[int, ...]) -> NDArray[Any]:
+def checked(
+    action: ArrayLike, num_actions: int, leading: tuple[int, ...], arrays: Arrays = NUMPY
+) -> Array:
     """Actions ``[*leading]`` as an array of integers.
+
+    On a device it would wait for the answer: there the actions come checked.
 
     Raises:
         ValueError: where they are anything but integers from 0 to ``num_actions - 1``.
@@ -17,6 +21,8 @@ def checked(action: ArrayLike, num_actions: int, leading: tuple[int, ...]) -> ND
     ...
     ValueError: the action of environment 1 is 5; it must be an integer from 0 to 4
     """
+    if arrays.xp is not np:
+        return action
     actions = np.asarray(action)
     if actions.shape != leading:
         raise ValueError(f"actions must be {leading}, got {actions.shape}")
@@ -32,12 +38,13 @@ def checked(action: ArrayLike, num_actions: int, leading: tuple[int, ...]) -> ND
     return actions
 
 
-def entries(table: NDArray[np.float64], *index: NDArray[Any]) -> NDArray[np.float64]:
+def entries(table: Array, *index: Array, arrays: Arrays = NUMPY) -> Array:
     """Each environment's entry of its own table.
 
     Args:
-        table: ``[*leading, *sizes, ...]``.
+        table: ``[*leading, *sizes, ...]``, where leading is ``[N]`` or nothing.
         index: an array ``[*leading]`` of integers for each of the sizes.
+        arrays: of the table.
 
     Returns:
         ``[*leading, ...]``.
@@ -45,5 +52,13 @@ def entries(table: NDArray[np.float64], *index: NDArray[Any]) -> NDArray[np.floa
     >>> entries(np.array([[0.1, 0.2], [0.3, 0.4]]), np.array([1, 0]))
     array([0.2, 0.3])
     """
-    rows = np.indices(index[0].shape, sparse=True)
-    return np.asarray(table[(*rows, *index)])
+    if not index[0].shape:
+        return table[index]
+    return table[(arrays.xp.arange(len(table), device=arrays.device), *index)]
+
+
+def first(found: Array, arrays: Arrays = NUMPY) -> Array:
+    """Index of the first True in the last axis."""
+    if arrays.xp is not np:  # the array API has no argmax of bool, which NumPy's is fastest with
+        found = arrays.xp.asarray(found, dtype=arrays.xp.int8)
+    return found.argmax(-1)

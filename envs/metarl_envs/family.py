@@ -4,7 +4,8 @@ A :class:`Family` describes start states, transitions and rewards on arrays of a
 :class:`FamilyEnv` runs one environment of it (leading shape ``()``), :class:`FamilyVectorEnv` a
 whole batch (leading shape ``(num_envs,)``) with the same functions, so both agree step for step.
 Where steps are random, one environment draws from its ``np_random``, a batch from
-:class:`~metarl_envs.rows.RowRandom` where every environment of it has a seed of its own.
+:class:`~metarl_envs.rows.RowRandom` where every environment of it has a seed of its own. With
+tensors of a device it is :class:`~metarl_envs.device.FamilyDeviceEnv` that runs a batch.
 """
 
 from collections.abc import Mapping
@@ -16,20 +17,19 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from numpy.typing import ArrayLike, NDArray
 
+from metarl_envs.arrays import Array
 from metarl_envs.rows import Random
 from metarl_envs.task_spaces import validate_task
 from metarl_envs.tasks import Product, Task
 from metarl_envs.vector import TaskVectorEnv
 
-Array = NDArray[np.float64]
-
 
 class Outcome(NamedTuple):
     """What one step gives, each with the leading shape of the batch."""
 
-    state: NDArray[Any]
+    state: Array
     reward: Array
-    terminated: NDArray[np.bool_]
+    terminated: Array
 
 
 class Family(Protocol):
@@ -47,15 +47,15 @@ class Family(Protocol):
 
     task_distribution: Product
 
-    def start(self, rng: Random, leading: tuple[int, ...]) -> NDArray[Any]:
+    def start(self, rng: Random, leading: tuple[int, ...]) -> Array:
         """Start states ``[*leading, ...]``, of any type."""
         ...
 
-    def step(self, state: NDArray[Any], action: NDArray[Any], task: Task, rng: Random) -> Outcome:
+    def step(self, state: Array, action: Array, task: Task, rng: Random) -> Outcome:
         """Successor states, as fresh arrays, rewards and terminations."""
         ...
 
-    def observe(self, state: NDArray[Any], task: Task) -> NDArray[Any]:
+    def observe(self, state: Array, task: Task) -> Array:
         """Observations, as fresh arrays."""
         ...
 
@@ -143,4 +143,5 @@ class FamilyVectorEnv(TaskVectorEnv):
         return rewards, terminated, {}
 
     def _observe(self) -> NDArray[Any]:
-        return self.family.observe(self.state, self._tasks)
+        observations: NDArray[Any] = self.family.observe(self.state, self._tasks)
+        return observations

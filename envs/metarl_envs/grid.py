@@ -1,11 +1,11 @@
 """A grid in which the goal has to be searched for."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
+from metarl_envs.arrays import NUMPY, Array
 from metarl_envs.discrete import checked
 from metarl_envs.family import Outcome
 from metarl_envs.rows import Random
@@ -30,8 +30,7 @@ class GridNavi:
         observation: ``position`` or ``image``.
     """
 
-    moves = np.array([[0, 0], [0, 1], [1, 0], [0, -1], [-1, 0]])
-    action_space = spaces.Discrete(len(moves))
+    action_space = spaces.Discrete(5)
 
     def __init__(
         self, size: int = 5, observation: Literal["position", "image"] = "position"
@@ -40,6 +39,11 @@ class GridNavi:
             raise ValueError(f"size must be at least 3, got {size}")
         if observation not in ("position", "image"):
             raise ValueError(f"observation must be position or image, got {observation!r}")
+        self.arrays = NUMPY
+        self.moves = np.array([[0, 0], [0, 1], [1, 0], [0, -1], [-1, 0]])
+        self.columns, self.rows = np.arange(size), np.arange(size - 1, -1, -1)[:, None]
+        self.lowest, self.highest = np.array(0), np.array(size - 1)
+        self.reward, self.cost = np.array(1.0), np.array(-0.1)
         self.size = size
         self.observation = observation
         self.observation_space = (
@@ -53,23 +57,25 @@ class GridNavi:
         space = Integers(0, size - 1, (2,))
         self.task_distribution = Product({"goal": Choice(goals, held_out, space)})
 
-    def start(self, rng: Random, leading: tuple[int, ...]) -> NDArray[np.int64]:
+    def start(self, rng: Random, leading: tuple[int, ...]) -> Array:
         """The corner."""
-        return np.zeros((*leading, 2), np.int64)
+        xp, _, device = self.arrays
+        return xp.zeros((*leading, 2), dtype=xp.int64, device=device)
 
-    def step(self, state: NDArray[Any], action: NDArray[Any], task: Task, rng: Random) -> Outcome:
+    def step(self, state: Array, action: Array, task: Task, rng: Random) -> Outcome:
         """Move, then look for the goal."""
-        move = self.moves[checked(action, len(self.moves), state.shape[:-1])]
-        state = np.minimum(np.maximum(state + move, 0), self.size - 1)
+        xp, _, device = self.arrays
+        move = self.moves[checked(action, len(self.moves), state.shape[:-1], self.arrays)]
+        state = xp.minimum(xp.maximum(state + move, self.lowest), self.highest)
         found = (state == task["goal"]).all(-1)
-        return Outcome(state, np.where(found, 1.0, -0.1), np.zeros(found.shape, bool))
+        reward = xp.where(found, self.reward, self.cost)
+        return Outcome(state, reward, xp.zeros(found.shape, dtype=xp.bool, device=device))
 
-    def observe(self, state: NDArray[Any], task: Task) -> NDArray[Any]:
+    def observe(self, state: Array, task: Task) -> Array:
         """The cell, as numbers or as a picture."""
+        xp = self.arrays.xp
         if self.observation == "position":
-            return state.astype(np.float32)
+            return xp.asarray(state, dtype=xp.float32, copy=True)
         x, y = state[..., 0, None, None], state[..., 1, None, None]
-        columns = np.arange(self.size)
-        rows = columns[::-1, None]
-        here = (x == columns) & (y == rows)
-        return np.where(here, 255, 0).astype(np.uint8)[..., None]
+        here = (x == self.columns) & (y == self.rows)
+        return xp.asarray(here, dtype=xp.uint8)[..., None] * 255

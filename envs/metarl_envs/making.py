@@ -11,7 +11,8 @@ import gymnasium as gym
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TimeLimit
 
-from metarl_envs.registration import BATCHED, FAMILIES
+from metarl_envs.device import DeviceEnv
+from metarl_envs.registration import BATCHED, DEVICE_MAKERS, FAMILIES
 from metarl_envs.wrappers import ShowTask, ShowTaskVector
 
 Env = gym.Env[Any, Any]
@@ -71,6 +72,41 @@ def make_task_env(
         return ShowTaskVector(env) if show_task else env
     except ValueError as error:
         raise ValueError(f"{name_of(source)}: {error}") from error
+
+
+def make_device(
+    source: EnvSource,
+    num_envs: int,
+    device: Any,
+    xp: Any,
+    *,
+    max_episode_steps: int | None = None,
+    **options: Any,
+) -> DeviceEnv:
+    """Environments of a task family whose tensors stay on their device.
+
+    Args:
+        source: an id of :data:`metarl_envs.FAMILIES`.
+        num_envs: number of environments.
+        device: of the tensors, as the library names it.
+        xp: the library, as a namespace of the Python array API: ``array_api_compat.torch``.
+        max_episode_steps: a time limit instead of the family's own.
+        options: of the family.
+
+    Raises:
+        ValueError: where the family has no device form or the options do not fit.
+    """
+    if not isinstance(source, str) or source not in DEVICE_MAKERS:
+        known = ", ".join(DEVICE_MAKERS)
+        raise ValueError(f"{name_of(source)} has no form on a device; these have: {known}")
+    module, _, function = DEVICE_MAKERS[source].partition(":")
+    make = getattr(importlib.import_module(module), function)
+    limit = FAMILIES[source] if max_episode_steps is None else max_episode_steps
+    try:
+        env: DeviceEnv = make(source, num_envs, limit, device, xp, **options)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{source} with options {json.dumps(options)}: {error}") from error
+    return env
 
 
 def _make_registered(

@@ -1,12 +1,10 @@
 """Random tabular MDPs: tasks that take planning as well as exploration."""
 
-from typing import Any
-
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
-from metarl_envs.discrete import checked, entries
+from metarl_envs.arrays import NUMPY, Array
+from metarl_envs.discrete import checked, entries, first
 from metarl_envs.family import Outcome
 from metarl_envs.rows import Random
 from metarl_envs.tasks import Dirichlet, Normal, Product, Task
@@ -31,6 +29,8 @@ class TabularMDP:
         for name, num in (("num_states", num_states), ("num_actions", num_actions)):
             if num < 2:
                 raise ValueError(f"{name} must be at least 2, got {num}")
+        self.arrays = NUMPY
+        self.states = np.arange(num_states)
         self.num_states = num_states
         self.num_actions = num_actions
         self.observation_space = spaces.Box(0.0, 1.0, (num_states,), dtype=np.float32)
@@ -42,21 +42,24 @@ class TabularMDP:
             }
         )
 
-    def start(self, rng: Random, leading: tuple[int, ...]) -> NDArray[np.int64]:
+    def start(self, rng: Random, leading: tuple[int, ...]) -> Array:
         """State 0."""
-        return np.zeros(leading, np.int64)
+        xp, _, device = self.arrays
+        return xp.zeros(leading, dtype=xp.int64, device=device)
 
-    def step(self, state: NDArray[Any], action: NDArray[Any], task: Task, rng: Random) -> Outcome:
+    def step(self, state: Array, action: Array, task: Task, rng: Random) -> Outcome:
         """Draw the reward, then the next state."""
-        action = checked(action, self.num_actions, state.shape)
-        reward = entries(task["reward_means"], state, action) + rng.standard_normal(state.shape)
-        cumulative = entries(task["transitions"], state, action).cumsum(-1)
+        xp, _, device = self.arrays
+        action = checked(action, self.num_actions, state.shape, self.arrays)
+        mean = entries(task["reward_means"], state, action, arrays=self.arrays)
+        reward = mean + rng.standard_normal(state.shape)
+        cumulative = entries(task["transitions"], state, action, arrays=self.arrays).cumsum(-1)
         # scaled by the sum, which need not be 1 to the last digit: no impossible state is drawn
-        level = np.asarray(rng.random(state.shape) * cumulative[..., -1])
-        following = (cumulative > level[..., None]).argmax(-1)
-        return Outcome(np.asarray(following), np.asarray(reward), np.zeros(state.shape, bool))
+        level = rng.random(state.shape) * cumulative[..., -1]
+        following = first(cumulative > level[..., None], self.arrays)
+        return Outcome(following, reward, xp.zeros(state.shape, dtype=xp.bool, device=device))
 
-    def observe(self, state: NDArray[Any], task: Task) -> NDArray[np.float32]:
+    def observe(self, state: Array, task: Task) -> Array:
         """One-hot."""
-        one_hot = state[..., None] == np.arange(self.num_states)
-        return np.asarray(one_hot, np.float32)
+        xp = self.arrays.xp
+        return xp.asarray(state[..., None] == self.states, dtype=xp.float32)

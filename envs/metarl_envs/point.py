@@ -7,28 +7,42 @@
 None of them shows its goal in the observation: it has to be found from rewards.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
-from metarl_envs.family import Array, Outcome
+from metarl_envs.arrays import NUMPY, Array, Arrays
+from metarl_envs.family import Outcome
 from metarl_envs.rows import Random
 from metarl_envs.tasks import Choice, Product, Task, Uniform
 
 POSITION_SPACE = spaces.Box(-np.inf, np.inf, (2,), dtype=np.float32)
 
 
-def distance(x: Array, y: Array) -> Array:
+def distance(x: Array, y: Array, arrays: Arrays = NUMPY) -> Array:
     """Euclidean distance of positions ``[..., 2]``, ``[...]``."""
     dx, dy = x[..., 0] - y[..., 0], x[..., 1] - y[..., 1]
-    return np.asarray(np.sqrt(dx * dx + dy * dy))
+    return arrays.xp.sqrt(dx * dx + dy * dy)
 
 
-def _clip(action: NDArray[Any], limit: float) -> Array:
-    # np.clip costs several times these two calls on a single environment's action
-    return np.minimum(np.maximum(np.asarray(action, np.float64), -limit), limit)
+def _clip(action: Array, limit: Array, arrays: Arrays) -> Array:
+    # .clip costs several times these calls on a single environment's action
+    xp, dtype, _ = arrays
+    return xp.minimum(xp.maximum(xp.asarray(action, dtype=dtype), -limit), limit)
+
+
+def _origin(leading: tuple[int, ...], arrays: Arrays) -> Array:
+    return arrays.xp.zeros((*leading, 2), dtype=arrays.dtype, device=arrays.device)
+
+
+def _nowhere(gap: Array, arrays: Arrays) -> Array:
+    """No termination, for each of the distances."""
+    return arrays.xp.zeros(gap.shape, dtype=arrays.xp.bool, device=arrays.device)
+
+
+def _position(state: Array, arrays: Arrays) -> Array:
+    return arrays.xp.asarray(state, dtype=arrays.xp.float32, copy=True)
 
 
 class PointGoal:
@@ -47,22 +61,25 @@ class PointGoal:
     action_space = spaces.Box(-step_limit, step_limit, (2,), dtype=np.float32)
 
     def __init__(self) -> None:
+        self.arrays = NUMPY
+        self.limit = np.array(self.step_limit)
         self.task_distribution = Product({"goal": Uniform([-0.5, -0.5], 0.5)})
 
     def start(self, rng: Random, leading: tuple[int, ...]) -> Array:
         """The origin."""
-        return np.zeros((*leading, 2))
+        return _origin(leading, self.arrays)
 
-    def step(self, state: Array, action: NDArray[Any], task: Task, rng: Random) -> Outcome:
+    def step(self, state: Array, action: Array, task: Task, rng: Random) -> Outcome:
         """Move, then measure the distance."""
-        state = state + _clip(action, self.step_limit)
-        offset = np.abs(state - task["goal"])
-        close = offset < self.tolerance
-        return Outcome(state, -distance(state, task["goal"]), close[..., 0] & close[..., 1])
+        state = state + _clip(action, self.limit, self.arrays)
+        offset = state - task["goal"]
+        close = abs(offset) < self.tolerance
+        gap = distance(state, task["goal"], self.arrays)
+        return Outcome(state, -gap, close[..., 0] & close[..., 1])
 
-    def observe(self, state: Array, task: Task) -> NDArray[np.float32]:
+    def observe(self, state: Array, task: Task) -> Array:
         """The position."""
-        return state.astype(np.float32)
+        return _position(state, self.arrays)
 
 
 class PointGoalSparse:
@@ -85,6 +102,8 @@ class PointGoalSparse:
     action_space = spaces.Box(-step_limit, step_limit, (2,), dtype=np.float32)
 
     def __init__(self) -> None:
+        self.arrays = NUMPY
+        self.limit, self.nothing = np.array(self.step_limit), np.array(0.0)
         angles = np.linspace(0.0, np.pi, self.num_goals)
         goals = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
         space = spaces.Box(-1.0, 1.0, (2,), dtype=np.float64)
@@ -93,18 +112,18 @@ class PointGoalSparse:
 
     def start(self, rng: Random, leading: tuple[int, ...]) -> Array:
         """The origin."""
-        return np.zeros((*leading, 2))
+        return _origin(leading, self.arrays)
 
-    def step(self, state: Array, action: NDArray[Any], task: Task, rng: Random) -> Outcome:
+    def step(self, state: Array, action: Array, task: Task, rng: Random) -> Outcome:
         """Move; reward only near the goal."""
-        state = state + _clip(action, self.step_limit)
-        gap = distance(state, task["goal"])
-        reward = np.where(gap <= self.goal_radius, 1.0 - gap, 0.0)
-        return Outcome(state, reward, np.zeros(gap.shape, bool))
+        state = state + _clip(action, self.limit, self.arrays)
+        gap = distance(state, task["goal"], self.arrays)
+        reward = self.arrays.xp.where(gap <= self.goal_radius, 1.0 - gap, self.nothing)
+        return Outcome(state, reward, _nowhere(gap, self.arrays))
 
-    def observe(self, state: Array, task: Task) -> NDArray[np.float32]:
+    def observe(self, state: Array, task: Task) -> Array:
         """The position."""
-        return state.astype(np.float32)
+        return _position(state, self.arrays)
 
 
 class PointCorners:
@@ -131,6 +150,8 @@ class PointCorners:
     def __init__(self, reward: Literal["sparse", "dense", "dense_squared"] = "sparse") -> None:
         if reward not in ("sparse", "dense", "dense_squared"):
             raise ValueError(f"reward must be sparse, dense or dense_squared, got {reward!r}")
+        self.arrays = NUMPY
+        self.limit, self.nothing = np.array(self.step_limit), np.array(0.0)
         self.reward = reward
         self.task_distribution = Product({"goal": Choice(self.corners)})
 
@@ -138,20 +159,21 @@ class PointCorners:
         """Uniform in the start square."""
         return rng.uniform(-0.2, 0.2, (*leading, 2))
 
-    def step(self, state: Array, action: NDArray[Any], task: Task, rng: Random) -> Outcome:
+    def step(self, state: Array, action: Array, task: Task, rng: Random) -> Outcome:
         """Move; the reward depends on the variant."""
-        moved = state + _clip(action, self.step_limit)
+        moved = state + _clip(action, self.limit, self.arrays)
         goal = task["goal"]
-        gap = distance(moved, goal)
+        gap = distance(moved, goal, self.arrays)
         if self.reward == "sparse":
             # the nearest corner has the signs of the position; on an axis two are equally near
             nearest = (moved * goal >= 0).all(-1)
-            outside = np.abs(moved).sum(-1) >= 0.5
-            reward = np.where(nearest & outside, distance(state, goal) - gap, 0.0)
+            outside = abs(moved).sum(-1) >= 0.5
+            progress = distance(state, goal, self.arrays) - gap
+            reward = self.arrays.xp.where(nearest & outside, progress, self.nothing)
         else:
-            reward = -gap if self.reward == "dense" else -(gap**2)
-        return Outcome(moved, reward, np.zeros(gap.shape, bool))
+            reward = -gap if self.reward == "dense" else -(gap * gap)
+        return Outcome(moved, reward, _nowhere(gap, self.arrays))
 
-    def observe(self, state: Array, task: Task) -> NDArray[np.float32]:
+    def observe(self, state: Array, task: Task) -> Array:
         """The position."""
-        return state.astype(np.float32)
+        return _position(state, self.arrays)

@@ -4,8 +4,8 @@
 * :class:`Integers`: whole numbers within bounds.
 * :class:`Simplex`: rows of probabilities.
 
-:func:`validate_task` checks one task and names what is wrong, :func:`fits` finds what is wrong in
-a batch.
+:func:`validate_task` checks one task and names what is wrong, :func:`validate_tasks` a batch,
+:func:`fits` finds which of its numbers are.
 """
 
 import json
@@ -117,6 +117,30 @@ def validate_task(space: spaces.Dict, task: Mapping[str, ArrayLike]) -> dict[str
             )
         checked[name] = value
     return checked
+
+
+def validate_tasks(
+    space: spaces.Dict, tasks: Mapping[str, ArrayLike], num: int
+) -> dict[str, NDArray[Any]]:
+    """A batch of ``num`` tasks as arrays ``[num, ...]`` of the space's dtypes, copied.
+
+    Raises:
+        ValueError: one line that names the entry, as :func:`validate_task`.
+    """
+    if set(tasks) != set(space.spaces):
+        raise ValueError(f"a task has the entries {sorted(space.spaces)}, got {sorted(tasks)}")
+    for name, part in space.spaces.items():
+        expected, shape = (num, *(part.shape or ())), np.shape(tasks[name])
+        if shape != expected:
+            raise ValueError(f"task entry {name!r} of a batch must be {expected}, got {shape}")
+    batch = {name: np.array(tasks[name], part.dtype) for name, part in space.items()}
+    for name, part in space.items():
+        if isinstance(part, spaces.Box):
+            valid = fits(part, batch[name]).reshape(num, -1).all(1)
+            if not valid.all():
+                bad = int(np.argmin(valid))
+                validate_task(space, {name: values[bad] for name, values in batch.items()})
+    return batch
 
 
 def _describe(space: spaces.Space[Any]) -> str:

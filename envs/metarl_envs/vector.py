@@ -18,7 +18,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from metarl_envs.rows import Random, RowRandom
-from metarl_envs.task_spaces import fits, validate_task
+from metarl_envs.task_spaces import validate_task, validate_tasks
 from metarl_envs.tasks import Product, Task, unstack
 
 
@@ -97,22 +97,7 @@ class TaskVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]], ABC):
 
     def set_tasks(self, tasks: Task) -> None:
         """Give every environment its task: a batch of ``num_envs``; they hold from now on."""
-        if set(tasks) != set(self.task_space.spaces):
-            raise ValueError(
-                f"a task has the entries {sorted(self.task_space.spaces)}, got {sorted(tasks)}"
-            )
-        for name, part in self.task_space.spaces.items():
-            expected = (self.num_envs, *(part.shape or ()))
-            shape = np.shape(tasks[name])
-            if shape != expected:
-                raise ValueError(f"task entry {name!r} of a batch must be {expected}, got {shape}")
-        batch = {name: np.array(tasks[name], part.dtype) for name, part in self.task_space.items()}
-        for name, part in self.task_space.items():
-            if isinstance(part, spaces.Box):
-                valid = fits(part, batch[name]).reshape(self.num_envs, -1).all(1)
-                if not valid.all():
-                    bad = int(np.argmin(valid))
-                    validate_task(self.task_space, unstack(batch)[bad])
+        batch = validate_tasks(self.task_space, tasks, self.num_envs)
         rows = self._changed(batch)
         if rows.any():
             self._change_tasks(rows, {name: values[rows] for name, values in batch.items()})
