@@ -1,6 +1,7 @@
 """The shared core: tensors in, tensors out; no environment, data set, optimiser or logger."""
 
 from metarl.core.adapted import AdaptedModel
+from metarl.core.captured import Captured
 from metarl.core.gradients import NoSecondDerivativeError, second_derivatives, task_gradients
 from metarl.core.inner import (
     SGD,
@@ -36,6 +37,7 @@ __all__ = [
     "MAML",
     "SGD",
     "AdaptedModel",
+    "Captured",
     "GradientRule",
     "InnerRule",
     "LearnedStepSizes",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 import torch
 from torch import Tensor
@@ -103,3 +103,8 @@ class Support(NamedTuple):
     """Classes in ``[0, N)``, ``[M, S]`` int64."""
     num_ways: int
     """N."""
+
+
+def no_model(task: int, after: bool) -> NoReturn:
+    """What stands for the classifiers of episodes that are scored: they are not kept."""
+    raise ValueError("classifiers of scored episodes are not kept")

@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metarl.core import Streams, checked_steps, iteration_times, second_derivatives
+from metarl.core import Streams, checked_steps, iteration_times
 from metarl.core.streams import Stream
 from metarl.fewshot.augment import augment
 from metarl.fewshot.configs import FewShotConfig, NormMode
-from metarl.fewshot.episodes import Episodes, EpisodeSamplers, EpisodeStream, Support
+from metarl.fewshot.descent import Descent
+from metarl.fewshot.episodes import Episodes, EpisodeSamplers, EpisodeStream, Support, no_model
 from metarl.fewshot.headed_network import backbone_of
 from metarl.fewshot.losses import finite_score, score
 from metarl.nn.backbones import FixedStatistics, fixed_statistics
@@ -61,6 +62,7 @@ class FewShotLearner(ABC):
         self.iterations = iterations
         self.iteration = 0
         self._seed = seed
+        self.descent = Descent(self.losses, self.parameters, self.autocast)
         self.optimiser: torch.optim.Optimizer = torch.optim.Adam(
             self.parameters(), lr=config.lr, weight_decay=config.weight_decay
         )
@@ -153,14 +155,16 @@ class FewShotLearner(ABC):
         for batch in batches:
             for chunk in batch._replace(first=first).chunks(self.task_chunk):
                 chunk = self.augmented(self.prepared(chunk))
-                with self.autocast():
-                    loss, outputs = self.losses(chunk)
-                with second_derivatives():
-                    (loss.sum() / total).backward()  # type: ignore[no-untyped-call]
-                losses.append(loss.detach())
-                figures.append(score(outputs.detach(), chunk))
+                loss, outputs = self.descent.add(chunk, total, repeated=self.repeats)
+                losses.append(loss)
+                figures.append(score(outputs, chunk))
             first += batch.num_episodes
         return float(torch.cat(losses).mean()), float(torch.cat(figures).mean())
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a GPU may repeat the gradient of an update without Python."""
+        return False
 
     def _step(self) -> Metrics:
         """Let the optimiser step on what has been added up."""
@@ -242,7 +246,7 @@ class FewShotLearner(ABC):
                 values=self.evaluate_on(source, checked_steps(steps)).double().numpy(),
                 measure="mse" if source.regression else "accuracy",
                 unit="gradient steps",
-                model=_no_model,
+                model=no_model,
             )
         self.network.eval()
         with torch.no_grad(), self.autocast():
@@ -294,7 +298,3 @@ class FewShotLearner(ABC):
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self._seed, self.iteration = state["seed"], state["iteration"]
-
-
-def _no_model(task: int, after: bool) -> Fitted:
-    raise ValueError("classifiers of scored episodes are not kept")

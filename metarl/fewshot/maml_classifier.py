@@ -80,6 +80,11 @@ class MAMLClassifier(FewShotLearner):
         """Query loss after adaptation, or a mean of those after each step (MAML++)."""
         return self._losses(self._theta(), episodes, self._step_weights())
 
+    @property
+    def repeats(self) -> bool:
+        """Once the weights of the steps' losses change no more."""
+        return self._step_weights() is None
+
     def fit(
         self, support_x: Tensor, support_y: Tensor, num_ways: int, num_steps: int
     ) -> list[Fitted]:

@@ -30,6 +30,11 @@ class MetricLearner(FewShotLearner):
             outputs = self.compare(fitted, query)
         return task_losses(outputs, episodes.query_y), outputs
 
+    @property
+    def repeats(self) -> bool:
+        """Yes: the same launches whatever the episodes."""
+        return True
+
     @abstractmethod
     def summarise(self, embeddings: Tensor, labels: Tensor, num_ways: int) -> Fitted:
         """Support embeddings ``[M, S, D]`` and labels to what queries are compared with."""

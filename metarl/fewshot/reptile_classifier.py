@@ -43,6 +43,11 @@ class ReptileClassifier(MAMLClassifier):
             self.parameters(), lr=config.lr, weight_decay=config.weight_decay
         )
 
+    @property
+    def repeats(self) -> bool:
+        """No: every update has mini-batches of its own."""
+        return False
+
     def losses(self, episodes: Episodes) -> tuple[Tensor, Tensor]:
         """Loss of the queries, which adaptation has seen; its gradient is Reptile's, θ - θ'_m."""
         support = episodes.support_x, episodes.support_y
