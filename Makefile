@@ -32,8 +32,9 @@ slow: $(INSTALLED) ## Run the exhaustive tests (minutes)
 fuzz: $(INSTALLED) ## Read 100,000 damaged files (15 minutes of one core); INPUTS=n for others
 	$(BIN)/python tests/fuzz/fuzzing.py $(if $(INPUTS),--inputs $(INPUTS))
 
-gpu: $(INSTALLED) ## Run the tests that need CUDA
+gpu: $(INSTALLED) ## On a GPU: its tests, then its speeds (5 minutes); without one the speeds run tiny
 	$(BIN)/python -m pytest -m gpu
+	$(BIN)/python experiments/benchmarks/gpu.py
 
 golden: $(INSTALLED) ## Compare small runs of every learner with those of OLD=<commit>, bit for bit
 	$(BIN)/python tests/golden/compare.py $(OLD)

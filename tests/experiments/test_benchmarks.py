@@ -1,5 +1,6 @@
 """Running all benchmarks: one that fails does not end it, and is named."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -44,3 +45,17 @@ def test_an_empty_envpool_python_is_none(
     monkeypatch.setenv("ENVPOOL_PYTHON", "")
     assert list(mujoco_stepping.compare_envpool("ant", 1)) == []
     assert "skipped" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("in_benchmarks")
+def test_stages_of_a_gpu_run_small_on_the_cpu(tmp_path: Path) -> None:
+    """Each is written as it ends; with no time left none starts."""
+    import gpu
+
+    output = tmp_path / "gpu.json"
+    gpu.run(["pure"], small=True, budget=60, output=output)
+    gpu.run(["cores"], small=True, budget=-1, output=output)
+    (records,) = json.loads(output.read_text()).items()
+    assert records[0] == "pure"
+    assert len(records[1]["figures"]) == 3
+    assert all(0 < figure["min"] <= figure["median"] for figure in records[1]["figures"])
