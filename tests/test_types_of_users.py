@@ -13,6 +13,9 @@ from torch import nn
 import metarl
 from metarl.core import SGD
 from metarl.rl import MAMLLearner
+from metarl_envs import RandomDynamics, TaskEnv
+from metarl_envs.family import FamilyEnv
+from metarl_envs.single import SingleTaskEnv
 
 run = metarl.train("maml-trpo", env="metarl/PointGoal-v0", iterations=5)
 reveal_type(run)
@@ -35,6 +38,10 @@ model = metarl.MAML(nn.Linear(1, 1), inner_lr=0.1, num_inner_steps=1, loss=nn.fu
 reveal_type(model.adapt(torch.zeros(2, 5, 1), torch.zeros(2, 5, 1)))
 reveal_type(SGD(0.1))
 reveal_type(MAMLLearner.adapt)
+
+
+def family(env: FamilyEnv | SingleTaskEnv | RandomDynamics) -> TaskEnv:
+    return env
 """
 
 

@@ -1,5 +1,6 @@
 from .arrays import NUMPY, Arrays
 from .bandits import BernoulliBandit
+from .contract import TaskDistribution, TaskEnv
 from .device import DeviceEnv, FamilyDeviceEnv
 from .family import Family, FamilyEnv, FamilyVectorEnv
 from .grid import GridNavi
@@ -61,6 +62,8 @@ __all__ = [
     "SingleTaskEnv",
     "TabularMDP",
     "Task",
+    "TaskDistribution",
+    "TaskEnv",
     "TaskVectorEnv",
     "Trial",
     "Uniform",

@@ -11,6 +11,7 @@ import gymnasium as gym
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TimeLimit
 
+from metarl_envs.contract import check_contract
 from metarl_envs.device import DeviceEnv
 from metarl_envs.registration import BATCHED, DEVICE_MAKERS, FAMILIES
 from metarl_envs.wrappers import ShowTask, ShowTaskVector
@@ -45,7 +46,7 @@ def make_task_env(
         around: wraps every single environment that the vector is made of, if it is made so.
 
     Raises:
-        ValueError: if the id is unknown, the options do not fit or it has no tasks.
+        ValueError: if the id is unknown, the options do not fit or it lacks what a task family has.
     """
     mode: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED}
     limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
@@ -60,14 +61,7 @@ def make_task_env(
         makers = [_maker(source, max_episode_steps, around)] * num_envs
         waiting: dict[str, Any] = mode if reset_by_caller else {}
         env = SyncVectorEnv(makers, **waiting)
-    try:
-        env.get_attr("task_distribution")
-        env.get_attr("task")  # gymnasium sets one that is not there in a wrapper
-    except AttributeError as error:
-        raise ValueError(
-            f"{name_of(source)} has no tasks: a task family has task_space, task_distribution and "
-            "task"
-        ) from error
+    check_contract(env, name_of(source))
     try:
         return ShowTaskVector(env) if show_task else env
     except ValueError as error:
