@@ -33,6 +33,7 @@ def make_task_env(
     reset_by_caller: bool = False,
     max_episode_steps: int | None = None,
     around: Callable[[Env], Env] | None = None,
+    around_all: Callable[[Any], Any] | None = None,
 ) -> Any:
     """A vector environment of a task family.
 
@@ -44,6 +45,7 @@ def make_task_env(
         reset_by_caller: what has ended waits until it is reset, whatever kind of environment it is.
         max_episode_steps: a time limit instead of the family's own.
         around: wraps every single environment that the vector is made of, if it is made so.
+        around_all: wraps the vector environment.
 
     Raises:
         ValueError: if the id is unknown, the options do not fit or it lacks what a task family has.
@@ -63,6 +65,7 @@ def make_task_env(
         env = SyncVectorEnv(makers, **waiting)
     check_contract(env, name_of(source))
     try:
+        env = env if around_all is None else around_all(env)
         return ShowTaskVector(env) if show_task else env
     except ValueError as error:
         raise ValueError(f"{name_of(source)}: {error}") from error

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -14,6 +15,8 @@ from metarl.files import FileError, load_weights, one_error, save_weights
 from metarl.nn import Policy
 from metarl.rl.acting import Acted, check_finite_rows, checked_rows
 from metarl.rl.actions import ActionMap, ActionNumbering, ActionNumberings, ActionScaling
+from metarl.rl.observations import ObservationView
+from metarl.rl.plain_spaces import plain_space, space_of
 from metarl.rl.policy_spec import PolicySpec, StoredPolicy, own_class
 from metarl.types import ActionArray, Params
 
@@ -26,13 +29,22 @@ class Actor:
         spec: the shape of ``policy``; of one with a network of your own :meth:`PolicySpec.of`.
         to_env: from its actions to the environment's.
         seed: of the action noise.
+        given: space of the environment's observations, where the policy sees them as vectors.
 
     Raises:
         ValueError: if ``spec`` is of another network, or the network gives outputs of another
             shape than the policy needs.
     """
 
-    def __init__(self, policy: Policy, spec: PolicySpec, to_env: ActionMap, seed: int = 0) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        spec: PolicySpec,
+        to_env: ActionMap,
+        seed: int = 0,
+        *,
+        given: spaces.Space[Any] | None = None,
+    ) -> None:
         if spec.own_network != own_class(policy.network):
             raise ValueError(
                 f"spec is of another network than {type(policy.network).__name__}: "
@@ -42,6 +54,8 @@ class Actor:
         self.policy = policy
         self.spec = spec
         self.to_env = to_env
+        self.view = None if given is None else ObservationView(given)
+        """How the policy sees observations that are no vectors."""
         self._rng = np.random.default_rng(seed)
 
     @classmethod
@@ -51,6 +65,8 @@ class Actor:
         observation_size: int | tuple[int, int, int],
         to_env: ActionMap,
         params: Params | None = None,
+        *,
+        given: spaces.Space[Any] | None = None,
     ) -> "Actor":
         """An actor with a copy of a policy, on the CPU, perhaps with other parameters.
 
@@ -62,7 +78,7 @@ class Actor:
             raise ValueError(f"a {type(own).__name__} is no policy that files can hold")
         if params is not None:
             own.load_state_dict(params)
-        return cls(own, PolicySpec.of(own, observation_size), to_env)
+        return cls(own, PolicySpec.of(own, observation_size), to_env, given=given)
 
     def predict(
         self,
@@ -73,7 +89,8 @@ class Actor:
     ) -> tuple[ActionArray, None]:
         """Environment actions for one observation ``[D]`` or a batch ``[B, D]``.
 
-        Images are ``[H, W, C]`` or ``[B, H, W, C]``, discrete actions numbers.
+        Of other spaces observations are as the environment gives them, of a batch with an axis in
+        front of every part. Images are ``[H, W, C]`` or ``[B, H, W, C]``, discrete actions numbers.
 
         Args:
             observation: as the environment gives it.
@@ -117,6 +134,8 @@ class Actor:
 
     def _rows(self, observation: Any) -> tuple[NDArray[np.float32], bool]:
         """Observations ``[B, D]``, and whether it is a single one."""
+        if self.view is not None and not self.view.is_seen(observation):
+            observation = self.view(observation)
         size = self.spec.observation_size
         shape = (size,) if isinstance(size, int) else size
         return checked_rows(observation, shape, "observation"), np.ndim(observation) == len(shape)
@@ -145,6 +164,8 @@ class Actor:
             "actions": _plain(self.to_env),
             "weights": self.policy.state_dict(),
         }
+        if self.view is not None:
+            content["observations"] = plain_space(self.view.given)
         save_weights(path, "policy", content)
 
 
@@ -168,7 +189,14 @@ def load_policy(path: str | Path, *, network: nn.Module | None = None, seed: int
             policy = spec.build(network).eval()
         policy.load_state_dict(content["weights"], assign=network is None)
         spec = PolicySpec.of(policy, spec.observation_size)
-        return Actor(policy, spec, _action_map(content["actions"]), seed)
+        given = content.get("observations")
+        return Actor(
+            policy,
+            spec,
+            _action_map(content["actions"]),
+            seed,
+            given=None if given is None else space_of(given),
+        )
 
 
 def _plain(to_env: ActionMap) -> dict[str, Any]:

@@ -13,9 +13,11 @@ import numpy as np
 from gymnasium import logger, spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AsyncVectorEnv, VectorWrapper
+from gymnasium.wrappers import TransformObservation
 from numpy.typing import NDArray
 
 from metarl.rl.env_faults import EnvironmentFaultError, shown
+from metarl.rl.observations import ObservationView, as_array, given_space
 from metarl.rl.task_envs import set_some
 
 ANYTHING = (Exception, SystemExit)
@@ -28,7 +30,8 @@ class GuardedEnv(gym.Wrapper[Any, Any, Any, Any]):
     """One environment, also in the processes of ``AsyncVectorEnv``.
 
     Errors of its step, its reset and the setter of its task become an
-    :class:`EnvironmentFaultError`, and so do observations and rewards of a wrong kind.
+    :class:`EnvironmentFaultError`, and so do observations and rewards of a wrong kind. Observations
+    are as policies see them (:mod:`metarl.rl.observations`).
 
     Args:
         env: the environment.
@@ -38,7 +41,7 @@ class GuardedEnv(gym.Wrapper[Any, Any, Any, Any]):
     """
 
     def __init__(self, env: gym.Env[Any, Any], name: str, process: int | None = None) -> None:
-        super().__init__(env)
+        super().__init__(as_array(env))
         if process not in (None, os.getpid()):
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -50,6 +53,12 @@ class GuardedEnv(gym.Wrapper[Any, Any, Any, Any]):
     def spec(self) -> EnvSpec | None:  # type: ignore[override] # a property in gymnasium's, too
         """The environment's, which does not know of this wrapper."""
         return self.env.spec
+
+    @property
+    def given_observation_space(self) -> spaces.Space[Any] | None:
+        """The environment's own, where policies see another."""
+        view = self.env.func if isinstance(self.env, TransformObservation) else None
+        return view.given if isinstance(view, ObservationView) else None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -99,6 +108,8 @@ class GuardedEnvs(VectorWrapper[Any, Any, Any, Any, Any]):
     def __init__(self, env: Any, name: str) -> None:
         super().__init__(env)
         self.name = name
+        self.given_observation_space = given_space(env)
+        """Of the environments themselves, where policies see another."""
         self._num_steps = np.zeros(env.num_envs, np.int64)
         self._tasks: list[Any] = [None] * env.num_envs
 

@@ -175,7 +175,10 @@ class MAMLLearner:
 
     def actor(self, params: Params | None = None) -> Actor:
         """The policy to act with, with other parameters if any are given."""
-        return Actor.of(self.policy, self.sampler.observation_size, self.sampler.to_env, params)
+        sampler = self.sampler
+        given = getattr(sampler.env, "given_observation_space", None)
+        size, to_env = sampler.observation_size, sampler.to_env
+        return Actor.of(self.policy, size, to_env, params, given=given)
 
     def adapt(
         self, source: SimulatedTasks, steps: int, step_sizes: Sequence[float] = ()

@@ -80,6 +80,8 @@ class DeferredEnvs:
     made: list["DeferredEnvs"] = field(default_factory=list)
     """Shared by sets of environments of which one is to exist at a time: that one. The others are
     closed when it is used, and made again when they are."""
+    given_observation_space: spaces.Space[Any] | None = None
+    """Of the environments themselves, where policies see another."""
 
     def __post_init__(self) -> None:
         self.action_space = batch_space(self.single_action_space, self.num_envs)

@@ -66,7 +66,8 @@ class TaskSampler(ABC, Generic[EnvsT]):
             3,
         ):
             raise ValueError(
-                "need a Box observation space of one axis, or of three for images, "
+                "need a Box observation space of one axis, or of three for images "
+                "(metarl.rl.observations.as_arrays makes a vector of another), "
                 f"got {observation_space}"
             )
         self.env = env

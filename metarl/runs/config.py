@@ -36,9 +36,9 @@ from metarl.fewshot import configs as fewshot
 from metarl.fewshot.data.config import DataConfig
 from metarl.files import one_error
 from metarl.nn.mlp import Activation
+from metarl.rl.plain_spaces import space_of
 from metarl.runs.errors import InputError, nearest
 from metarl.runs.facts import DataFacts, EnvFacts
-from metarl.runs.plain_spaces import space_of
 from metarl.training import DeviceName, Schedule
 
 KindT = TypeVar("KindT")

@@ -9,9 +9,9 @@ from torch import nn
 
 from metarl.configs import STRICT, Count, Natural
 from metarl.fewshot import ClassGroups, Scaling, Split
+from metarl.rl.plain_spaces import plain_space, space_of
 from metarl.rl.task_envs import TaskEnvs
 from metarl.runs.errors import InputError, input_errors
-from metarl.runs.plain_spaces import plain_space, space_of
 from metarl.types import Task
 
 
@@ -21,7 +21,7 @@ class EnvFacts:
 
     observation_space: dict[str, Any]
     """Of one environment, with the task where that is shown; see
-    :func:`metarl.runs.plain_spaces.plain_space`."""
+    :func:`metarl.rl.plain_spaces.plain_space`."""
     action_space: dict[str, Any]
     task_space: dict[str, dict[str, Any]]
     horizon: Count
@@ -32,6 +32,8 @@ class EnvFacts:
     """The class of the policy's network, where that was the user's own."""
     batched: bool = False
     """Whether many are the rows of one environment, not copies of one."""
+    given_observations: dict[str, Any] | None = None
+    """The environment's own observation space, where policies see another."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -67,7 +69,9 @@ def env_facts(envs: TaskEnvs, horizon: int, **own: Any) -> EnvFacts:
         horizon: longest trajectory.
         own: what of them is the user's own.
     """
+    given = getattr(envs, "given_observation_space", None)
     return EnvFacts(
+        given_observations=None if given is None else plain_space(given),
         observation_space=plain_space(envs.single_observation_space),
         action_space=plain_space(envs.single_action_space),
         task_space={k: plain_space(v) for k, v in envs.get_attr("task_space")[0].items()},
@@ -84,8 +88,13 @@ def class_name(module: nn.Module) -> str:
 
 def check_spaces(name: str, env: TaskEnvs, trained_on: EnvFacts) -> None:
     """Raise an :class:`InputError` if an environment is not such as the run was trained on."""
+    given = getattr(env, "given_observation_space", None) or env.single_observation_space
     pairs = {
-        "observations": (env.single_observation_space, trained_on.observation_space),
+        "observations": (given, trained_on.given_observations or trained_on.observation_space),
+        "observations as policies see them": (
+            env.single_observation_space,
+            trained_on.observation_space,
+        ),
         "actions": (env.single_action_space, trained_on.action_space),
     }
     for what, (space, plain) in pairs.items():

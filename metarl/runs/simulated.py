@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from metarl import report, training
 from metarl.memory import check_memory
 from metarl.rl import Actor, SimulatedTasks, TaskEnvs
+from metarl.rl.plain_spaces import num_bytes
 from metarl.rl.simulation import plain_tasks
 from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.config import EnvProblem, RunConfig
@@ -28,7 +29,6 @@ from metarl.runs.evaluate import (
 )
 from metarl.runs.facts import EnvFacts, checked_task
 from metarl.runs.films import Camera
-from metarl.runs.plain_spaces import num_bytes
 from metarl.types import ActionArray, Adaptation, Metrics, Task, TasksDone, Video
 
 NUM_ROWS = 400

@@ -9,10 +9,14 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.core import Streams
 from metarl.embedding import TrialRecorder, Trials
+from metarl.rl import Actor
 from metarl.rl.env_faults import EnvironmentFaultError, check_share
 from metarl.rl.simulation import NUM_SHOWN, Paths
 from metarl.sb3.vec_env import TaskVecEnv
-from metarl.types import Metrics, Task, TasksDone
+from metarl.types import Adaptation, Metrics, Task, TasksDone
+
+IN_TRAINING = 20, 5
+"""Tasks of an evaluation in training, and trials of each."""
 
 
 class AdaptationRun(NamedTuple):
@@ -30,6 +34,32 @@ class AdaptationRun(NamedTuple):
     """Whether training draws none of the tasks."""
     context: NDArray[np.float32]
     """What the policy saw beside the last observation, ``[M, E, C]``."""
+
+    def adaptation(
+        self,
+        actor: Callable[[NDArray[np.float32] | None], Actor],
+        *,
+        embeddings: NDArray[np.float32] | None,
+        figures: Metrics,
+    ) -> Adaptation[Actor]:
+        """The same as of every learner.
+
+        Args:
+            actor: the policy with a context, or with that of the start of a trial.
+            embeddings: prototypes of the first trajectories, where there are any.
+            figures: what else there is to say.
+        """
+        return Adaptation(
+            values=self.returns,
+            measure="returns",
+            unit="trajectories",
+            model=lambda task, after: actor(self.context[task, 0] if after else None),
+            tasks=self.tasks,
+            held_out=self.disjoint,
+            paths=self.paths(),
+            embeddings=embeddings,
+            figures=figures,
+        )
 
     def paths(self) -> list[tuple[Paths, Paths]]:
         """What the first and the last trajectory of a few trials of the first tasks saw."""
@@ -104,6 +134,12 @@ def trial_metrics(group: str, returns: NDArray[np.float64]) -> Metrics:
     first, last = (float(returns[k].mean()) if returns[k].size else 0.0 for k in (0, -1))
     ends = {"return_first": first, "return_last": last, "trial_gain": last - first}
     return {f"{group}/{name}": value for name, value in ends.items()}
+
+
+def evaluation_metrics(held_out: AdaptationRun, validation: AdaptationRun) -> Metrics:
+    """What an evaluation in training reports of trials on held-out and on validation tasks."""
+    score = trial_metrics("eval", validation.returns)["eval/return_last"]
+    return {**trial_metrics("eval", held_out.returns), "eval/validation": score}
 
 
 def act(model: Any, env: VecEnv, recorder: TrialRecorder) -> None:

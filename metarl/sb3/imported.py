@@ -64,6 +64,8 @@ def folded(
     context: NDArray[np.float32],
     to_env: ActionMap,
     min_log_std: float = MIN_LOG_STD,
+    *,
+    given: spaces.Space[Any] | None = None,
 ) -> Actor:
     """A model's policy with its context and its normalisation of observations in the first layer.
 
@@ -75,6 +77,7 @@ def folded(
         context: to hold from now on, ``[C]``; may be empty.
         to_env: from the model's actions to the environment's.
         min_log_std: floor of log σ; lower where the model's own is.
+        given: see :class:`~metarl.rl.Actor`.
 
     Raises:
         ValueError: if the policy is of another kind.
@@ -86,7 +89,7 @@ def folded(
     theirs = layers_of(whole.policy)
     size = len(theirs[0][0]) - len(context)
     spec = whole.spec._replace(observation_size=size)
-    actor = Actor(spec.build(), spec, to_env)
+    actor = Actor(spec.build(), spec, to_env, given=given)
     mean, std = np.zeros(size + len(context)), np.ones(size + len(context))
     if statistics is not None:
         mean, std = statistics.mean, np.sqrt(statistics.var + NORMALISE_EPSILON)

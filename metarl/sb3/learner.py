@@ -20,7 +20,14 @@ from metarl.core import Stopwatch, Streams, iteration_times
 from metarl.embedding import Context, NoContext, TrialRecorder, Trials
 from metarl.rl import Actor, SimulatedTasks
 from metarl.rl.actions import action_map
-from metarl.sb3.evaluation import AdaptationRun, act, run_batches, trial_metrics
+from metarl.sb3.evaluation import (
+    IN_TRAINING,
+    AdaptationRun,
+    act,
+    evaluation_metrics,
+    run_batches,
+    trial_metrics,
+)
 from metarl.sb3.imported import folded
 from metarl.sb3.left_out import LeaveOut
 from metarl.sb3.models import CollectionSpec, InitialPolicy, logged, make_model
@@ -30,7 +37,6 @@ from metarl.sb3.vec_env import TaskVecEnv
 from metarl.types import Adaptation, Metrics, Task, TasksDone, unwatched
 
 Split = Literal["train", "held_out"]
-EVALUATION_TASKS, EVALUATION_TRIALS = 20, 5  # held-out tasks, and trials of each
 
 
 class SB3Learner:
@@ -94,15 +100,12 @@ class SB3Learner:
     def evaluate(self) -> Metrics:
         """Returns of trials on held-out and on validation tasks, which training could draw."""
         held_out, validation = (self._try_on(split) for split in ("held_out", "train"))
-        return {
-            **trial_metrics("eval", held_out.returns),
-            "eval/validation": trial_metrics("eval", validation.returns)["eval/return_last"],
-            **{f"eval/{name}": value for name, value in self.figures(held_out).items()},
-        }
+        figures = {f"eval/{name}": value for name, value in self.figures(held_out).items()}
+        return {**evaluation_metrics(held_out, validation), **figures}
 
     def _try_on(self, split: Split) -> AdaptationRun:
         seed, length = Streams(self._seed, "validation").seed_of("trials"), self.num_steps + 1
-        return self.run_trials(EVALUATION_TASKS, EVALUATION_TRIALS, length, seed=seed, tasks=split)
+        return self.run_trials(*IN_TRAINING, length, seed=seed, tasks=split)
 
     @property
     def num_steps(self) -> int:
@@ -131,17 +134,8 @@ class SB3Learner:
             progress=source.progress,
             num_envs=source.num_envs,
         )
-        first = self.unadapted_context
-        return Adaptation(
-            values=run.returns,
-            measure="returns",
-            unit="trajectories",
-            model=lambda task, after: self.actor(run.context[task, 0] if after else first()),
-            tasks=run.tasks,
-            held_out=run.disjoint,
-            paths=run.paths(),
-            embeddings=self.embeddings(run),
-            figures=self.figures(run),
+        return run.adaptation(
+            self.actor, embeddings=self.embeddings(run), figures=self.figures(run)
         )
 
     def embeddings(self, run: AdaptationRun) -> NDArray[np.float32] | None:
@@ -209,7 +203,8 @@ class SB3Learner:
         statistics = self.env.obs_rms if self.config.normalise == "all" else None  # type: ignore[attr-defined]
         to_env = action_map(self._task_env.action_space, self.collection.action_scale)
         held = self.unadapted_context() if context is None else context
-        return folded(self.model, statistics, held, to_env)
+        given = getattr(self._task_env.env, "given_observation_space", None)
+        return folded(self.model, statistics, held, to_env, given=given)
 
     def figures(self, run: AdaptationRun) -> Metrics:
         """What else there is to say of :meth:`run_trials`."""

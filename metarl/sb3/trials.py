@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from metarl.embedding import Context, ReturnSpan, Transitions, TrialRecorder
 from metarl.rl.actions import action_map
+from metarl.rl.observations import one_hots
 from metarl.sb3.vec_env import TaskVecEnv
 
 
@@ -130,14 +131,3 @@ def _policy_actions(space: spaces.Space[Any], scale: float) -> spaces.Space[Any]
     if isinstance(space, spaces.MultiBinary):
         return spaces.MultiDiscrete([2] * math.prod(space.shape))
     return space
-
-
-def one_hots(choices: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Indices ``[N, G]`` of choices of ``sizes`` ``[G]``, side by side as one-hots ``[N, A]``.
-
-    >>> one_hots(np.array([[1, 0]]), np.array([2, 3])).tolist()
-    [[0.0, 1.0, 1.0, 0.0, 0.0]]
-    """
-    vectors = np.zeros((len(choices), int(sizes.sum())), np.float32)
-    np.put_along_axis(vectors, choices + np.cumsum(sizes) - sizes, 1.0, 1)
-    return vectors

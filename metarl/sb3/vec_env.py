@@ -19,6 +19,7 @@ from metarl.rl.env_faults import (
     note,
     note_outside,
 )
+from metarl.rl.observations import as_arrays
 from metarl.rl.task_envs import TaskEnvs, all_numbers, are_numbers, set_some
 from metarl.rl.task_sampler import drawn_tasks
 from metarl.sb3.infos import listed
@@ -82,7 +83,8 @@ class TaskVecEnv(VecEnv):
                 "TaskVecEnv resets by itself: make the environment with "
                 "autoreset_mode=AutoresetMode.DISABLED"
             )
-        self.env = env
+        env = as_arrays(env)
+        self.env: TaskEnvs = env
         self.draw_every = draw_every
         self.split = split
         self.among = among

@@ -1,12 +1,9 @@
 """From a config to a task family with a learner of a policy."""
 
-import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -16,19 +13,25 @@ from torch import nn
 from metarl import sb3
 from metarl.core import Streams
 from metarl.memory import check_layers, check_memory
-from metarl.rl import ComposedConfig, DeferredEnvs, PolicySpec, Sampler, TaskEnvs, make_maml
-from metarl.rl.guarded import ANYTHING, GuardedEnv, GuardedEnvs, fault_of
+from metarl.rl import ComposedConfig, PolicySpec, Sampler, TaskEnvs, make_maml
+from metarl.rl.plain_spaces import num_bytes, space_of
 from metarl.rl.policy_spec import StoredPolicy
 from metarl.runs import environments
+from metarl.runs.build.env_makers import (
+    deferred,
+    env_maker,
+    facts_of,
+    say_view,
+    single_maker,
+)
 from metarl.runs.build.trial_learners import only_task, trial_learner
 from metarl.runs.composed import compose
 from metarl.runs.config import EnvProblem, PolicyConfig, RunConfig
 from metarl.runs.errors import InputError, input_errors
-from metarl.runs.facts import EnvFacts, check_spaces, class_name, env_facts
-from metarl.runs.plain_spaces import num_bytes, space_of
+from metarl.runs.facts import EnvFacts
 from metarl.runs.policy_files import read_policy, start_from
 from metarl.runs.simulated import PolicyLearner, Simulated
-from metarl.runs.user_objects import UserObjects, check_installed
+from metarl.runs.user_objects import UserObjects
 from metarl.training import resolve_device
 from metarl.types import Task
 
@@ -44,14 +47,15 @@ def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], Non
     _check(problem, given)
     first = None
     if problem.trained_on is None:
-        with closing(_env_maker(problem, given)(1)) as first:
-            facts = _env_facts(problem, first, given)
+        with closing(env_maker(problem, given)(1)) as first:
+            facts = facts_of(problem, first, given)
         _check_memory(problem, facts)
+        say_view(problem, facts, say)
         named = environments.name_of(problem.env if given.env is None else given.env)
         problem = replace(problem, trained_on=facts, env=named)
         config = replace(config, problem=problem)
     assert problem.trained_on is not None
-    make_env = _deferred(_env_maker(problem, given), problem.trained_on)
+    make_env = deferred(env_maker(problem, given), problem.trained_on)
     envs = make_env(_num_envs(problem))
     if first is not None:
         envs.metadata, envs.spec = first.metadata, first.spec
@@ -66,7 +70,7 @@ def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], Non
         config=config,
         learner=learner,
         make_env=make_env,
-        make_single=_single_maker(problem, given, make_env),
+        make_single=single_maker(problem, given, make_env),
         only_tasks=only,
         stem=f"{problem.algorithm.learner}_{name}_seed{config.seed}",
     )
@@ -140,101 +144,6 @@ def _learner(
     if start is not None and config.init_from is not None:
         start_from(learner, start, config.init_from)
     return learner
-
-
-def _env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskEnvs]:
-    source = problem.env if given.env is None else given.env
-    trained_on, by_sb3 = problem.trained_on, isinstance(problem.algorithm, sb3.SB3Config)
-
-    def make(num_envs: int) -> TaskEnvs:
-        if given.env is None and trained_on is not None and trained_on.own:
-            raise InputError(
-                f"{source} was given as an object, which no file can hold: give it again", "env"
-            )
-        name = environments.name_of(source)
-        guard = partial(GuardedEnv, name=name, process=os.getpid())
-        module = source.rpartition(":")[0] if isinstance(source, str) else ""
-        try:
-            if module and not given.allow_code and given.env is None:
-                check_installed(module, f"--env {source}")
-            env: TaskEnvs = environments.make_task_env(
-                source,
-                num_envs,
-                problem.env_kwargs,
-                show_task=problem.algorithm.show_task,
-                reset_by_caller=by_sb3,
-                # where stable-baselines3 steps, trajectories end when the environment says so; at
-                # first the horizon is compared with the family's own
-                max_episode_steps=problem.sampling.horizon if by_sb3 and trained_on else None,
-                around=guard,
-            )
-        except InputError:
-            raise
-        except ValueError as error:
-            raise InputError(str(error), "env") from error
-        except ANYTHING as error:
-            raise fault_of(error, name, None, "making it") from error
-        if trained_on is not None:
-            check_spaces(name, env, trained_on)
-        guarded: Any = env if source in environments.FAMILIES else GuardedEnvs(env, name)
-        return guarded  # type: ignore[no-any-return]
-
-    return make
-
-
-def _single_maker(
-    problem: EnvProblem, given: UserObjects, make_env: Callable[[int], TaskEnvs]
-) -> Callable[..., gym.Env[Any, Any]]:
-    def make(**options: Any) -> gym.Env[Any, Any]:
-        with closing(make_env(1)) as first:
-            first.get_attr("task")  # says what is wrong
-        source = problem.env if given.env is None else given.env
-        options = {**problem.env_kwargs, **options}
-        guard = partial(GuardedEnv, name=environments.name_of(source))
-        show_task = problem.algorithm.show_task
-        return environments.make_single(source, options, show_task=show_task, around=guard)
-
-    return make
-
-
-def _deferred(make: Callable[[int], TaskEnvs], facts: EnvFacts) -> Callable[[int], DeferredEnvs]:
-    """Makes environments when they are used, one set at a time: training's wait for others."""
-    seen, acted = space_of(facts.observation_space), space_of(facts.action_space)
-    made: list[DeferredEnvs] = []
-    return lambda num_envs: DeferredEnvs(make, num_envs, seen, acted, made)
-
-
-def _env_facts(problem: EnvProblem, envs: TaskEnvs, given: UserObjects) -> EnvFacts:
-    try:
-        return env_facts(
-            envs,
-            _horizon(envs, problem.sampling.horizon),
-            own=given.env is not None and not isinstance(given.env, str),
-            own_network="" if given.network is None else class_name(given.network),
-        )
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(f"{problem.env}: {error}", "env") from error
-
-
-def _horizon(env: TaskEnvs, requested: int | None) -> int:
-    """The requested horizon, or the environment's own time limit."""
-    spec = env.spec or env.get_attr("spec")[0]  # gymnasium's vectors of objects have none
-    registered = spec.max_episode_steps if spec is not None else None
-    inner = getattr(env, "unwrapped", env)  # vector wrappers hide its attributes
-    limit: int | None = getattr(inner, "max_episode_steps", registered)
-    if requested is None:
-        if limit is None:
-            raise InputError("is missing: the environment has no time limit of its own", "horizon")
-        return limit
-    if limit is not None and requested > limit:
-        raise InputError(
-            f"{requested} is beyond the environment's time limit of {limit} steps; "
-            f"""raise that with --env-kwargs '{{"max_episode_steps": {requested}}}'""",
-            "horizon",
-        )
-    return requested
 
 
 def _size(facts: EnvFacts) -> int | tuple[int, int, int]:

@@ -11,12 +11,19 @@ LARGEST = 1 << 24
 """Most numbers of an observation or action."""
 
 
-PlainSpace = spaces.Box | spaces.Discrete[Any] | spaces.MultiDiscrete | spaces.MultiBinary
+PlainSpace = (
+    spaces.Box
+    | spaces.Discrete[Any]
+    | spaces.MultiDiscrete
+    | spaces.MultiBinary
+    | spaces.Dict
+    | spaces.Tuple[Any]
+)
 """What files can hold."""
 
 
 def plain_space(space: spaces.Space[Any]) -> dict[str, Any]:
-    """A Box, Discrete, MultiDiscrete or MultiBinary space as JSON can hold it.
+    """A space as JSON can hold it: Box, Discrete, MultiDiscrete, MultiBinary, Dict or Tuple.
 
     Bounds are a number for every element or, where all are the same, one; None where there is none.
 
@@ -33,8 +40,12 @@ def plain_space(space: spaces.Space[Any]) -> dict[str, Any]:
         return {"kind": "multi-discrete", "dtype": str(space.dtype), **counts}
     if isinstance(space, spaces.MultiBinary):
         return {"kind": "multi-binary", "shape": list(space.shape)}
+    if isinstance(space, spaces.Dict):
+        return {"kind": "dict", "parts": [[k, plain_space(part)] for k, part in space.items()]}
+    if isinstance(space, spaces.Tuple):
+        return {"kind": "tuple", "parts": [plain_space(part) for part in space]}
     if not isinstance(space, spaces.Box):
-        raise ValueError(f"need a Box, Discrete, MultiDiscrete or MultiBinary space, got {space}")
+        raise ValueError(f"no file can hold the space {space}")
     bounds = {"low": _plain(space.low), "high": _plain(space.high)}
     return {"kind": "box", "shape": list(space.shape), "dtype": str(space.dtype), **bounds}
 
@@ -48,6 +59,10 @@ def space_of(plain: dict[str, Any]) -> PlainSpace:
     if plain["kind"] == "multi-binary":
         shape = tuple(plain["shape"])
         return spaces.MultiBinary(shape[0] if len(shape) == 1 else shape)
+    if plain["kind"] == "dict":
+        return spaces.Dict([(name, space_of(part)) for name, part in plain["parts"]])
+    if plain["kind"] == "tuple":
+        return spaces.Tuple([space_of(part) for part in plain["parts"]])
     dtype: Any = np.dtype(plain["dtype"])
     shape = tuple(plain["shape"])
     if math.prod(shape) > LARGEST:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from metarl.runs.plain_spaces import plain_space, space_of
+from metarl.rl.plain_spaces import plain_space, space_of
 
 
 @pytest.mark.parametrize(
