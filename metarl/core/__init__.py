@@ -9,6 +9,7 @@ from metarl.core.inner import (
     InnerRule,
     adapt,
     adaptation_path,
+    inner_step,
 )
 from metarl.core.learned_step_sizes import LearnedStepSizes
 from metarl.core.maml import MetaParameters, meta_loss, reptile_loss
@@ -52,6 +53,7 @@ __all__ = [
     "checked_steps",
     "dry_run",
     "expand",
+    "inner_step",
     "iteration_times",
     "lift",
     "meta_loss",

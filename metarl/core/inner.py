@@ -110,9 +110,25 @@ def adaptation_path(
     path, state = [params], rule.init(params)
     for support in supports:
         batch: BatchT = support(path[-1]) if callable(support) else support
-        stepped, state = rule.step(loss_fn, path[-1], batch, state)
-        path.append(stepped if project is None else project(stepped))
+        stepped, state = inner_step(rule, loss_fn, path[-1], batch, state, project)
+        path.append(stepped)
     return path
+
+
+def inner_step(
+    rule: InnerRule[StateT],
+    loss_fn: LossFn[BatchT],
+    params: Params,
+    support: BatchT,
+    state: StateT,
+    project: Callable[[Params], Params] | None = None,
+) -> tuple[Params, StateT]:
+    """Parameters and the rule's state after one step: what :func:`adaptation_path` repeats.
+
+    For adaptation whose batches come one at a time; arguments as there.
+    """
+    stepped, state = rule.step(loss_fn, params, support, state)
+    return (stepped if project is None else project(stepped)), state
 
 
 def adapt(

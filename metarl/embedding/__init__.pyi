@@ -1,3 +1,5 @@
+from .agent import OnlineAgent
+from .cells import Cell, Dense, Feedforward, Normaliser, Recurrent, State, cell_of, dense_of
 from .configs import EncoderConfig
 from .contexts import (
     Context,
@@ -9,6 +11,8 @@ from .contexts import (
 )
 from .encoders import RecurrentEncoder, TaskEncoder, TransitionEncoder
 from .loss import embedding_logits, embedding_loss
+from .memories import HeldContext, LastStep, Prototype
+from .online_policy import CategoricalHead, GaussianHead, Memory, OnlinePolicy, head_of
 from .prototypes import (
     OnlinePrototypes,
     Trajectories,
@@ -20,16 +24,30 @@ from .trial_data import HardNegatives, TrialData, first_prototypes
 from .trials import ReturnSpan, TrialRecorder, Trials
 
 __all__ = [
+    "CategoricalHead",
+    "Cell",
     "Context",
+    "Dense",
     "EncoderConfig",
     "EncoderTrainer",
+    "Feedforward",
+    "GaussianHead",
     "HardNegatives",
+    "HeldContext",
+    "LastStep",
     "LastTransition",
+    "Memory",
     "NoContext",
+    "Normaliser",
+    "OnlineAgent",
+    "OnlinePolicy",
     "OnlinePrototypes",
+    "Prototype",
     "PrototypeContext",
+    "Recurrent",
     "RecurrentEncoder",
     "ReturnSpan",
+    "State",
     "SupportSample",
     "TaskEncoder",
     "Trajectories",
@@ -38,9 +56,12 @@ __all__ = [
     "TrialData",
     "TrialRecorder",
     "Trials",
+    "cell_of",
+    "dense_of",
     "embedding_logits",
     "embedding_loss",
     "first_prototypes",
+    "head_of",
     "nearest_accuracy",
     "whole_prototypes",
 ]

@@ -129,25 +129,25 @@ class PrototypeContext:
     def __init__(
         self, prototypes: OnlinePrototypes, *, shuffle: Callable[[], Array] | None = None
     ) -> None:
-        self._shuffle = shuffle
+        self.shuffle = shuffle
         self._shown: NDArray[np.intp] | slice = slice(None)
         self.size = prototypes.num_features
-        self._prototypes = prototypes
+        self.prototypes = prototypes
 
     def begin(self, rows: Rows) -> None:
         """Forget what was seen of the task before."""
-        if self._shuffle is not None:
-            self._shown = with_other_tasks(self._shuffle())
-        self._prototypes.forget(torch.from_numpy(rows).to(self._prototypes.device))
+        if self.shuffle is not None:
+            self._shown = with_other_tasks(self.shuffle())
+        self.prototypes.forget(torch.from_numpy(rows).to(self.prototypes.device))
 
     def add(self, step: Transitions) -> None:
         """One more transition of every task."""
         columns = (torch.from_numpy(column) for column in (step.features, step.ended))
-        self._prototypes.add(*(column.to(self._prototypes.device) for column in columns))
+        self.prototypes.add(*(column.to(self.prototypes.device) for column in columns))
 
     def features(self) -> Array:
         """``[N, C]``."""
-        features: Array = self._prototypes.features().cpu().numpy()
+        features: Array = self.prototypes.features().cpu().numpy()
         return features[self._shown]
 
 

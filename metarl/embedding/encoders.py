@@ -85,12 +85,12 @@ class TaskEncoder(nn.Module, ABC):
             What is made of them, and the next state.
         """
         outputs, state = self._advance(self.inputs(transitions), state)
-        return _split(outputs), state
+        return split(outputs), state
 
     def encode(self, trajectories: Tensor) -> Encoded:
         """What is made of all transitions ``[B, T, F]``."""
         normal = self.inputs(trajectories.flatten(0, 1)).reshape(trajectories.shape)
-        return _split(self._outputs(normal))
+        return split(self._outputs(normal))
 
     @abstractmethod
     def _advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,7 +101,7 @@ class TaskEncoder(nn.Module, ABC):
         """Embeddings and log precisions of normalised ``[B, T, F]``, ``[B, T, 2 D]``."""
 
 
-def _split(outputs: Tensor) -> Encoded:
+def split(outputs: Tensor) -> Encoded:
     """The log precisions, the second half, are bounded here."""
     embeddings, log_precisions = outputs.chunk(2, -1)
     bounded = LOG_PRECISION_BOUND * torch.tanh(log_precisions / LOG_PRECISION_BOUND)

@@ -1,5 +1,6 @@
 from .acting import Acted
 from .actor import Actor, load_policy
+from .agent import Agent
 from .configs import (
     PRESETS,
     ComposedConfig,
@@ -14,6 +15,7 @@ from .configs import (
 from .device_envs import DeviceEnv, DeviceEnvs
 from .device_sampler import DeviceSampler
 from .experience import Experience
+from .gradient_agent import GradientAgent
 from .learner import MAMLLearner, make_maml, maml_parts
 from .meta_problem import (
     MetaGradient,
@@ -41,6 +43,7 @@ __all__ = [
     "Actor",
     "Adam",
     "AdvantageBatch",
+    "Agent",
     "ClippedEpochs",
     "ClippedSurrogate",
     "ComposedConfig",
@@ -50,6 +53,7 @@ __all__ = [
     "DeviceEnvs",
     "DeviceSampler",
     "Experience",
+    "GradientAgent",
     "MAMLConfig",
     "MAMLLearner",
     "MAMLPPOConfig",

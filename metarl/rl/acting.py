@@ -1,5 +1,6 @@
 """One action outside training: what it was, and what may be acted on."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,7 +40,7 @@ def checked_rows(values: Any, shape: tuple[int, ...], what: str) -> NDArray[np.f
     except (TypeError, ValueError) as error:
         raise ValueError(f"{what} must be numbers of shape {shape}: {error}") from error
     rows = array[None] if array.ndim == len(shape) else array
-    if not rows.ndim or rows[:1].size != len(rows[:1]) * np.prod(shape, dtype=int):
+    if not rows.ndim or rows[:1].size != len(rows[:1]) * math.prod(shape):
         raise ValueError(
             f"{what} has shape {array.shape}, need {shape}, or (B, {', '.join(map(str, shape))})"
         )

@@ -46,6 +46,27 @@ class ActionScaling(NamedTuple):
         )
         return lambda actions: torch.clamp(actions * half + centre, low, high)
 
+    def raw(self, action: Any) -> NDArray[np.float32]:
+        """The policy's action of one of the environment's, ``[A]``, the inverse within the bounds.
+
+        Of one at the bounds nobody knows how far beyond them the policy's was.
+
+        Raises:
+            ValueError: it is no action of the environment.
+
+        >>> ActionScaling(np.array([-0.1]), np.array([0.1]), 10.0).raw([0.05]).tolist()
+        [5.0]
+        """
+        given = np.asarray(action, np.float64)
+        if given.shape != self.low.shape:
+            raise ValueError(f"action has shape {given.shape}, need {self.low.shape}")
+        slack = 1e-6 * (self.high - self.low)
+        if not ((given >= self.low - slack) & (given <= self.high + slack)).all():
+            raise ValueError(f"action is outside the bounds {self.low} to {self.high}: {given}")
+        raw = (given - (self.high + self.low) / 2) * (2 * self.scale) / (self.high - self.low)
+        cut: NDArray[np.float32] = raw.clip(-self.scale, self.scale).astype(np.float32)
+        return cut
+
 
 class ActionNumbering(NamedTuple):
     """Policy actions are indices from 0, environment actions numbers from ``start``."""
@@ -64,6 +85,10 @@ class ActionNumbering(NamedTuple):
     def on(self, device: torch.device) -> Callable[[Tensor], Tensor]:
         """The same of tensors of a device."""
         return lambda actions: actions[..., 0].long() + self.start
+
+    def raw(self, action: Any) -> NDArray[np.float32]:
+        """The index ``[1]`` of one action's number."""
+        return np.asarray(action, np.float32).reshape(1) - np.float32(self.start)
 
 
 class ActionNumberings(NamedTuple):
@@ -85,6 +110,10 @@ class ActionNumberings(NamedTuple):
         """The same of tensors of a device."""
         starts = torch.as_tensor(self.starts, device=device)
         return lambda actions: actions.reshape(-1, *starts.shape).long() + starts
+
+    def raw(self, action: Any) -> NDArray[np.float32]:
+        """The indices ``[G]`` of one action ``[*shape]``."""
+        return (np.asarray(action, np.float32) - self.starts).reshape(-1).astype(np.float32)
 
 
 ActionMap = ActionScaling | ActionNumbering | ActionNumberings

@@ -16,7 +16,15 @@ from pydantic.dataclasses import dataclass as checked
 from torch import Tensor
 
 from metarl.configs import STRICT, UnitInterval
-from metarl.core import InnerRule, MetaParameters, adapt, adaptation_path, expand, parameters_of
+from metarl.core import (
+    InnerRule,
+    MetaParameters,
+    adapt,
+    adaptation_path,
+    expand,
+    inner_step,
+    parameters_of,
+)
 from metarl.nn import ActionDistribution, Policy
 from metarl.rl.estimators import Estimator
 from metarl.rl.experience import Experience
@@ -78,6 +86,18 @@ class Objective(ABC):
             supports: batches, or functions that make them, as in :func:`metarl.core.adapt`.
         """
         return adapt(rule, partial(self.inner_loss, policy), start, supports, policy.within_bounds)
+
+    def adapt_further(
+        self,
+        policy: Policy,
+        rule: InnerRule[Any],
+        params: Params,
+        support: AdvantageBatch,
+        state: Any,
+    ) -> tuple[Params, Any]:
+        """One step of :meth:`adapt` from parameters and state of the rule, and both after it."""
+        loss = partial(self.inner_loss, policy)
+        return inner_step(rule, loss, params, support, state, policy.within_bounds)
 
     @abstractmethod
     def gradient(self, problem: "MetaProblem", old: Acting | None = None) -> MetaGradient:

@@ -11,6 +11,7 @@ from .evaluation import AdaptationRun
 from .imported import from_sb3, load_sb3
 from .learner import SB3Learner
 from .models import CollectionSpec, InitialPolicy
+from .online import online_policy
 from .policies import to_sb3
 from .proto_embedding import ProtoEmbedding
 from .rl2 import RL2
@@ -35,5 +36,6 @@ __all__ = [
     "TrialVecEnv",
     "from_sb3",
     "load_sb3",
+    "online_policy",
     "to_sb3",
 ]

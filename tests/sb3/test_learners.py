@@ -8,81 +8,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from gymnasium.vector import AutoresetMode
 from pydantic import ValidationError
+from small_trial_learners import (
+    CONFIGS,
+    HORIZON,
+    make_learner,
+)
 from stable_baselines3.common.evaluation import evaluate_policy
 
-import metarl_envs
 from metarl.configs import complaint
 from metarl.core import Stopwatch
 from metarl.embedding import EncoderTrainer, OnlinePrototypes, SupportSample, Transitions, Trials
 from metarl.rl import Actor
 from metarl.sb3 import (
-    RL2,
-    CollectionSpec,
-    InitialPolicy,
     ProtoEmbedding,
     ProtoEmbeddingConfig,
     RL2Config,
     SB3Config,
     SB3Learner,
-    SB3PPOConfig,
     TaskVecEnv,
     load_sb3,
     to_sb3,
 )
 from metarl.training.checkpoint import load_newest, save_checkpoint
-
-HORIZON = 5
-SMALL: dict[str, Any] = {"num_epochs": 2, "num_minibatches": 2}
-PROTO: dict[str, Any] = {
-    **SMALL, "encoder_warmup": 2, "encoder_steps": 2, "num_ways": 6,
-    "encoder_hidden_size": 8, "embedding_size": 4,
-}  # fmt: skip
-OFF: dict[str, Any] = {**PROTO, "gradient_steps": 2, "buffer_size": 1000}
-
-CONFIGS: dict[str, tuple[type[SB3Learner], SB3Config]] = {
-    "proto": (ProtoEmbedding, ProtoEmbeddingConfig(**PROTO)),
-    "recurrent-proto": (ProtoEmbedding, ProtoEmbeddingConfig(encoder="recurrent", **PROTO)),
-    "joint-proto": (
-        ProtoEmbedding,
-        ProtoEmbeddingConfig(joint=True, normalise="rewards", num_support=3, **PROTO),
-    ),
-    "proto-sac": (ProtoEmbedding, ProtoEmbeddingConfig(optimiser="sac", **OFF)),
-    "proto-td3": (ProtoEmbedding, ProtoEmbeddingConfig(optimiser="td3", **OFF)),
-    "rl2": (RL2, RL2Config(hidden_size=8, **SMALL)),
-    "ppo": (SB3Learner, SB3PPOConfig(normalise="rewards", **SMALL)),
-    "oracle": (SB3Learner, SB3PPOConfig(show_task=True, normalise="none", **SMALL)),
-}
-
-
-def make_learner(
-    name: str, *, seed: int = 0, env_id: str = "metarl/PointGoal-v0", **collection: Any
-) -> SB3Learner:
-    kind, config = CONFIGS[name]
-
-    def make_env(num_envs: int) -> Any:
-        env: Any = gym.make_vec(
-            env_id,
-            num_envs=num_envs,
-            max_episode_steps=HORIZON,
-            autoreset_mode=AutoresetMode.DISABLED,
-        )
-        return metarl_envs.ShowTaskVector(env) if config.show_task else env
-
-    start = collection.pop("start", None)
-    scale = collection.pop("action_scale", 1.0)
-    return kind(
-        config,
-        CollectionSpec(make_env, 8, HORIZON, 0.95, scale, **collection),
-        InitialPolicy((16,), "tanh", 0.0, start),
-        seed=seed,
-        device=torch.device("cpu"),
-    )
 
 
 def iterate(learner: SB3Learner) -> dict[str, float]:

@@ -1,0 +1,78 @@
+"""Learners' policies as functions of an explicit state, for agents and exports."""
+
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.running_mean_std import RunningMeanStd
+from stable_baselines3.common.vec_env import VecNormalize
+from torch import nn
+
+from metarl.embedding import (
+    Context,
+    Feedforward,
+    HeldContext,
+    LastStep,
+    LastTransition,
+    Memory,
+    NoContext,
+    Normaliser,
+    OnlinePolicy,
+    Prototype,
+    PrototypeContext,
+    Recurrent,
+    cell_of,
+    dense_of,
+    head_of,
+)
+from metarl.rl.actions import action_map
+from metarl.sb3.imported import NORMALISE_CLIP, NORMALISE_EPSILON
+from metarl.sb3.learner import SB3Learner
+from metarl.sb3.trials import TrialVecEnv
+
+
+def online_policy(learner: SB3Learner) -> OnlinePolicy:
+    """The policy of a learner with copies of its weights, on the CPU.
+
+    Raises:
+        ValueError: it is of another algorithm than PPO, or what it sees is no such function.
+    """
+    config, policy, env = learner.config, learner.model.policy, learner.env
+    if config.optimiser != "ppo":
+        raise ValueError(
+            f"its policy is of {config.optimiser}; only those of ppo act by themselves"
+        )
+    trials = env.venv if isinstance(env, VecNormalize) else env
+    assert isinstance(trials, TrialVecEnv)
+    size = spaces.flatdim(trials.venv.observation_space)
+    layers = dense_of(nn.Sequential(*policy.mlp_extractor.policy_net, policy.action_net))
+    cell = cell_of(policy.lstm_actor) if hasattr(policy, "lstm_actor") else None
+    return OnlinePolicy(
+        observation_shape=(size,),
+        memory=_memory(trials.context, size),
+        network=Feedforward(layers) if cell is None else Recurrent(cell, layers),
+        head=head_of(
+            getattr(policy, "log_std", None),
+            len(layers.biases[-1]),
+            action_map(trials.venv.action_space, learner.collection.action_scale),
+        ),
+        normaliser=_normaliser(env.obs_rms) if config.normalise == "all" else None,  # type: ignore[attr-defined]
+        forgets=cell is not None and config.episodes == "trajectory",
+    )
+
+
+def _memory(context: Context, observation_size: int) -> Memory:
+    """The same as a function of a state."""
+    if isinstance(context, NoContext):
+        return HeldContext(torch.zeros(0))
+    if isinstance(context, LastTransition):
+        return LastStep(observation_size, context.size - 2)
+    if not isinstance(context, PrototypeContext):
+        raise ValueError("joint: its policy sees a sample of transitions, which has no small state")
+    if context.shuffle is not None:
+        raise ValueError("shuffle: it is shown the prototypes of other tasks, a control")
+    return Prototype.of(context.prototypes)
+
+
+def _normaliser(statistics: RunningMeanStd) -> Normaliser:
+    """That of ``VecNormalize``."""
+    mean, var = torch.as_tensor(statistics.mean), torch.as_tensor(statistics.var)
+    return Normaliser(mean.double(), (var.double() + NORMALISE_EPSILON).sqrt(), NORMALISE_CLIP)
