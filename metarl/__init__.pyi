@@ -1,6 +1,6 @@
 from .core import MAML, AdaptedModel, ProtoNet
 from .fewshot import Classifier, load_classifier
-from .rl import Acted, Actor, load_policy
+from .rl import Acted, Actor, Agent, load_policy
 from .runs import (
     AdaptedClassifier,
     AdaptedPolicy,
@@ -20,6 +20,7 @@ __all__ = [
     "AdaptedClassifier",
     "AdaptedModel",
     "AdaptedPolicy",
+    "Agent",
     "Classifier",
     "InputError",
     "ProtoNet",

@@ -10,9 +10,10 @@ from .contexts import (
     Transitions,
 )
 from .encoders import RecurrentEncoder, TaskEncoder, TransitionEncoder
+from .heads import ChoicesHead, GaussianHead, SwitchesHead
 from .loss import embedding_logits, embedding_loss
 from .memories import HeldContext, LastStep, Prototype
-from .online_policy import CategoricalHead, GaussianHead, Memory, OnlinePolicy, head_of
+from .online_policy import Memory, OnlinePolicy
 from .prototypes import (
     OnlinePrototypes,
     Trajectories,
@@ -24,8 +25,8 @@ from .trial_data import HardNegatives, TrialData, first_prototypes
 from .trials import ReturnSpan, TrialRecorder, Trials
 
 __all__ = [
-    "CategoricalHead",
     "Cell",
+    "ChoicesHead",
     "Context",
     "Dense",
     "EncoderConfig",
@@ -49,6 +50,7 @@ __all__ = [
     "ReturnSpan",
     "State",
     "SupportSample",
+    "SwitchesHead",
     "TaskEncoder",
     "Trajectories",
     "TransitionEncoder",
@@ -61,7 +63,6 @@ __all__ = [
     "embedding_logits",
     "embedding_loss",
     "first_prototypes",
-    "head_of",
     "nearest_accuracy",
     "whole_prototypes",
 ]

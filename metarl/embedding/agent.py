@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from metarl.embedding.online_policy import CategoricalHead, OnlinePolicy
+from metarl.embedding.online_policy import OnlinePolicy
 from metarl.rl.acting import Acted
 from metarl.rl.agent import Agent, Step
 
@@ -21,16 +21,14 @@ class OnlineAgent(Agent):
 
     def __init__(self, policy: OnlinePolicy, *, seed: int = 0) -> None:
         head = policy.head
-        super().__init__(policy.observation_shape, head.num_outputs, head.to_env, seed)
+        sizes = head.num_outputs, head.choices
+        super().__init__(policy.observation_shape, *sizes, head.to_env, seed)
         self.policy = policy
-        self._discrete = isinstance(head, CategoricalHead)
         self._ended = {over: torch.full((1, 1), float(over)) for over in (False, True)}
         self._state = policy.start()
 
     def _noise(self) -> NDArray[np.float32]:
-        if self._discrete:
-            return self._rng.gumbel(size=self.noise_size).astype(np.float32)
-        return self._rng.standard_normal(self.noise_size, np.float32)
+        return self.policy.head.noise(self._rng)
 
     @torch.inference_mode()
     def _act(self, observation: NDArray[np.float32], noise: NDArray[np.float32]) -> Acted:

@@ -8,14 +8,13 @@ batch-first: B trials side by side, each with a state of its own.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from metarl.embedding.cells import Normaliser, State
-from metarl.nn.distributions import HALF_LOG_TWO_PI
-from metarl.rl.actions import ActionMap, ActionNumbering, ActionScaling
+from metarl.embedding.heads import Drawn, Head
 
 
 class Memory(Protocol):
@@ -65,78 +64,6 @@ class Network(Protocol):
     def __call__(self, seen: Tensor, state: State) -> tuple[Tensor, State]:
         """Outputs ``[B, A]`` for ``[B, D + C]``, and what it remembers afterwards."""
         ...
-
-
-class Drawn(NamedTuple):
-    """Actions of B policies."""
-
-    raw_action: Tensor
-    """As emitted, ``[B, A]``; the index of a discrete one, ``[B, 1]``."""
-    action: Tensor
-    """As the environment takes it, ``[B, A]``; the number of a discrete one, ``[B]``."""
-    log_prob: Tensor
-    """``[B]``."""
-
-
-class GaussianHead:
-    """Actions around means, in bounds.
-
-    Args:
-        log_std: log σ, ``[A]``.
-        to_env: to the environment's actions.
-    """
-
-    def __init__(self, log_std: Tensor, to_env: ActionScaling) -> None:
-        self.to_env = to_env
-        self.std = log_std.exp()
-        self.low, self.high = (torch.as_tensor(bound).float() for bound in to_env[:2])
-        self._half_range = (self.high - self.low) / (2 * to_env.scale)
-        self._middle = (self.high + self.low) / 2
-        self._at_mean = -float((log_std.double() + HALF_LOG_TWO_PI).sum())
-
-    @property
-    def num_outputs(self) -> int:
-        """A."""
-        return len(self.std)
-
-    def draw(self, mean: Tensor, noise: Tensor) -> Drawn:
-        """By standard normal noise ``[B, A]``; 0 for the mean."""
-        raw = torch.addcmul(mean, self.std, noise)
-        action = torch.addcmul(self._middle, raw, self._half_range).clamp(self.low, self.high)
-        return Drawn(raw, action, self._at_mean - 0.5 * noise.square().sum(-1))
-
-    def vectors(self, raw: Tensor) -> Tensor:
-        """Raw actions ``[B, A]`` as transitions have them: stable-baselines3 cuts them."""
-        return raw.clamp(-self.to_env.scale, self.to_env.scale)
-
-
-class CategoricalHead(NamedTuple):
-    """One of A actions."""
-
-    num_outputs: int
-    """A."""
-    to_env: ActionNumbering
-
-    def draw(self, logits: Tensor, noise: Tensor) -> Drawn:
-        """By standard Gumbel noise ``[B, A]``; 0 for the likeliest."""
-        index = (logits + noise).argmax(-1, keepdim=True)
-        log_prob = logits.log_softmax(-1).gather(-1, index).squeeze(-1)
-        return Drawn(index.to(logits.dtype), index[:, 0] + self.to_env.start, log_prob)
-
-    def vectors(self, raw: Tensor) -> Tensor:
-        """Indices ``[B, 1]`` one-hot, ``[B, A]``."""
-        return (raw == torch.arange(self.num_outputs)).to(raw.dtype)
-
-
-Head = GaussianHead | CategoricalHead
-
-
-def head_of(log_std: Tensor | None, num_outputs: int, to_env: ActionMap) -> Head:
-    """What outputs mean: means, with a log σ ``[A]``, or logits."""
-    if isinstance(to_env, ActionNumbering):
-        return CategoricalHead(num_outputs, to_env)
-    assert log_std is not None
-    return GaussianHead(log_std.detach().cpu().clone(), to_env)
 
 
 @dataclass(frozen=True, kw_only=True)

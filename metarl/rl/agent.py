@@ -4,6 +4,7 @@ Nothing in here knows an environment: whoever has a robot tells the agent what h
 """
 
 import math
+import operator
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from metarl.files import FileError, NonFiniteError, load_weights, one_error, save_weights
 from metarl.rl.acting import Acted, checked_rows
-from metarl.rl.actions import ActionMap, ActionNumbering
+from metarl.rl.actions import ActionMap
 
 
 class Step(NamedTuple):
@@ -49,15 +50,22 @@ class Agent(ABC):
     Args:
         observation_shape: of one observation.
         noise_size: A, numbers that an action is drawn by.
+        choices: how many each of the actions is of; empty where they are continuous.
         to_env: from the policy's actions to the environment's.
         seed: of the action noise.
     """
 
     def __init__(
-        self, observation_shape: tuple[int, ...], noise_size: int, to_env: ActionMap, seed: int
+        self,
+        observation_shape: tuple[int, ...],
+        noise_size: int,
+        choices: tuple[int, ...],
+        to_env: ActionMap,
+        seed: int,
     ) -> None:
         self.observation_shape = observation_shape
         self.noise_size = noise_size
+        self.choices = choices
         self.to_env = to_env
         self.num_transitions = 0
         """Observed since the task began."""
@@ -74,6 +82,8 @@ class Agent(ABC):
 
     def act(self, observation: Any, noise: Any = None) -> Acted:
         """An action for an observation; see :meth:`metarl.Actor.act`.
+
+        Once a step: agents that remember take the observation in here.
 
         Args:
             observation: as the environment gives it, one.
@@ -195,8 +205,8 @@ class Agent(ABC):
     def _raw(self, action: Any) -> NDArray[np.float32]:
         """The policy's action, of one that somebody else chose for the environment."""
         raw: NDArray[np.float32] = self.to_env.raw(action)
-        if isinstance(self.to_env, ActionNumbering) and raw[0] not in range(self.noise_size):
-            raise ValueError(f"action must be one of {self.noise_size}, got {action}")
+        if self.choices and not all(map(operator.contains, map(range, self.choices), raw)):
+            raise ValueError(f"action must be one of {self.choices}, got {action}")
         return raw
 
     @abstractmethod

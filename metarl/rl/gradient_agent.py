@@ -40,7 +40,8 @@ class GradientAgent(Agent):
         learner.objective.check_trajectories(num_trajectories, sampler.horizon)
         size = actor.spec.observation_size
         shape = (size,) if isinstance(size, int) else size
-        super().__init__(shape, actor.policy.num_outputs, actor.to_env, seed)
+        numbers = actor.spec.numbers
+        super().__init__(shape, actor.policy.num_outputs, numbers, actor.to_env, seed)
         self.trajectories_a_step = num_trajectories
         self._actor = actor
         self._objective, self._discount = learner.objective, sampler.discount

@@ -71,6 +71,13 @@ class PolicySpec(NamedTuple):
             switches=isinstance(policy, BernoulliPolicy),
         )
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """How many each of the actions is of; empty where they are continuous."""
+        if self.switches:
+            return (2,) * self.action_size
+        return (self.action_size,) if self.categorical else self.choices
+
     def build(
         self,
         network: nn.Module | None = None,

@@ -1,6 +1,5 @@
 """A run: its folder, config, learner and newest checkpoint, and what can be done with it."""
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,10 +14,11 @@ from metarl.fewshot.configs import NormMode
 from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.files import FileError, replacing
 from metarl.report.curves import AdaptationCurve, adaptation_curve
-from metarl.rl import Actor
+from metarl.rl import Actor, Agent
 from metarl.runs import environments
 from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.adapted_classifier import AdaptedClassifier
+from metarl.runs.agents import make_agent
 from metarl.runs.build import BUILDERS, Built
 from metarl.runs.config import CODEC, Checkpoint, RunConfig, read_config, validated
 from metarl.runs.dataset import DataSets
@@ -32,14 +32,12 @@ from metarl.runs.evaluate import (
     write_json,
 )
 from metarl.runs.policy_files import read_policy
+from metarl.runs.same_run import check_same_run
 from metarl.runs.simulated import AdaptedPolicy, PolicyLearner, Simulated
 from metarl.runs.user_objects import UserObjects
 from metarl.training import DeviceName
 from metarl.training.checkpoint import BEST, load_checkpoint, load_newest
 from metarl.types import TasksDone, unwatched
-
-MAY_CHANGE = ("data", "data_root", "skip_bad", "video_every")
-"""Options of a problem that may change between sessions: data may move, but be no others."""
 
 
 class Run:
@@ -159,6 +157,21 @@ class Run:
         source = self.policies.given_task(task, trajectories, seed)
         return self.policies.adapted(source, steps or NUM_STEPS)
 
+    def agent(self, *, trajectories: int | None = None, seed: int = 0) -> Agent:
+        """An agent that acts and adapts while it acts, without any environment.
+
+        It has copies of all weights, on the CPU. ``proto-embedding`` and ``rl2`` adapt with every
+        step, learners by gradients after every ``trajectories``; what does not adapt only acts.
+
+        Args:
+            trajectories: of learners by gradients: a step; as many as in training by default.
+            seed: of the action noise.
+
+        Raises:
+            InputError: the run has no such agent.
+        """
+        return make_agent(self.policies, trajectories, seed)
+
     def export(self, path: str | Path, *, policy: str | Path | None = None) -> None:
         """Write a policy as a PPO model that stable-baselines3 loads and goes on training.
 
@@ -268,7 +281,7 @@ def load(
     try:
         checkpoint, problems = (load_checkpoint(path / BEST), []) if best else load_newest(path)
         built.learner.load_state_dict(checkpoint["learner"])
-        _check_same_run(CODEC.validate_json(checkpoint["config"]), config, folder)
+        check_same_run(CODEC.validate_json(checkpoint["config"]), config, folder)
     except FileError as error:
         raise InputError(str(error)) from error
     except InputError:
@@ -280,21 +293,3 @@ def load(
     for problem in problems:
         say(f"skipped: {problem}")
     return Run(folder, built, checkpoint["iteration"], checkpoint["seconds"]), checkpoint
-
-
-def _check_same_run(old: RunConfig, config: RunConfig, folder: Path) -> None:
-    """Raise an :class:`InputError` if ``config.json`` was changed in what decides the run."""
-    kept, now = map(_deciding, (old, config))
-    for name in kept.keys() - set(MAY_CHANGE):
-        if kept[name] != now.get(name):
-            raise InputError(
-                f"{folder / 'config.json'} says {name} {json.dumps(now.get(name))}, but its "
-                f"checkpoint was trained with {json.dumps(kept[name])}"
-            )
-
-
-def _deciding(config: RunConfig) -> dict[str, Any]:
-    """What decides a run, by name; options of its data by theirs."""
-    content = json.loads(CODEC.dump_json(config))
-    problem = content["problem"]
-    return {"seed": content["seed"], **problem, **problem.get("data", {})}

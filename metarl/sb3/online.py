@@ -4,11 +4,13 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
-from torch import nn
+from torch import Tensor, nn
 
 from metarl.embedding import (
+    ChoicesHead,
     Context,
     Feedforward,
+    GaussianHead,
     HeldContext,
     LastStep,
     LastTransition,
@@ -21,9 +23,9 @@ from metarl.embedding import (
     Recurrent,
     cell_of,
     dense_of,
-    head_of,
 )
-from metarl.rl.actions import action_map
+from metarl.embedding.heads import Head
+from metarl.rl.actions import ActionScaling, action_map
 from metarl.sb3.imported import NORMALISE_CLIP, NORMALISE_EPSILON
 from metarl.sb3.learner import SB3Learner
 from metarl.sb3.trials import TrialVecEnv
@@ -49,11 +51,7 @@ def online_policy(learner: SB3Learner) -> OnlinePolicy:
         observation_shape=(size,),
         memory=_memory(trials.context, size),
         network=Feedforward(layers) if cell is None else Recurrent(cell, layers),
-        head=head_of(
-            getattr(policy, "log_std", None),
-            len(layers.biases[-1]),
-            action_map(trials.venv.action_space, learner.collection.action_scale),
-        ),
+        head=_head(trials, getattr(policy, "log_std", None), learner.collection.action_scale),
         normaliser=_normaliser(env.obs_rms) if config.normalise == "all" else None,  # type: ignore[attr-defined]
         forgets=cell is not None and config.episodes == "trajectory",
     )
@@ -70,6 +68,18 @@ def _memory(context: Context, observation_size: int) -> Memory:
     if context.shuffle is not None:
         raise ValueError("shuffle: it is shown the prototypes of other tasks, a control")
     return Prototype.of(context.prototypes)
+
+
+def _head(trials: TrialVecEnv, log_std: Tensor | None, scale: float) -> Head:
+    """What the policy's outputs mean."""
+    acted, taken = trials.action_space, trials.venv.action_space
+    to_env = action_map(taken, scale)
+    if isinstance(to_env, ActionScaling):
+        assert log_std is not None
+        return GaussianHead(log_std, to_env)
+    sizes = (acted.n,) if isinstance(acted, spaces.Discrete) else acted.nvec  # type: ignore[attr-defined]
+    one_hot = not isinstance(taken, spaces.MultiBinary)
+    return ChoicesHead(tuple(int(size) for size in sizes), to_env, one_hot=one_hot)
 
 
 def _normaliser(statistics: RunningMeanStd) -> Normaliser:

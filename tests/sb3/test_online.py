@@ -1,6 +1,5 @@
 """Agents do what the simulator's learner does: trials recorded there, replayed step by step."""
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +10,6 @@ from own_families import walks
 from small_trial_learners import make_learner
 
 from metarl.embedding import OnlineAgent, Transitions
-from metarl.files import FileError, NonFiniteError
 from metarl.rl import Acted
 from metarl.sb3 import SB3Learner, online_policy
 from metarl.sb3.state import normalised
