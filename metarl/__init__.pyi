@@ -1,6 +1,6 @@
 from .core import MAML, AdaptedModel, ProtoNet
 from .fewshot import Classifier, load_classifier
-from .rl import Acted, Actor, Agent, load_policy
+from .rl import Acted, Actor, Agent, Trajectories, TrajectoryRecorder, load_policy
 from .runs import (
     AdaptedClassifier,
     AdaptedPolicy,
@@ -25,6 +25,8 @@ __all__ = [
     "InputError",
     "ProtoNet",
     "Run",
+    "Trajectories",
+    "TrajectoryRecorder",
     "__version__",
     "load_classifier",
     "load_policy",

@@ -13,6 +13,20 @@ IMPOSSIBLE = -1e9
 """A logit of what is never chosen: exp of it is 0, and unlike infinity it has differences."""
 
 
+def log_cdf(x: Tensor) -> Tensor:
+    """Log Φ(x) of the standard normal distribution, exact far out on both sides.
+
+    So is its gradient, which ``torch.special.log_ndtr`` takes from a difference of numbers of x²:
+    in single precision that is off by 3 % at -1,000.
+
+    >>> log_cdf(torch.tensor([-100.0, 0.0]))
+    tensor([-5.0055e+03, -6.9315e-01])
+    """
+    below, above = x.clamp(max=0.0), x.clamp(min=0.0)  # so that no branch that is not taken is NaN
+    left = torch.log(0.5 * torch.special.erfcx(-below * math.sqrt(0.5))) - 0.5 * below.square()
+    return torch.where(x < 0, left, torch.log1p(-0.5 * torch.erfc(above * math.sqrt(0.5))))
+
+
 class ActionDistribution(Protocol):
     """Parameters of the distributions of ``[...]`` actions, as a named tuple of tensors."""
 
@@ -64,6 +78,21 @@ class Gaussian(NamedTuple):
         """Log density of ``[M, B, A]``, **summed** over the action dimensions to ``[M, B]``."""
         standard = (actions - self.mean) * torch.exp(-self.log_std)
         return (-0.5 * standard.square() - self.log_std - HALF_LOG_TWO_PI).sum(-1)
+
+    def censored_log_prob(self, actions: Tensor, sides: Tensor) -> Tensor:
+        """Log likelihood of actions that were clipped  (Tobin 1958), ``[M, B]``.
+
+        Where one is at a bound all that is known of it is that it was there or beyond, and the mass
+        beyond takes the place of the density. Its gradient is the mean of that of
+        :meth:`log_prob` over the actions that may have been.
+
+        Args:
+            actions: ``[M, B, A]``, those at a bound being the bound.
+            sides: 1 at the upper bound, -1 at the lower, 0 between them, ``[M, B, A]``.
+        """
+        standard = (actions - self.mean) * torch.exp(-self.log_std)
+        density = -0.5 * standard.square() - self.log_std - HALF_LOG_TWO_PI
+        return torch.where(sides == 0, density, log_cdf(-sides * standard)).sum(-1)
 
     def kl_from(self, old: "Gaussian") -> Tensor:
         """KL(old || self), ``[M, B]``."""

@@ -16,13 +16,14 @@ from .device_envs import DeviceEnv, DeviceEnvs
 from .device_sampler import DeviceSampler
 from .experience import Experience
 from .gradient_agent import GradientAgent
-from .learner import MAMLLearner, make_maml, maml_parts
+from .learner import MAMLLearner
 from .meta_problem import (
     MetaGradient,
     MetaProblem,
     Objective,
     OuterStep,
 )
+from .named import make_maml, maml_parts
 from .objectives import (
     ClippedSurrogate,
     ReptileDirection,
@@ -30,11 +31,14 @@ from .objectives import (
 )
 from .outer_steps import Adam, ClippedEpochs, NoStep
 from .policy_spec import PolicySpec
+from .recorded import RecordedTrajectories
+from .recorder import TrajectoryRecorder
 from .rollout import AdvantageBatch, Rollout
 from .sampler import Sampler
 from .simulation import SimulatedTasks
 from .task_envs import DeferredEnvs, TaskEnvs
 from .task_sampler import TaskSampler
+from .trajectories import Trajectories
 from .trust_region import TrustRegion
 
 __all__ = [
@@ -66,6 +70,7 @@ __all__ = [
     "OuterStep",
     "PolicySpec",
     "RandomInitConfig",
+    "RecordedTrajectories",
     "ReptileConfig",
     "ReptileDirection",
     "Rollout",
@@ -74,6 +79,8 @@ __all__ = [
     "Surrogate",
     "TaskEnvs",
     "TaskSampler",
+    "Trajectories",
+    "TrajectoryRecorder",
     "TrustRegion",
     "load_policy",
     "make_maml",

@@ -63,9 +63,21 @@ class ActionScaling(NamedTuple):
         slack = 1e-6 * (self.high - self.low)
         if not ((given >= self.low - slack) & (given <= self.high + slack)).all():
             raise ValueError(f"action is outside the bounds {self.low} to {self.high}: {given}")
-        raw = (given - (self.high + self.low) / 2) * (2 * self.scale) / (self.high - self.low)
-        cut: NDArray[np.float32] = raw.clip(-self.scale, self.scale).astype(np.float32)
-        return cut
+        return np.asarray(self.inverse(given[None])[0], np.float32)
+
+    def inverse(self, actions: NDArray[Any]) -> NDArray[Any]:
+        """Environment actions to policy actions ``[B, A]``: at a bound the least one that is there.
+
+        >>> scaling = ActionScaling(np.array([-0.1]), np.array([0.1]), 10.0)
+        >>> scaling.inverse(np.array([[0.05], [-0.1]])).ravel().tolist()
+        [5.0, -10.0]
+        """
+        middle, half_range = (self.high + self.low) / 2, (self.high - self.low) / 2
+        flat = actions.reshape(len(actions), -1).astype(np.float64)
+        inner: NDArray[Any] = ((flat - middle) * (self.scale / half_range)).clip(
+            -self.scale, self.scale
+        )
+        return inner
 
 
 class ActionNumbering(NamedTuple):
@@ -88,7 +100,12 @@ class ActionNumbering(NamedTuple):
 
     def raw(self, action: Any) -> NDArray[np.float32]:
         """The index ``[1]`` of one action's number."""
-        return np.asarray(action, np.float32).reshape(1) - np.float32(self.start)
+        return np.asarray(self.inverse(np.asarray(action, np.float32).reshape(1))[0], np.float32)
+
+    def inverse(self, actions: NDArray[Any]) -> NDArray[Any]:
+        """Numbers ``[B]`` to indices ``[B, 1]``."""
+        indices: NDArray[Any] = np.subtract(actions, self.start)[:, None]
+        return indices
 
 
 class ActionNumberings(NamedTuple):
@@ -113,7 +130,12 @@ class ActionNumberings(NamedTuple):
 
     def raw(self, action: Any) -> NDArray[np.float32]:
         """The indices ``[G]`` of one action ``[*shape]``."""
-        return (np.asarray(action, np.float32) - self.starts).reshape(-1).astype(np.float32)
+        return np.asarray(self.inverse(np.asarray(action, np.float32)[None])[0], np.float32)
+
+    def inverse(self, actions: NDArray[Any]) -> NDArray[Any]:
+        """Numbers ``[B, *shape]`` to indices ``[B, G]``."""
+        indices: NDArray[Any] = np.subtract(actions, self.starts)
+        return indices.reshape(len(actions), -1)
 
 
 ActionMap = ActionScaling | ActionNumbering | ActionNumberings

@@ -1,7 +1,7 @@
 """The learner by gradients: collection while it adapts, outer step, state.
 
 It is composed: an inner rule says how the policy adapts, an objective what the adapted policies are
-judged by, an outer step how the meta-parameters move. :func:`make_maml` composes the named ones.
+judged by, an outer step how the meta-parameters move. :mod:`metarl.rl.named` composes them by name.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,7 @@ import torch
 from torch import nn
 
 from metarl.core import (
-    SGD,
     InnerRule,
-    LearnedStepSizes,
     MetaParameters,
     Streams,
     checked_steps,
@@ -24,17 +22,15 @@ from metarl.core import (
 )
 from metarl.files import check_finite
 from metarl.nn import Policy
-from metarl.rl import configs
 from metarl.rl.actor import Actor
 from metarl.rl.advantages import advantage_batch
 from metarl.rl.experience import Experience, outcome_scores
 from metarl.rl.meta_problem import MetaProblem, Objective, OuterStep, State
-from metarl.rl.objectives import ClippedSurrogate, ReptileDirection, Surrogate, checked_parts
-from metarl.rl.outer_steps import Adam, ClippedEpochs, NoStep
+from metarl.rl.objectives import checked_parts
+from metarl.rl.recorded import RecordedTrajectories
 from metarl.rl.rollout import AdvantageBatch, Rollout
 from metarl.rl.simulation import SimulatedTasks
 from metarl.rl.task_sampler import TaskSampler
-from metarl.rl.trust_region import TrustRegion
 from metarl.types import Adaptation, Metrics, Params, StepSize
 
 
@@ -181,9 +177,12 @@ class MAMLLearner:
         return Actor.of(self.policy, size, to_env, params, given=given)
 
     def adapt(
-        self, source: SimulatedTasks, steps: int, step_sizes: Sequence[float] = ()
+        self,
+        source: SimulatedTasks | RecordedTrajectories,
+        steps: int,
+        step_sizes: Sequence[float] = (),
     ) -> Adaptation[Actor]:
-        """Adapt to tasks on fresh trajectories, a batch of tasks at a time.
+        """Adapt to tasks on fresh trajectories, a batch of tasks at a time; or to recorded ones.
 
         Args:
             source: of the trajectories.
@@ -191,6 +190,11 @@ class MAMLLearner:
             step_sizes: one a step, instead of the learner's own.
         """
         checked_steps(steps)
+        if isinstance(source, RecordedTrajectories):
+            rule, steps = self._rule(step_sizes or steps)
+            return source.adaptation(
+                self.policy, rule, self.objective, steps, like=self.sampler, actor=self.actor
+            )
         streams = Streams(source.seed, "test")
         return source.adaptation(
             lambda sampler, first: self._adapt_on(sampler, step_sizes or steps, streams, first),
@@ -212,9 +216,7 @@ class MAMLLearner:
         Instead of their number ``steps`` may be the size of each, in place of the rule's own.
         """
         self.objective.check_trajectories(sampler.num_trajectories, sampler.horizon)
-        rule = self.rule.at(dict(self.learned))
-        if not isinstance(steps, int):
-            rule, steps = rule.with_step_sizes(steps) if steps else rule, len(steps)
+        rule, steps = self._rule(steps)
         rollouts: list[Rollout] = []
         batches: list[AdvantageBatch] = []
 
@@ -231,57 +233,14 @@ class MAMLLearner:
         sampler.check(rollouts)
         return Experience(rollouts, batches, outcome_scores(rollouts[-1], batches[-1])), params
 
+    def _rule(self, steps: int | Sequence[StepSize]) -> tuple[InnerRule[Any], int]:
+        """How to adapt, and how many steps, of which the sizes may be given."""
+        rule = self.rule.at(dict(self.learned))
+        if isinstance(steps, int):
+            return rule, steps
+        return rule.with_step_sizes(steps) if steps else rule, len(steps)
+
     def problem(self, experience: Experience) -> MetaProblem:
         """A meta-batch as outer steps see it."""
         chunks = experience.chunks(self.task_chunk)
         return MetaProblem(self.policy, self.rule, self.objective, self.meta_parameters(), chunks)
-
-
-def make_maml(
-    config: configs.MAMLConfig, policy: Policy, sampler: TaskSampler[Any], *, seed: int
-) -> MAMLLearner:
-    """The learner that a config describes."""
-    return MAMLLearner(
-        policy,
-        sampler,
-        *maml_parts(config, policy),
-        num_inner_steps=config.num_inner_steps,
-        task_chunk=config.task_chunk,
-        seed=seed,
-    )
-
-
-def maml_parts(
-    config: configs.MAMLConfig, policy: Policy
-) -> tuple[InnerRule[Any], Objective, OuterStep]:
-    """The parts that a config describes, for a policy."""
-    rule = _inner_rule(config, policy)
-    numbers: dict[str, Any] = {"estimator": config.estimator, "gae_lambda": config.gae_lambda}
-    if isinstance(config, configs.ReptileConfig):
-        return rule, ReptileDirection(lr=config.inner_lr, **numbers), Adam(config.outer_lr)
-    numbers["credit_weight"] = config.credit_weight if config.sampling_credit else 0.0
-    if isinstance(config, configs.MAMLPPOConfig):
-        numbers["inner_importance_weights"] = config.inner_importance_weights
-        clipped = ClippedSurrogate(clip=config.clip, inner_kl=config.inner_kl, **numbers)
-        return rule, clipped, ClippedEpochs(Adam(config.outer_lr), config.epochs)
-    outer_step: OuterStep = NoStep()
-    if isinstance(config, configs.AdamConfig):
-        outer_step = Adam(config.outer_lr)
-    if isinstance(config, configs.TrustRegionConfig):
-        outer_step = TrustRegion(
-            max_kl=config.max_kl,
-            cg_iterations=config.cg_iterations,
-            cg_damping=config.cg_damping,
-            fisher_stride=config.fisher_stride,
-        )
-    return rule, Surrogate(**numbers), outer_step
-
-
-def _inner_rule(config: configs.MAMLConfig, policy: Policy) -> SGD:
-    """Steps beyond the trained ones are half as long: the MAML authors evaluate so."""
-    parts = (*[1.0] * max(config.num_inner_steps, 1), 0.5)
-    mask = {"all": None, "head": policy.head_names(), "context": ["context"]}[config.adapted]
-    first_order = config.estimator == "first-order"
-    if config.learned_lr:
-        return SGD(LearnedStepSizes(config.inner_lr, factors=parts), mask, first_order)
-    return SGD([part * config.inner_lr for part in parts], mask, first_order)

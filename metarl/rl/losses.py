@@ -6,18 +6,26 @@ Written once for any distribution of actions; means are over the real steps of e
 import torch
 from torch import Tensor
 
-from metarl.nn import ActionDistribution
+from metarl.nn import ActionDistribution, Gaussian
 from metarl.rl.estimators import INNER_LOSSES, Estimator
 from metarl.rl.rollout import AdvantageBatch
 
 
 def inner_loss(acting: ActionDistribution, batch: AdvantageBatch, estimator: Estimator) -> Tensor:
     """The inner objective of MAML-RL (Finn et al. 2017, eq. 4), by :mod:`metarl.rl.estimators`."""
-    log_probs = acting.log_prob(batch.actions)
+    log_probs = log_prob(acting, batch)
     signal = batch.rewards if estimator == "dice" else batch.advantages
     taken, signal, weights = map(batch.by_time, (log_probs, signal, batch.weights))
     sampled = None if batch.sampled is None else batch.by_time(batch.sampled)
     return INNER_LOSSES[estimator](taken, signal, weights, sampled)
+
+
+def log_prob(acting: ActionDistribution, batch: AdvantageBatch) -> Tensor:
+    """Log π(a|s) of the actions taken, as far as they are known, ``[M, B]``."""
+    if batch.censored is None:
+        return acting.log_prob(batch.actions)
+    assert isinstance(acting, Gaussian)  # choices are always known
+    return acting.censored_log_prob(batch.actions, batch.censored)
 
 
 def ratio(new: ActionDistribution, old: ActionDistribution, batch: AdvantageBatch) -> Tensor:

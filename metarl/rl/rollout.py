@@ -105,6 +105,9 @@ class AdvantageBatch(NamedTuple):
     sampled: Tensor | None = None
     """log π(a|s) of the policy that drew the actions, ``[M, B]``, where another one adapts to them
     by probability ratios."""
+    censored: Tensor | None = None
+    """1 or -1 where an action is known to be at or beyond this upper or lower bound, 0 where it is
+    known, ``[M, B, A]``; where all are known, nothing."""
 
     @property
     def tensors(self) -> dict[str, Tensor]:

@@ -16,10 +16,10 @@ from PIL import Image
 
 from metarl.fewshot.data.config import DataConfig
 from metarl.fewshot.data.meta_dataset_spec import read_spec
-from metarl.fewshot.data.npz import read_npz
 from metarl.fewshot.data.pixels import open_image
 from metarl.fewshot.data.registry import load_data
 from metarl.files import FileError
+from metarl.npz import read_npz
 
 MEGABYTE = 1 << 20
 

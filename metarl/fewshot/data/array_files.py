@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 
 from metarl.fewshot.data.arrays import ClassSplit, Kind, dataset_from_arrays
-from metarl.fewshot.data.npz import read_npz
 from metarl.fewshot.sources import Dataset
 from metarl.files import FileError, one_error
+from metarl.npz import read_npz
 
 SklearnName = Literal["digits", "breast-cancer"]
 

@@ -27,9 +27,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, features
 
-from metarl.fewshot.data.npz import read_npz
 from metarl.fewshot.sources import ArraySource, ClassGroups, Dataset, Split
 from metarl.files import FileError
+from metarl.npz import read_npz
 
 FACES = tuple(
     [f"DejaVuSans{style}" for style in ("", "-Bold", "-Oblique", "-BoldOblique")]

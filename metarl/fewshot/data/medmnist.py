@@ -19,9 +19,9 @@ from metarl.fewshot.data.arrays import (
     rows_by_class,
 )
 from metarl.fewshot.data.class_splits import FRACTIONS, LEAST, Partition
-from metarl.fewshot.data.npz import array_names, read_npz
 from metarl.fewshot.sources import Dataset
 from metarl.files import FileError, one_error
+from metarl.npz import array_names, read_npz
 
 _PARTS = ("train", "val", "test")
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from metarl.fewshot.data.npz import read_npz
 from metarl.fewshot.data.pixels import open_image
 from metarl.fewshot.sources import ArraySource, ClassGroups, Dataset, Split
 from metarl.files import FileError, one_error
+from metarl.npz import read_npz
 
 NPZ = "omniglot_28x28_u8.npz"
 FOLDERS = ("images_background", "images_evaluation")
