@@ -46,7 +46,7 @@ class BernoulliBandit:
         arm = checked(action, self.num_arms, state.shape, self.arrays)
         paid = rng.random(state.shape) < entries(task["means"], arm, arrays=self.arrays)
         never = xp.zeros(state.shape, dtype=xp.bool, device=device)
-        return Outcome(xp.asarray(state, copy=True), xp.asarray(paid, dtype=real), never)
+        return Outcome(self.start(rng, state.shape), xp.asarray(paid, dtype=real), never)
 
     def observe(self, state: Array, task: Task) -> Array:
         """Nothing."""

@@ -26,10 +26,10 @@ def distance(x: Array, y: Array, arrays: Arrays = NUMPY) -> Array:
     return arrays.xp.sqrt(dx * dx + dy * dy)
 
 
-def _clip(action: Array, limit: Array, arrays: Arrays) -> Array:
+def _clip(action: Array, limits: tuple[Array, Array], arrays: Arrays) -> Array:
     # .clip costs several times these calls on a single environment's action
     xp, dtype, _ = arrays
-    return xp.minimum(xp.maximum(xp.asarray(action, dtype=dtype), -limit), limit)
+    return xp.minimum(xp.maximum(xp.asarray(action, dtype=dtype), limits[0]), limits[1])
 
 
 def _origin(leading: tuple[int, ...], arrays: Arrays) -> Array:
@@ -62,7 +62,7 @@ class PointGoal:
 
     def __init__(self) -> None:
         self.arrays = NUMPY
-        self.limit = np.array(self.step_limit)
+        self.low, self.high = np.array(-self.step_limit), np.array(self.step_limit)
         self.task_distribution = Product({"goal": Uniform([-0.5, -0.5], 0.5)})
 
     def start(self, rng: Random, leading: tuple[int, ...]) -> Array:
@@ -71,7 +71,7 @@ class PointGoal:
 
     def step(self, state: Array, action: Array, task: Task, rng: Random) -> Outcome:
         """Move, then measure the distance."""
-        state = state + _clip(action, self.limit, self.arrays)
+        state = state + _clip(action, (self.low, self.high), self.arrays)
         offset = state - task["goal"]
         close = abs(offset) < self.tolerance
         gap = distance(state, task["goal"], self.arrays)
@@ -103,7 +103,8 @@ class PointGoalSparse:
 
     def __init__(self) -> None:
         self.arrays = NUMPY
-        self.limit, self.nothing = np.array(self.step_limit), np.array(0.0)
+        self.low, self.high = np.array(-self.step_limit), np.array(self.step_limit)
+        self.nothing = np.array(0.0)
         angles = np.linspace(0.0, np.pi, self.num_goals)
         goals = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
         space = spaces.Box(-1.0, 1.0, (2,), dtype=np.float64)
@@ -116,7 +117,7 @@ class PointGoalSparse:
 
     def step(self, state: Array, action: Array, task: Task, rng: Random) -> Outcome:
         """Move; reward only near the goal."""
-        state = state + _clip(action, self.limit, self.arrays)
+        state = state + _clip(action, (self.low, self.high), self.arrays)
         gap = distance(state, task["goal"], self.arrays)
         reward = self.arrays.xp.where(gap <= self.goal_radius, 1.0 - gap, self.nothing)
         return Outcome(state, reward, _nowhere(gap, self.arrays))
@@ -151,7 +152,8 @@ class PointCorners:
         if reward not in ("sparse", "dense", "dense_squared"):
             raise ValueError(f"reward must be sparse, dense or dense_squared, got {reward!r}")
         self.arrays = NUMPY
-        self.limit, self.nothing = np.array(self.step_limit), np.array(0.0)
+        self.low, self.high = np.array(-self.step_limit), np.array(self.step_limit)
+        self.nothing = np.array(0.0)
         self.reward = reward
         self.task_distribution = Product({"goal": Choice(self.corners)})
 
@@ -161,13 +163,14 @@ class PointCorners:
 
     def step(self, state: Array, action: Array, task: Task, rng: Random) -> Outcome:
         """Move; the reward depends on the variant."""
-        moved = state + _clip(action, self.limit, self.arrays)
+        moved = state + _clip(action, (self.low, self.high), self.arrays)
         goal = task["goal"]
         gap = distance(moved, goal, self.arrays)
         if self.reward == "sparse":
             # the nearest corner has the signs of the position; on an axis two are equally near
-            nearest = (moved * goal >= 0).all(-1)
-            outside = abs(moved).sum(-1) >= 0.5
+            alike, size = moved * goal >= 0, abs(moved)
+            nearest = alike[..., 0] & alike[..., 1]
+            outside = size[..., 0] + size[..., 1] >= 0.5
             progress = distance(state, goal, self.arrays) - gap
             reward = self.arrays.xp.where(nearest & outside, progress, self.nothing)
         else:
