@@ -36,7 +36,7 @@ TORSO = 1  # its body id
 def contact_forces(physics: Physics) -> Array:
     """External forces on all bodies, clipped to ±1, ``[N, 84]``."""
     forces = physics.derived["cfrc_ext"]
-    return np.clip(forces, -1.0, 1.0).reshape(len(forces), -1)
+    return forces.clip(-1.0, 1.0).reshape(len(forces), -1)
 
 
 def joints(physics: Physics) -> list[Array]:
@@ -86,7 +86,7 @@ def fallen(lowest: float) -> Callable[[Physics], Bools]:
 
     def outside(physics: Physics) -> Bools:
         height = physics.qpos[:, 2]
-        return np.asarray(~((height >= lowest) & (height <= 1.0)))
+        return ~((height >= lowest) & (height <= 1.0))
 
     return outside
 
@@ -101,9 +101,10 @@ def _fields(observed: tuple[str, ...], contact_cost: float) -> tuple[str, ...]:
     return tuple(sorted(set(observed) | contacts))
 
 
-def unit_vector(angle: Array) -> Array:
-    """(cos, sin) of angles ``[N]``, ``[N, 2]``."""
-    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+def towards(step: Step) -> Array:
+    """(cos, sin) of the tasks' ``angle``, ``[N, 2]``."""
+    xp, angle = step.physics.xp, step.task["angle"]
+    return xp.stack([xp.cos(angle), xp.sin(angle)], axis=1)
 
 
 def ant_dir(
@@ -139,13 +140,13 @@ def ant_dir(
 
     def progress(step: Step) -> Array:
         if dimensions == 1:
-            return np.asarray(step.task["direction"] * step.velocity[:, 0])
-        return np.asarray((unit_vector(step.task["angle"]) * step.velocity).sum(1))
+            return step.task["direction"] * step.velocity[:, 0]
+        return (towards(step) * step.velocity).sum(1)
 
     def reward(step: Step) -> Array:
         cost = chosen.control_cost * square_norm(step.action)
         contact = contact_penalty(step.physics, contact_cost)
-        return np.asarray(progress(step) - cost - contact + chosen.alive)
+        return progress(step) - cost - contact + chosen.alive
 
     return MujocoFamily(
         robot=ANT,
@@ -179,10 +180,10 @@ def ant_vel(
     chosen: AntStyle = choose("style", style, STYLES)
 
     def reward(step: Step) -> Array:
-        match = 1.0 - np.abs(step.velocity - step.task["velocity"])
+        match = 1.0 - abs(step.velocity - step.task["velocity"])
         cost = chosen.control_cost * square_norm(step.action)
         contact = contact_penalty(step.physics, contact_cost)
-        return np.asarray(match - cost - contact + chosen.alive)
+        return match - cost - contact + chosen.alive
 
     return MujocoFamily(
         robot=ANT,
@@ -210,9 +211,9 @@ def ant_goal(radius: float = 3.0, contact_cost: float = CONTACT_COST) -> MujocoF
     """
 
     def reward(step: Step) -> Array:
-        gap = np.abs(step.physics.qpos[:, :2] - step.task["goal"]).sum(1)
+        gap = abs(step.physics.qpos[:, :2] - step.task["goal"]).sum(1)
         contact = contact_penalty(step.physics, contact_cost)
-        return np.asarray(-gap - 0.1 * square_norm(step.action) - contact)
+        return -gap - 0.1 * square_norm(step.action) - contact
 
     return MujocoFamily(
         robot=ANT,

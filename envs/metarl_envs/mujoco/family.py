@@ -6,6 +6,9 @@ the literature::
 
     def reward(step: Step) -> Array:
         return step.task["direction"] * step.velocity - 0.05 * square_norm(step.action)
+
+The arrays are NumPy's or tensors of a GPU. Functions that use operators and methods that both have
+(``abs(x)``, ``x.clip(low, high)``, ``x.sum(1)``), and for the rest ``physics.xp``, run on both.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,14 +17,13 @@ from typing import Any, Literal, NamedTuple
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
+from metarl_envs.arrays import Array as Array
 from metarl_envs.mujoco.models import load_model
 from metarl_envs.rows import Random
 from metarl_envs.tasks import Product, Task
 
-Array = NDArray[Any]
-Bools = NDArray[np.bool_]
+Bools = Array
 
 
 class Robot(NamedTuple):
@@ -41,10 +43,18 @@ class Robot(NamedTuple):
         """The compiled model, shared: never to be written to."""
         return load_model(self.xml_file)
 
-    def start(self, rng: Random, num: int) -> tuple[Array, Array]:
-        """Start positions ``[num, nq]`` and velocities ``[num, nv]``, as gymnasium draws them."""
+    def start(self, rng: Random, num: int, qpos0: Array | None = None) -> tuple[Array, Array]:
+        """Start positions ``[num, nq]`` and velocities ``[num, nv]``, as gymnasium draws them.
+
+        Args:
+            rng: what to draw from.
+            num: how many.
+            qpos0: the model's reference positions ``[nq]``, where they have to be arrays like those
+                that ``rng`` draws.
+        """
         model, noise = self.model, self.noise
-        qpos = model.qpos0 + rng.uniform(-noise, noise, (num, model.nq))
+        reference = model.qpos0 if qpos0 is None else qpos0
+        qpos = reference + rng.uniform(-noise, noise, (num, model.nq))
         if self.velocity_noise == "normal":
             return qpos, noise * rng.standard_normal((num, model.nv))
         return qpos, rng.uniform(-noise, noise, (num, model.nv))
@@ -63,6 +73,8 @@ class Physics(NamedTuple):
     That is how ``mj_step`` leaves them, and gymnasium reads them; ``cfrc_ext`` is as
     ``mj_rnePostConstraint`` computes it then, and zero after a reset.
     """
+    xp: Any = np
+    """Functions of these arrays' library, as the Python array API has them."""
 
 
 class Step(NamedTuple):
@@ -90,7 +102,8 @@ def planar_position(physics: Physics) -> Array:
 
 def never(physics: Physics) -> Bools:
     """No environment terminates."""
-    return np.zeros(len(physics.qpos), bool)
+    xp, qpos = physics.xp, physics.qpos
+    return xp.zeros(len(qpos), dtype=xp.bool, device=qpos.device)
 
 
 def no_dynamics(task: Task) -> dict[str, Array]:
@@ -115,14 +128,14 @@ class MujocoFamily:
     position: Callable[[Physics], Array] = forward_position
     """What ``Step.velocity`` is the change of."""
     dynamics: Callable[[Task], dict[str, Array]] = no_dynamics
-    """Values ``[n, ...]`` of model fields in a batch of ``n`` tasks."""
+    """Values ``[n, ...]`` of model fields in a batch of ``n`` tasks; always NumPy arrays."""
     derived_fields: tuple[str, ...] = ()
     """MjData fields that the functions read from ``Physics.derived``."""
 
 
 def square_norm(x: Array) -> Array:
     """||x||² of rows ``[N, ...]``, ``[N]``."""
-    return np.asarray(np.square(x.reshape(len(x), -1)).sum(-1))
+    return (x.reshape(len(x), -1) ** 2).sum(-1)
 
 
 def choose(name: str, value: str, options: Mapping[str, Any]) -> Any:

@@ -6,8 +6,6 @@ terminated.
 
 from typing import Literal
 
-import numpy as np
-
 from metarl_envs.mujoco.family import Array, MujocoFamily, Physics, Robot, Step, choose, square_norm
 from metarl_envs.tasks import Choice, Product, Uniform
 
@@ -25,7 +23,8 @@ def joints(physics: Physics) -> list[Array]:
 def joints_and_torso(physics: Physics) -> list[Array]:
     """``joints`` and the position of the torso: 20 numbers (MAML's code and PEARL)."""
     x, z = physics.qpos[:, 0], physics.qpos[:, 1] + HALF_CHEETAH.model.body("torso").pos[2]
-    return [*joints(physics), np.stack([x, np.zeros_like(x), z], axis=1)]
+    xp = physics.xp
+    return [*joints(physics), xp.stack([x, xp.zeros_like(x), z], axis=1)]
 
 
 LAYOUTS = {"joints": joints, "joints+torso": joints_and_torso}
@@ -47,7 +46,7 @@ def half_cheetah_dir(observation: Layout = "joints") -> MujocoFamily:
 
     def reward(step: Step) -> Array:
         direction = step.task["direction"]
-        return np.asarray(direction * step.velocity - CONTROL_COST * square_norm(step.action))
+        return direction * step.velocity - CONTROL_COST * square_norm(step.action)
 
     return MujocoFamily(
         robot=HALF_CHEETAH,
@@ -74,8 +73,8 @@ def half_cheetah_vel(
     """
 
     def reward(step: Step) -> Array:
-        miss = np.abs(step.velocity - step.task["velocity"])
-        return np.asarray(-miss - CONTROL_COST * square_norm(step.action))
+        miss = abs(step.velocity - step.task["velocity"])
+        return -miss - CONTROL_COST * square_norm(step.action)
 
     return MujocoFamily(
         robot=HALF_CHEETAH,

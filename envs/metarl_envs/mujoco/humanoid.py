@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metarl_envs.mujoco.ant import unit_vector
+from metarl_envs.mujoco.ant import towards
 from metarl_envs.mujoco.family import Array, Bools, MujocoFamily, Physics, Robot, Step, square_norm
 from metarl_envs.tasks import Product, Uniform
 
@@ -34,13 +34,13 @@ def humanoid_dir() -> MujocoFamily:
         return [physics.qpos[:, 2:], physics.qvel, *derived]
 
     def reward(step: Step) -> Array:
-        forward = 1.25 * (unit_vector(step.task["angle"]) * step.velocity).sum(1)
-        contact = np.minimum(5e-7 * square_norm(step.physics.derived["cfrc_ext"]), 10.0)
-        return np.asarray(forward - 0.1 * square_norm(step.action) - contact + 5.0)
+        forward = 1.25 * (towards(step) * step.velocity).sum(1)
+        contact = (5e-7 * square_norm(step.physics.derived["cfrc_ext"])).clip(max=10.0)
+        return forward - 0.1 * square_norm(step.action) - contact + 5.0
 
     def fallen(physics: Physics) -> Bools:
         height = physics.qpos[:, 2]
-        return np.asarray(~((height >= 1.0) & (height <= 2.0)))
+        return ~((height >= 1.0) & (height <= 2.0))
 
     return MujocoFamily(
         robot=HUMANOID,

@@ -66,12 +66,12 @@ def random_bodies(robot: Robot, fields: tuple[str, ...], log_scale_limit: float)
 
 def joints_clipped(physics: Physics) -> list[Array]:
     """All but the root's x, then all velocities clipped to ±10."""
-    return [physics.qpos[:, 1:], np.clip(physics.qvel, -10.0, 10.0)]
+    return [physics.qpos[:, 1:], physics.qvel.clip(-10.0, 10.0)]
 
 
 def run_and_stay_up(step: Step) -> Array:
     """dx/dt + 1 - 0.001 ||a||²."""
-    return np.asarray(step.velocity + 1.0 - 0.001 * square_norm(step.action))
+    return step.velocity + 1.0 - 0.001 * square_norm(step.action)
 
 
 def walker_2d_rand_params(
@@ -96,7 +96,7 @@ def walker_2d_rand_params(
 
     def terminated(physics: Physics) -> Bools:
         height, angle = physics.qpos[:, 1], physics.qpos[:, 2]
-        return np.asarray(~((height > 0.8) & (height < 2.0) & (np.abs(angle) < 1.0)))
+        return ~((height > 0.8) & (height < 2.0) & (abs(angle) < 1.0))
 
     return MujocoFamily(
         robot=WALKER,
@@ -127,8 +127,8 @@ def hopper_rand_params(
 
     def terminated(physics: Physics) -> Bools:
         height, angle = physics.qpos[:, 1], physics.qpos[:, 2]
-        calm = (np.abs(physics.qpos[:, 2:]) < 100).all(1) & (np.abs(physics.qvel) < 100).all(1)
-        return np.asarray(~(calm & (height > 0.7) & (np.abs(angle) < 0.2)))
+        calm = (abs(physics.qpos[:, 2:]) < 100).all(1) & (abs(physics.qvel) < 100).all(1)
+        return ~(calm & (height > 0.7) & (abs(angle) < 0.2))
 
     return MujocoFamily(
         robot=HOPPER,
@@ -158,7 +158,7 @@ def half_cheetah_rand_params(
     bodies = random_bodies(HALF_CHEETAH, fields, log_scale_limit)
 
     def reward(step: Step) -> Array:
-        return np.asarray(step.velocity - CONTROL_COST * square_norm(step.action))
+        return step.velocity - CONTROL_COST * square_norm(step.action)
 
     return MujocoFamily(
         robot=HALF_CHEETAH,
@@ -185,7 +185,7 @@ def ant_rand_params(fields: tuple[str, ...] = FIELDS, log_scale_limit: float = 3
     bodies = random_bodies(ANT, fields, log_scale_limit)
 
     def reward(step: Step) -> Array:
-        return np.asarray(step.velocity - 0.5 * square_norm(step.action) + 1.0)
+        return step.velocity - 0.5 * square_norm(step.action) + 1.0
 
     return MujocoFamily(
         robot=ANT,
