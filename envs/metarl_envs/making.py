@@ -93,17 +93,29 @@ def make_device(
     Raises:
         ValueError: where the family has no device form or the options do not fit.
     """
-    if not isinstance(source, str) or source not in DEVICE_MAKERS:
-        known = ", ".join(DEVICE_MAKERS)
-        raise ValueError(f"{name_of(source)} has no form on a device; these have: {known}")
-    module, _, function = DEVICE_MAKERS[source].partition(":")
-    make = getattr(importlib.import_module(module), function)
+    make = device_maker(source)
+    assert isinstance(source, str)
     limit = FAMILIES[source] if max_episode_steps is None else max_episode_steps
     try:
         env: DeviceEnv = make(source, num_envs, limit, device, xp, **options)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{source} with options {json.dumps(options)}: {error}") from error
     return env
+
+
+def device_maker(source: EnvSource) -> Callable[..., DeviceEnv]:
+    """What makes a family's environments on a device, from what :func:`make_device` is given.
+
+    Raises:
+        ValueError: where the family has no such form.
+        gymnasium.error.DependencyNotInstalled: where it needs a library that is not there.
+    """
+    if not isinstance(source, str) or source not in DEVICE_MAKERS:
+        known = ", ".join(DEVICE_MAKERS)
+        raise ValueError(f"{name_of(source)} has no form on a device; these have: {known}")
+    module, _, function = DEVICE_MAKERS[source].partition(":")
+    maker: Callable[..., DeviceEnv] = getattr(importlib.import_module(module), function)
+    return maker
 
 
 def _make_registered(

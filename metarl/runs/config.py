@@ -43,6 +43,8 @@ from metarl.training import DeviceName, Schedule
 
 KindT = TypeVar("KindT")
 
+Engine = Literal["auto", "c", "device"]
+"""See :attr:`EnvProblem.engine`."""
 Checkpoint = Literal["latest", "best"]
 """Of a run: the newest good one, or the one that did best in validation."""
 POLICY_LEARNERS: dict[str, Preset] = {**rl.PRESETS, **sb3.PRESETS}
@@ -143,6 +145,12 @@ class EnvProblem:
     """Id of a task family, see ``metarl envs``; ``module:Id`` imports the module first."""
     env_kwargs: JsonObject = field(default_factory=dict)
     """Options of the family as a JSON object."""
+    engine: Engine = "auto"
+    """What steps the environments of training: ``c`` the cores, by NumPy and MuJoCo's C engine;
+    ``device`` the device of the policy, by torch and MuJoCo Warp, for families that have a form
+    there. ``auto`` is ``device`` on CUDA where that is possible, else ``c``."""
+    engine_kwargs: JsonObject = field(default_factory=dict)
+    """Options of the engine ``device`` as a JSON object, such as Warp's njmax."""
     policy: PolicyConfig = PolicyConfig()
     sampling: SamplingConfig = SamplingConfig()
     trained_on: Suppress[EnvFacts | None] = None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from metarl import report, training
 from metarl.memory import check_memory
-from metarl.rl import Actor, SimulatedTasks, TaskEnvs
+from metarl.rl import Actor, DeviceEnvs, SimulatedTasks, TaskEnvs
 from metarl.rl.plain_spaces import num_bytes
 from metarl.rl.simulation import plain_tasks
 from metarl.runs.adapt import AdaptationOptions
@@ -117,6 +117,8 @@ class Simulated:
     """Adapts to simulated tasks."""
     make_env: Callable[[int], TaskEnvs]
     """From a number of environments to a vector environment with tasks."""
+    make_sampled: Callable[[int], TaskEnvs] | Callable[[int], DeviceEnvs]
+    """The same as the learner's sampler takes them: perhaps on the device of the policy."""
     make_single: Callable[..., gym.Env[Any, Any]]
     """One environment of the family; options go to it."""
     only_tasks: Sequence[Task] | None = None
@@ -233,7 +235,7 @@ class Simulated:
         if given is None and self.only_tasks is not None:
             given = [self.only_tasks[0]] * num_tasks
         return SimulatedTasks(
-            make_env=self.make_env,
+            make_env=self.make_sampled,
             num_tasks=num_tasks,
             num_trajectories=trajectories,
             seed=seed,

@@ -57,7 +57,8 @@ class DeviceCounters:
         self._observe()
 
     def _observe(self) -> None:
-        self.observations[:, 1] = torch.where(self.count == self.nan_at, torch.nan, self.count)
+        broken = self.count == self.nan_at
+        self.observations[:, 1] = self.count.float().masked_fill(broken, torch.nan)
 
     def step(self, actions: Tensor) -> None:
         self.given.append(actions.clone())

@@ -13,10 +13,11 @@ from torch import nn
 from metarl import sb3
 from metarl.core import Streams
 from metarl.memory import check_layers, check_memory
-from metarl.rl import ComposedConfig, PolicySpec, Sampler, TaskEnvs, make_maml
+from metarl.rl import ComposedConfig, DeferredEnvs, DeviceEnvs, PolicySpec, TaskEnvs, make_maml
 from metarl.rl.plain_spaces import num_bytes, space_of
 from metarl.rl.policy_spec import StoredPolicy
 from metarl.runs import environments
+from metarl.runs.build.engines import device_envs, make_sampler
 from metarl.runs.build.env_makers import (
     deferred,
     env_maker,
@@ -56,20 +57,23 @@ def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], Non
         config = replace(config, problem=problem)
     assert problem.trained_on is not None
     make_env = deferred(env_maker(problem, given), problem.trained_on)
-    envs = make_env(_num_envs(problem))
-    if first is not None:
-        envs.metadata, envs.spec = first.metadata, first.spec
     only = None
     if isinstance(problem.algorithm, sb3.SB3FinetuneConfig):
         only = only_task(config.seed, problem.algorithm, make_env)
     with input_errors(prefix=f"{problem.algorithm.learner} on {problem.env}: "):
         torch.set_num_threads(config.threads)
-        learner = _learner(config, problem, envs, make_env, only, given)
+        device = resolve_device(config.device)
+        make_sampled = device_envs(problem, given, device, say) or make_env
+        envs = make_sampled(_num_envs(problem))
+        if first is not None:
+            envs.metadata, envs.spec = first.metadata, first.spec
+        learner = _learner(config, problem, envs, make_env, only, given, device)
     name = problem.env.split("/")[-1].split(":")[-1].split(".")[-1]
     built = Simulated(
         config=config,
         learner=learner,
         make_env=make_env,
+        make_sampled=make_sampled,
         make_single=single_maker(problem, given, make_env),
         only_tasks=only,
         stem=f"{problem.algorithm.learner}_{name}_seed{config.seed}",
@@ -117,26 +121,21 @@ def _num_envs(problem: EnvProblem) -> int:
 def _learner(
     config: RunConfig,
     problem: EnvProblem,
-    envs: TaskEnvs,
+    envs: DeferredEnvs | DeviceEnvs,
     make_env: Callable[[int], TaskEnvs],
     only: list[Task] | None,
     given: UserObjects,
+    device: torch.device,
 ) -> PolicyLearner:
     """The learner, from ``init_from`` if that is given."""
     facts, sampling, algorithm = problem.trained_on, problem.sampling, problem.algorithm
     assert facts is not None
-    device, start = resolve_device(config.device), None
+    start = None
     if config.init_from is not None:
         start = read_policy("init-from", Path(config.init_from), sampling.action_scale)
     if isinstance(algorithm, sb3.SB3Config):
         return trial_learner(config, problem, algorithm, make_env, start, only, device)
-    sampler = Sampler(
-        envs,
-        num_tasks=sampling.meta_batch_size,
-        horizon=facts.horizon,
-        discount=sampling.discount,
-        action_scale=sampling.action_scale,
-    )
+    sampler = make_sampler(envs, problem)
     policy = _policy(config.seed, problem, facts, given.network)
     if isinstance(algorithm, ComposedConfig):
         return compose(algorithm, policy.to(device), sampler, seed=config.seed)

@@ -1,3 +1,19 @@
-from .making import FAMILIES, EnvSource, make_single, make_task_env, name_of
+from .making import (
+    FAMILIES,
+    EnvSource,
+    device_hindrance,
+    make_device,
+    make_single,
+    make_task_env,
+    name_of,
+)
 
-__all__ = ["FAMILIES", "EnvSource", "make_single", "make_task_env", "name_of"]
+__all__ = [
+    "FAMILIES",
+    "EnvSource",
+    "device_hindrance",
+    "make_device",
+    "make_single",
+    "make_task_env",
+    "name_of",
+]

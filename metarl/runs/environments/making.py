@@ -1,6 +1,44 @@
 """What runs take of the package of task families, where they take it."""
 
-from metarl_envs import FAMILIES
-from metarl_envs.making import EnvSource, make_single, make_task_env, name_of
+from typing import Any
 
-__all__ = ["FAMILIES", "EnvSource", "make_single", "make_task_env", "name_of"]
+import array_api_compat.torch as torch_arrays
+import gymnasium as gym
+import torch
+
+from metarl.rl.device_envs import DeviceEnv
+from metarl_envs import FAMILIES, making
+from metarl_envs.making import EnvSource, device_maker, make_single, make_task_env, name_of
+
+__all__ = [
+    "FAMILIES",
+    "EnvSource",
+    "device_hindrance",
+    "make_device",
+    "make_single",
+    "make_task_env",
+    "name_of",
+]
+
+OF_NO_FAMILY = {"autoreset_mode", "num_envs", "vector_kwargs", "vectorization_mode", "wrappers"}
+"""Options of gymnasium, for environments that it makes."""
+
+
+def make_device(
+    env_id: str, num_envs: int, device: torch.device, options: dict[str, Any]
+) -> DeviceEnv:
+    """Environments of a family in torch's tensors; :class:`ValueError` if that cannot be."""
+    env: DeviceEnv = making.make_device(env_id, num_envs, device, torch_arrays, **options)
+    return env
+
+
+def device_hindrance(source: EnvSource, options: dict[str, Any]) -> str:
+    """Why environments of a source cannot be on a device, in one line; empty if they can."""
+    foreign = sorted(OF_NO_FAMILY & set(options))
+    if foreign:
+        return f"{foreign[0]} is for environments that gymnasium makes"
+    try:
+        device_maker(source)
+    except (gym.error.DependencyNotInstalled, ValueError) as error:
+        return str(error)
+    return ""

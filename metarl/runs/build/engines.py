@@ -1,0 +1,78 @@
+"""What steps a run's environments while it samples: the cores, or the device of its policy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from metarl import sb3
+from metarl.rl import DeviceEnvs, DeviceSampler, Sampler, TaskEnvs, TaskSampler
+from metarl.rl.device_envs import DeviceEnv
+from metarl.rl.plain_spaces import space_of
+from metarl.runs import environments
+from metarl.runs.config import EnvProblem
+from metarl.runs.errors import InputError, input_errors
+from metarl.runs.user_objects import UserObjects
+
+SampledMaker = Callable[[int], TaskEnvs] | Callable[[int], DeviceEnvs]
+"""From a number of environments to those that a sampler takes."""
+
+
+def device_envs(
+    problem: EnvProblem, given: UserObjects, device: torch.device, say: Callable[[str], None]
+) -> Callable[[int], DeviceEnvs] | None:
+    """What makes environments on the device, unless the cores step those of the run.
+
+    Raises:
+        InputError: the device is asked for, and the environments cannot be there.
+    """
+    on_device = problem.engine == "device" or (problem.engine == "auto" and device.type != "cpu")
+    hindrance = _hindrance(problem, given) if on_device else ""
+    if problem.engine == "device" and hindrance:
+        raise InputError(f"device is not possible: {hindrance}; c steps on the cores", "engine")
+    if problem.engine == "auto" and on_device:
+        say(f"engine: c, on the cores: {hindrance}" if hindrance else f"engine: device, {device}")
+    if on_device and not hindrance:
+        return _maker(problem, device)
+    if problem.engine_kwargs:
+        raise InputError("is for the engine device, but c steps the environments", "engine_kwargs")
+    return None
+
+
+def make_sampler(envs: TaskEnvs | DeviceEnvs, problem: EnvProblem) -> TaskSampler[Any]:
+    """What rolls out the meta-batches of a run in its environments."""
+    kind: Any = DeviceSampler if isinstance(envs, DeviceEnvs) else Sampler
+    sampling, facts = problem.sampling, problem.trained_on
+    assert facts is not None
+    sampler: TaskSampler[Any] = kind(
+        envs,
+        num_tasks=sampling.meta_batch_size,
+        horizon=facts.horizon,
+        discount=sampling.discount,
+        action_scale=sampling.action_scale,
+    )
+    return sampler
+
+
+def _hindrance(problem: EnvProblem, given: UserObjects) -> str:
+    """Why the environments cannot be on the device; empty if they can."""
+    learner = problem.algorithm.learner
+    if isinstance(problem.algorithm, sb3.SB3Config):
+        return f"stable-baselines3, which trains {learner}, takes its environments from the cores"
+    if problem.algorithm.show_task:
+        return f"{learner} sees the task, which environments there do not show"
+    source = problem.env if given.env is None else given.env
+    return environments.device_hindrance(source, problem.env_kwargs)
+
+
+def _maker(problem: EnvProblem, device: torch.device) -> Callable[[int], DeviceEnvs]:
+    facts = problem.trained_on
+    assert facts is not None
+    seen, acted = space_of(facts.observation_space), space_of(facts.action_space)
+
+    def make(num_envs: int) -> DeviceEnv:
+        options = {**problem.env_kwargs, **problem.engine_kwargs}
+        with input_errors("env"):
+            return environments.make_device(problem.env, num_envs, device, options)
+
+    return lambda num_envs: DeviceEnvs(make, num_envs, seen, acted)

@@ -1,0 +1,86 @@
+"""Where a run's environments are: on the cores, or with the policy on its device."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import metarl
+from metarl.rl import DeviceSampler
+from metarl.runs.build.engines import device_envs
+from metarl.runs.errors import InputError
+from metarl.runs.user_objects import UserObjects
+
+SMALL: dict[str, Any] = {
+    "env": "metarl/PointGoal-v0",
+    "device": "cpu",
+    "iterations": 1,
+    "meta_batch_size": 3,
+    "num_trajectories": 2,
+    "horizon": 5,
+    "hidden_sizes": (8,),
+    "eval_tasks": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> metarl.runs.Run:
+    """On the device of its policy, here the CPU."""
+    return metarl.train(
+        "maml-trpo", engine="device", output=tmp_path_factory.mktemp("runs"), **SMALL
+    )
+
+
+def test_a_run_on_the_device_is_loaded_adapts_and_is_evaluated(run: metarl.runs.Run) -> None:
+    built: Any = run.built
+    learners: list[Any] = [one.learner for one in (run, metarl.load_run(run.folder))]
+    assert all(isinstance(learner.sampler, DeviceSampler) for learner in learners)
+    held_out = learners[1].adapt(built.tasks(4, 2, seed=3), 2)
+    assert held_out.values.shape == (3, 4)
+    assert np.isfinite(held_out.values).all()
+    adapted = run.adapt(task={"goal": [0.1, 0.2]}, steps=1, trajectories=2)
+    assert np.isfinite(adapted.returns).all()
+    ours, theirs = (learner.collect().returns() for learner in learners)
+    np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+@pytest.mark.parametrize(
+    ("changes", "device", "line"),
+    [
+        ({}, "cpu", None),
+        ({}, "cuda", "engine: device, cuda"),
+        ({"engine": "device"}, "cpu", ""),
+        ({"engine": "c"}, "cuda", None),
+        ({"env_kwargs": {"vectorization_mode": "sync"}}, "cuda", "engine: c, on the cores: vec"),
+    ],
+)
+def test_the_device_steps_where_it_can_on_cuda(
+    run: metarl.runs.Run, changes: dict[str, Any], device: str, line: str | None
+) -> None:
+    said: list[str] = []
+    problem = replace(run.config.problem, **{"engine": "auto", **changes})
+    make = device_envs(problem, UserObjects(), torch.device(device), said.append)
+    assert len(said) == bool(line)
+    assert all(one.startswith(line) for one in said)
+    assert (make is not None) == (line is not None and "engine: c" not in line)
+
+
+@pytest.mark.parametrize(
+    ("learner", "changes", "message"),
+    [
+        ("rl2", {}, "engine device is not possible: stable-baselines3, which trains rl2, takes"),
+        ("oracle", {}, "engine device is not possible: oracle sees the task"),
+        ("maml-trpo", {"env_kwargs": {"wrappers": []}}, "wrappers is for environments that gym"),
+        ("maml-trpo", {"engine": "c", "engine_kwargs": {"njmax": 1}}, "engine_kwargs is for the"),
+        ("maml-trpo", {"engine_kwargs": {"njmax": 1}}, "unexpected keyword argument 'njmax'"),
+        ("maml-trpo", {"engine": "warp"}, "engine must be one of 'auto', 'c' or 'device'"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    learner: str, changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        metarl.train(learner, output=tmp_path, **SMALL | {"engine": "device"} | changes)
