@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format format-check lint type learning slow fuzz gpu golden golden-values bench wheel clean
+.PHONY: help install demo test check format format-check lint type learning slow warp fuzz gpu golden golden-values bench wheel clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,9 @@ learning: $(INSTALLED) ## Run the slower tests that train
 
 slow: $(INSTALLED) ## Run the exhaustive tests (minutes)
 	$(BIN)/python -m pytest -m slow --numprocesses auto --maxprocesses 4
+
+warp: $(INSTALLED) ## Run the tests of physics by MuJoCo Warp (minutes, most of them compiling)
+	$(BIN)/python -m pytest -m warp
 
 fuzz: $(INSTALLED) ## Read 100,000 damaged files (15 minutes of one core); INPUTS=n for others
 	$(BIN)/python tests/fuzz/fuzzing.py $(if $(INPUTS),--inputs $(INPUTS))

@@ -39,7 +39,10 @@ MUJOCO_FAMILIES = {
 FAMILIES = {env_id: limit for env_id, (_, limit) in NUMPY_FAMILIES.items()} | MUJOCO_FAMILIES
 """Every registered id to its time limit in steps."""
 
-DEVICE_MAKERS = dict.fromkeys(NUMPY_FAMILIES, "metarl_envs.device:make_family")
+DEVICE_MAKERS = {
+    **dict.fromkeys(NUMPY_FAMILIES, "metarl_envs.device:make_family"),
+    **dict.fromkeys(MUJOCO_FAMILIES, "metarl_envs.mujoco.warp:make_device"),
+}
 """Id of every family with a form on a device to the function, ``module:name``, that makes it."""
 
 

@@ -39,9 +39,10 @@ Declaration = str | Callable[..., MujocoFamily]
 """The name of one of ours, or a function of the family's options."""
 
 
-def _declare(family: Declaration, options: Mapping[str, Any]) -> MujocoFamily:
-    declare: Any = FAMILIES[family] if isinstance(family, str) else family
-    declared = declare(**options)
+def declare(family: Declaration, options: Mapping[str, Any]) -> MujocoFamily:
+    """The family, made with these options."""
+    function: Any = FAMILIES[family] if isinstance(family, str) else family
+    declared = function(**options)
     if not isinstance(declared, MujocoFamily):
         raise ValueError(f"its declaration must give a MujocoFamily, gives {declared!r}")
     return declared
@@ -67,7 +68,7 @@ def make_single(
         options: of the family.
     """
     batch = MujocoVectorEnv(
-        _declare(family, options),
+        declare(family, options),
         1,
         sys.maxsize,  # gymnasium.make puts its own time limit around
         AutoresetMode.DISABLED,
@@ -102,7 +103,7 @@ def make_vector(
         options: of the family.
     """
     return MujocoVectorEnv(
-        _declare(family, options),
+        declare(family, options),
         num_envs,
         max_episode_steps,
         autoreset_mode,
