@@ -79,5 +79,8 @@ class Adaptation(Generic[ModelT_co]):
     """Of the first tasks, observations ``[T, D]`` of a few trajectories before and after."""
     embeddings: NDArray[np.float32] | None = None
     """Prototypes of each task after one trajectory, ``[M, trials, D]``, of learners with them."""
+    outcomes: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """What environments told of each task's trajectories after 0..K steps, ``[K + 1, M]`` by name:
+    ``success``, a share in [0, 1], and means of other numbers."""
     figures: Mapping[str, Any] = field(default_factory=dict)
     """What else there is to say."""

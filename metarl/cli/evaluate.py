@@ -1,5 +1,6 @@
 """``metarl evaluate``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +45,28 @@ def print_evaluation(evaluation: Evaluation) -> None:
     adaptation = evaluation.test.adaptation
     percent = adaptation.measure == "accuracy"
     figure = "accuracy, %" if percent else MEASURES[adaptation.measure]
-    for column in (adaptation.unit, figure, "95 % interval", "IQM", "95 % interval of IQM"):
+    success = shares_of(evaluation.record)
+    columns = (adaptation.unit, figure, "95 % interval", "IQM", "95 % interval of IQM")
+    for column in (*columns, "success, %")[: None if success else -1]:
         table.add_column(column, justify="right")
     curve, factor = evaluation.curve, 100.0 if percent else 1.0
     rows = zip(curve.mean, curve.ci95, curve.iqm, curve.iqm_ci95, strict=True)
     for step, (mean, interval, iqm, iqm_interval) in enumerate(rows):
         figures = (mean * factor, interval * factor, iqm * factor, iqm_interval * factor)
-        table.add_row(str(step), *map(_shown, figures))
+        table.add_row(str(step), *map(_shown, figures), *success[step : step + 1])
     console.print(table)
     for picture in evaluation.pictures:
         console.print(f"picture: {picture}", soft_wrap=True, markup=False)
+
+
+def shares_of(record: Mapping[str, Any]) -> list[str]:
+    """Success after every step with its interval, in percent; none where nothing tells of it."""
+    return [
+        f"{100 * mean:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
+        for mean, (low, high) in zip(
+            record.get("success_mean", ()), record.get("success_ci95", ()), strict=True
+        )
+    ]
 
 
 def _shown(figure: Any) -> str:

@@ -1,6 +1,6 @@
 """What happened in trials: returns by trajectory and, if wanted, the transitions themselves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -23,6 +23,9 @@ class Trials(NamedTuple):
     """``[n, K, T, F]``, or no features."""
     tasks: NDArray[np.float32]
     """Parameters of the tasks, ``[n, P]``."""
+    outcomes: NDArray[np.float32]
+    """What environments told of each trajectory, success first, ``[n, K, 1 + keys]``; NaN where
+    nothing was told."""
 
     def rows(self, chosen: NDArray[Any]) -> "Trials":
         """Copies of some of them."""
@@ -45,6 +48,7 @@ class TrialRecorder:
         horizon: T, the longest trajectory.
         num_features: F, of the transitions; 0 to keep none.
         task_vectors: gives the parameters of the tasks of now, ``[N, P]``.
+        num_outcomes: numbers that environments tell of a trajectory.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class TrialRecorder:
         horizon: int,
         num_features: int = 0,
         task_vectors: Callable[[], NDArray[np.float32]],
+        num_outcomes: int = 1,
     ) -> None:
         shape = (num_envs, num_trajectories)
         self._task_vectors = task_vectors
@@ -63,6 +68,7 @@ class TrialRecorder:
             np.zeros(shape, np.int64),
             np.zeros((*shape, horizon, num_features), np.float32),
             np.zeros((num_envs, 0), np.float32),
+            np.full((*shape, num_outcomes), np.nan, np.float32),
         )
         self.index = np.zeros(num_envs, np.int64)
         """Trajectories that have ended in the current trial, ``[N]``."""
@@ -99,6 +105,12 @@ class TrialRecorder:
         """
         self.current.returns[rows] = np.nan
 
+    def tell(self, outcomes: Mapping[int, NDArray[np.float32]]) -> None:
+        """What these environments told of the trajectories that the next step given here ends."""
+        for row, told in outcomes.items():
+            if self.index[row] < self.current.returns.shape[1]:
+                self.current.outcomes[row, self.index[row]] = told
+
     def take(self) -> Trials:
         """Of every environment the first trial that has ended since the last call, if one has."""
         parts = [*self._finished, self.current.rows(np.empty(0, np.int64))]
@@ -110,4 +122,5 @@ class TrialRecorder:
         self.index[rows] = 0
         self.current.returns[rows] = 0.0
         self.current.lengths[rows] = 0
+        self.current.outcomes[rows] = np.nan
         self.current.tasks[rows] = self._task_vectors()[rows]

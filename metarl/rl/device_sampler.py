@@ -45,6 +45,8 @@ class DeviceSampler(TaskSampler[DeviceEnvs]):
         first_task: int,
         first_trajectory: int,
     ) -> Rollout:
+        if self.info_keys:
+            raise ValueError("environments on a device have no info, of which info_keys asks")
         steps = self._steps_of(policy, params)
         drawn = (
             range(first_task, first_task + self.num_tasks),

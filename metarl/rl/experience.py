@@ -1,12 +1,16 @@
 """What one meta-iteration collects."""
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from metarl.nn import ActionDistribution
+from metarl.rl.outcomes import mean_told, named
 from metarl.rl.rollout import AdvantageBatch, Rollout
 from metarl.types import Metrics
 
@@ -25,6 +29,8 @@ class Experience(NamedTuple):
     scores: Tensor
     """Mean return after adaptation, minus that of the other tasks, in the unit of the query's
     advantages, ``[M]``; see :func:`metarl.rl.estimators.sampling_credit`."""
+    info_keys: tuple[str, ...] = ()
+    """What was asked for of the environments' info."""
 
     @property
     def supports(self) -> list[AdvantageBatch]:
@@ -40,6 +46,21 @@ class Experience(NamedTuple):
         """Mean return of every task after 0..K steps, ``[K + 1, M]``; NaN without trajectories."""
         return torch.stack([rollout.mean_returns() for rollout in self.rollouts])
 
+    def outcomes(self) -> dict[str, NDArray[np.float64]]:
+        """What environments told, mean of every task after 0..K steps, ``[K + 1, M]`` by name.
+
+        Success is a share of the trajectories that told of it; what left trajectories told, too, is
+        left out. NaN where a task told nothing.
+        """
+        told = [
+            torch.where(rollout.kept()[..., None], rollout.outcomes, torch.nan)
+            for rollout in self.rollouts
+            if rollout.outcomes.numel()
+        ]
+        if not told:
+            return {}
+        return named(mean_told(torch.stack(told).cpu().numpy(), 2), self.info_keys)
+
     def num_steps(self) -> int:
         """Environment steps in all rollouts."""
         return sum(rollout.num_steps() for rollout in self.rollouts)
@@ -49,6 +70,7 @@ class Experience(NamedTuple):
         returns = [float(r.mean_returns()[r.kept().any(1)].mean()) for r in self.rollouts]
         diverged = sum(int(rollout.diverged.sum()) for rollout in self.rollouts)
         return {
+            **self._outcome_metrics("rollout"),
             "rollout/return_pre": returns[0],
             "rollout/return_post": returns[-1],
             "rollout/steps": float(self.num_steps()),
@@ -61,10 +83,19 @@ class Experience(NamedTuple):
         """What a learner reports of it where the tasks are held out."""
         own = self.metrics()
         return {
+            **self._outcome_metrics("eval"),
             "eval/return_pre": own["rollout/return_pre"],
             "eval/return_post": own["rollout/return_post"],
             "eval/adaptation_gain": own["adapt/gain"],
         }
+
+    def _outcome_metrics(self, group: str) -> Metrics:
+        ends = {
+            f"{name}_{when}": float(mean_told(values[step], 0))
+            for name, values in self.outcomes().items()
+            for when, step in (("pre", 0), ("post", -1))
+        }
+        return {f"{group}/{name}": value for name, value in ends.items() if isfinite(value)}
 
     def chunks(self, num_tasks: int | None = None) -> list["Experience"]:
         """The batches of so many tasks each; 0 for all of them at once.

@@ -231,7 +231,8 @@ class MAMLLearner:
             params = self.objective.adapt(self.policy, rule, start, [roll_out] * steps)
             roll_out(params)
         sampler.check(rollouts)
-        return Experience(rollouts, batches, outcome_scores(rollouts[-1], batches[-1])), params
+        scores = outcome_scores(rollouts[-1], batches[-1])
+        return Experience(rollouts, batches, scores, sampler.info_keys), params
 
     def _rule(self, steps: int | Sequence[StepSize]) -> tuple[InnerRule[Any], int]:
         """How to adapt, and how many steps, of which the sizes may be given."""

@@ -29,6 +29,9 @@ class Rollout(NamedTuple):
     """Successor of each trajectory's last step, ``[M, E, D]``."""
     diverged: Tensor
     """Whether the simulation diverged, which ended the trajectory, bool ``[M, E]``."""
+    outcomes: Tensor = torch.empty(0)
+    """What environments told (:class:`~metarl.rl.outcomes.Outcomes`), ``[M, E, 1 + keys]``; empty
+    where none can tell."""
 
     def returns(self) -> Tensor:
         """Undiscounted return of every trajectory, ``[M, E]``."""
@@ -59,8 +62,9 @@ class Rollout(NamedTuple):
         cut = {
             name: value.narrow(2 if name in _OF_STEPS else 1, 0, num_trajectories)
             for name, value in self._asdict().items()
+            if value.numel()
         }
-        return Rollout(**cut)
+        return self._replace(**cut)
 
     @staticmethod
     def joined(parts: "Sequence[Rollout]", *, tasks: bool) -> "Rollout":
@@ -71,8 +75,9 @@ class Rollout(NamedTuple):
             values = [getattr(part, name) for part in parts]
             if name in _OF_STEPS:
                 values = [_padded(value, length) for value in values]
-            joined[name] = torch.cat(values, 0 if tasks else 1 + (name in _OF_STEPS))
-        return Rollout(**joined)
+            if values[0].numel():
+                joined[name] = torch.cat(values, 0 if tasks else 1 + (name in _OF_STEPS))
+        return parts[0]._replace(**joined)
 
 
 _OF_STEPS = ("observations", "actions", "rewards", "discounts", "mask")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from metarl.core import Streams
 from metarl.nn import Policy
 from metarl.rl.env_faults import described, note, note_outside
+from metarl.rl.outcomes import Outcomes, check_told
 from metarl.rl.rollout import Rollout
 from metarl.rl.task_envs import TaskEnvs, all_numbers, are_numbers
 from metarl.rl.task_sampler import TaskSampler
@@ -61,6 +62,7 @@ class Sampler(TaskSampler[TaskEnvs]):
         raw, _ = self.env.reset(seed=list(seeds))
         observed = raw.reshape(self.env.num_envs, -1)
         record = _Record(num_tasks, horizon, num_envs, observed.shape[-1], policy.action_width)
+        outcomes = Outcomes(self.env.num_envs, self.info_keys)
         observed, _ = self._numbers(record, 0, observed, np.zeros(self.env.num_envs))
         with torch.inference_mode():
             for t in range(horizon):
@@ -71,13 +73,16 @@ class Sampler(TaskSampler[TaskEnvs]):
                 raw, rewards, terminated, truncated, info = self.env.step(self._to_env(actions))
                 observed, rewards = self._numbers(record, t + 1, raw, rewards)
                 record.add(t, actions, rewards, self.discount * ~terminated)
+                outcomes.step(info, record.alive)
                 record.end(observed, terminated | truncated, info)
                 if not record.alive.any():
                     break
         record.final[record.alive] = observed[record.alive]
         seen = record.observations[:, : t + 1], record.mask[:, : t + 1]
         note_outside(self._outside, self.env, *seen)
-        return record.rollout(t + 1).to(device)
+        if self.info_keys:
+            check_told(self.env, outcomes.values, self.info_keys)
+        return record.rollout(t + 1, outcomes.values).to(device)
 
     def _numbers(
         self, record: "_Record", step: int, raw: NDArray[Any], rewards: NDArray[Any]
@@ -141,12 +146,16 @@ class _Record:
         self.mask[index // num_envs, :, index % num_envs] = False
         self.alive[index] = False
 
-    def rollout(self, length: int) -> Rollout:
-        """The first ``length`` steps as tensors; no number is earned where none was acted."""
+    def rollout(self, length: int, outcomes: NDArray[np.float32]) -> Rollout:
+        """The first ``length`` steps as tensors; no number is earned where none was acted.
+
+        With what environments told, ``[M·E, ...]``.
+        """
         self.rewards[~are_numbers(self.actions).all(-1)] = np.nan
         num_tasks, _, num_envs, d = self.observations.shape
         steps = (self.observations, self.actions, self.rewards, self.discounts, self.mask)
         arrays = [array[:, :length] for array in steps]
         arrays.append(self.final.reshape(num_tasks, num_envs, d))
         arrays.append(self.diverged.reshape(num_tasks, num_envs))
+        arrays.append(outcomes.reshape(num_tasks, num_envs, -1))
         return Rollout(*map(torch.from_numpy, arrays))

@@ -71,12 +71,13 @@ class SimulatedTasks:
             NonFiniteError: adaptation diverged.
         """
         tasks: list[Task] = []
-        returns, after, paths, held_out = [], [], [], False
+        returns, told, after, paths, held_out = [], [], [], [], False
         for first_task, sampler in self._samplers(like, rng):
             experience, params = adapt(sampler, first_task)
             if not all(rollout.kept().any(1).all() for rollout in experience.rollouts):
                 raise EnvironmentFaultError(f"{sampler.faults[-1]}; it leaves a task without any")
             returns.append(experience.returns().cpu().double().numpy())
+            told.append(experience.outcomes())
             after.append(params)
             tasks += sampler.tasks
             paths += paths_of(experience)
@@ -91,6 +92,11 @@ class SimulatedTasks:
             tasks=tasks,
             held_out=held_out,
             paths=paths[: NUM_SHOWN[0]],
+            outcomes={
+                name: np.concatenate([part[name] for part in told], 1)
+                for name in told[0]
+                if all(name in part for part in told)
+            },
             figures={"inner_lr": inner_lr},
         )
 
@@ -141,3 +147,9 @@ def paths_of(experience: Experience) -> list[tuple[Paths, Paths]]:
 def plain_tasks(tasks: Sequence[Task]) -> list[dict[str, Any]]:
     """Tasks as plain data."""
     return [{name: np.asarray(value).tolist() for name, value in task.items()} for task in tasks]
+
+
+def task_vectors(tasks: Sequence[Task]) -> NDArray[np.float32]:
+    """The numbers of tasks, ``[num, P]``."""
+    rows = [np.concatenate([np.ravel(value) for value in task.values()]) for task in tasks]
+    return np.asarray(rows, np.float32)

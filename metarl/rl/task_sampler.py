@@ -38,6 +38,7 @@ class TaskSampler(ABC, Generic[EnvsT]):
         discount: γ in [0, 1].
         action_scale: policy actions of ±``action_scale`` span the environment's action bounds, and
             beyond them they are clipped. 1 in the MAML authors' code, 10 in ProMP's and garage's.
+        info_keys: numbers of the environments' info to keep, see :mod:`metarl.rl.outcomes`.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class TaskSampler(ABC, Generic[EnvsT]):
         discount: float,
         action_scale: float,
         num_trajectories: int | None = None,
+        info_keys: tuple[str, ...] = (),
     ) -> None:
         each = num_trajectories or max(env.num_envs // num_tasks, 1)
         self._at_once = max(env.num_envs // each, 1), min(env.num_envs, each)
@@ -76,6 +78,7 @@ class TaskSampler(ABC, Generic[EnvsT]):
         self.horizon = horizon
         self.discount = discount
         self.action_scale = action_scale
+        self.info_keys = info_keys
         self.to_env = action_map(env.single_action_space, action_scale)
         self.faults: list[str] = []
         """The newest trajectory that was left out: what its environment gave, and where."""
@@ -98,6 +101,7 @@ class TaskSampler(ABC, Generic[EnvsT]):
             discount=self.discount,
             action_scale=self.action_scale,
             num_trajectories=num_trajectories,
+            info_keys=self.info_keys,
         )
 
     @property

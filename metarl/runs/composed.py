@@ -111,6 +111,7 @@ def _sampling_config(sampler: TaskSampler[Any]) -> SamplingConfig:
         horizon=sampler.horizon,
         discount=sampler.discount,
         action_scale=sampler.action_scale,
+        info_keys=sampler.info_keys,
     )
 
 

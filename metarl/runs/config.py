@@ -133,6 +133,9 @@ class SamplingConfig:
     """γ, in [0, 1]."""
     action_scale: Positive = 1.0
     """Policy actions of ±action_scale span the environment's action bounds."""
+    info_keys: tuple[str, ...] = ()
+    """Numbers of the environment's info to report: each trajectory's last. Success is without
+    asking."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

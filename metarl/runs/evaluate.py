@@ -14,7 +14,7 @@ from metarl import report, training
 from metarl.configs import STRICT, Count, Natural, NonNegative, NumTasks, Seed
 from metarl.fewshot.configs import NormMode, Ways
 from metarl.files import replacing
-from metarl.report.curves import AdaptationCurve
+from metarl.report.curves import AdaptationCurve, adaptation_curve
 from metarl.runs.errors import InputError, written
 from metarl.types import Adaptation, Metrics, Task
 
@@ -93,6 +93,24 @@ def figures_of(curve: AdaptationCurve, adaptation: Adaptation[Any], seed: int) -
         "iqm": curve.iqm.tolist(),
         "ci95": curve.ci95.tolist(),
         "iqm_ci95": curve.iqm_ci95.tolist(),
+        **{
+            f"{name}{suffix}": values
+            for name, told in outcomes_of(adaptation, seed).items()
+            for suffix, values in (
+                ("", told.values.tolist()),
+                ("_mean", told.mean.tolist()),
+                ("_ci95", told.ci95.tolist()),
+            )
+        },
+    }
+
+
+def outcomes_of(adaptation: Adaptation[Any], seed: int) -> dict[str, AdaptationCurve]:
+    """Curves of what environments told, by name; of what every task told after every step."""
+    return {
+        name: adaptation_curve(values, seed=seed)
+        for name, values in adaptation.outcomes.items()
+        if np.isfinite(values).all()
     }
 
 

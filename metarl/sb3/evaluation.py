@@ -11,6 +11,7 @@ from metarl.core import Streams
 from metarl.embedding import TrialRecorder, Trials
 from metarl.rl import Actor
 from metarl.rl.env_faults import EnvironmentFaultError, check_share
+from metarl.rl.outcomes import mean_told, named
 from metarl.rl.simulation import NUM_SHOWN, Paths
 from metarl.sb3.vec_env import TaskVecEnv
 from metarl.types import Adaptation, Metrics, Task, TasksDone
@@ -38,7 +39,7 @@ class AdaptationRun(NamedTuple):
     def adaptation(
         self,
         actor: Callable[[NDArray[np.float32] | None], Actor],
-        *,
+        info_keys: Sequence[str],
         embeddings: NDArray[np.float32] | None,
         figures: Metrics,
     ) -> Adaptation[Actor]:
@@ -46,6 +47,7 @@ class AdaptationRun(NamedTuple):
 
         Args:
             actor: the policy with a context, or with that of the start of a trial.
+            info_keys: of what environments told.
             embeddings: prototypes of the first trajectories, where there are any.
             figures: what else there is to say.
         """
@@ -58,7 +60,17 @@ class AdaptationRun(NamedTuple):
             held_out=self.disjoint,
             paths=self.paths(),
             embeddings=embeddings,
+            outcomes=self._outcomes(info_keys),
             figures=figures,
+        )
+
+    def _outcomes(self, info_keys: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+        """Means over the trials of every task that are not left out, ``[K, M]`` by name."""
+        left_out = np.isnan(self.trials.returns)[..., None]
+        told = np.where(left_out, np.nan, self.trials.outcomes)
+        return named(
+            mean_told(told.reshape(len(self.tasks), -1, *told.shape[1:]), 1).swapaxes(0, 1),
+            info_keys,
         )
 
     def paths(self) -> list[tuple[Paths, Paths]]:
@@ -136,10 +148,27 @@ def trial_metrics(group: str, returns: NDArray[np.float64]) -> Metrics:
     return {f"{group}/{name}": value for name, value in ends.items()}
 
 
-def evaluation_metrics(held_out: AdaptationRun, validation: AdaptationRun) -> Metrics:
+def outcome_metrics(group: str, outcomes: NDArray[np.float32], info_keys: Sequence[str]) -> Metrics:
+    """Means of what environments told of the first and the last of K, ``[n, K, 1 + keys]``."""
+    told = named(mean_told(outcomes, 0), info_keys) if len(outcomes) else {}
+    ends = {
+        f"{group}/{name}_{when}": float(values[step])
+        for name, values in told.items()
+        for when, step in (("first", 0), ("last", -1))
+    }
+    return {name: value for name, value in ends.items() if np.isfinite(value)}
+
+
+def evaluation_metrics(
+    held_out: AdaptationRun, validation: AdaptationRun, info_keys: Sequence[str], figures: Metrics
+) -> Metrics:
     """What an evaluation in training reports of trials on held-out and on validation tasks."""
-    score = trial_metrics("eval", validation.returns)["eval/return_last"]
-    return {**trial_metrics("eval", held_out.returns), "eval/validation": score}
+    return {
+        **trial_metrics("eval", held_out.returns),
+        "eval/validation": trial_metrics("eval", validation.returns)["eval/return_last"],
+        **outcome_metrics("eval", held_out.trials.outcomes, info_keys),
+        **{f"eval/{name}": value for name, value in figures.items()},
+    }
 
 
 def act(model: Any, env: VecEnv, recorder: TrialRecorder) -> None:

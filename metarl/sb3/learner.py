@@ -20,11 +20,13 @@ from metarl.core import Stopwatch, Streams, iteration_times
 from metarl.embedding import Context, NoContext, TrialRecorder, Trials
 from metarl.rl import Actor, SimulatedTasks
 from metarl.rl.actions import action_map
+from metarl.rl.outcomes import check_told
 from metarl.sb3.evaluation import (
     IN_TRAINING,
     AdaptationRun,
     act,
     evaluation_metrics,
+    outcome_metrics,
     run_batches,
     trial_metrics,
 )
@@ -100,8 +102,8 @@ class SB3Learner:
     def evaluate(self) -> Metrics:
         """Returns of trials on held-out and on validation tasks, which training could draw."""
         held_out, validation = (self._try_on(split) for split in ("held_out", "train"))
-        figures = {f"eval/{name}": value for name, value in self.figures(held_out).items()}
-        return {**evaluation_metrics(held_out, validation), **figures}
+        figures, keys = self.figures(held_out), self.collection.info_keys
+        return evaluation_metrics(held_out, validation, keys, figures)
 
     def _try_on(self, split: Split) -> AdaptationRun:
         seed, length = Streams(self._seed, "validation").seed_of("trials"), self.num_steps + 1
@@ -134,9 +136,8 @@ class SB3Learner:
             progress=source.progress,
             num_envs=source.num_envs,
         )
-        return run.adaptation(
-            self.actor, embeddings=self.embeddings(run), figures=self.figures(run)
-        )
+        told = self.embeddings(run), self.figures(run)
+        return run.adaptation(self.actor, self.collection.info_keys, *told)
 
     def embeddings(self, run: AdaptationRun) -> NDArray[np.float32] | None:
         """Prototypes after one trajectory, of learners with them."""
@@ -188,8 +189,7 @@ class SB3Learner:
         """What the policy sees beside the observation at the start of a trial, ``[C]``."""
         context = self._context(self._task_env)
         context.begin(np.ones(self._task_env.num_envs, bool))
-        first: NDArray[np.float32] = context.features()[0]
-        return first
+        return np.array(context.features()[0])
 
     def actor(self, context: NDArray[np.float32] | None = None) -> Actor:
         """The policy as ours, with a context that stays.
@@ -233,8 +233,10 @@ class SB3Learner:
         return self.recorder.take()
 
     def _report(self, trials: Trials) -> Metrics:
+        check_told(self._task_env.env, trials.outcomes, self.collection.info_keys)
         return {
             **trial_metrics("rollout", trials.returns.T),
+            **outcome_metrics("rollout", trials.outcomes, self.collection.info_keys),
             "rollout/steps": float(self.steps_per_iteration * self.collection.num_envs),
             "rollout/env_steps": float(self.env_steps),
             **self._task_env.metrics(),
@@ -266,6 +268,7 @@ class SB3Learner:
             horizon=self.collection.horizon,
             num_features=env.transition_size if keep_transitions else 0,
             task_vectors=env.task_vectors,
+            num_outcomes=1 + len(self.collection.info_keys),
         )
 
     @property
@@ -280,6 +283,8 @@ class SB3Learner:
             among=self.collection.tasks,
             seed=self._streams.seed_of("trials"),
             on_fault="cut",
+            horizon=self.collection.horizon,
+            info_keys=self.collection.info_keys,
             **options,
         )
 

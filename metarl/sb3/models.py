@@ -36,6 +36,8 @@ class CollectionSpec(NamedTuple):
     """Policy actions of ±``action_scale`` span the environment's action bounds."""
     tasks: list[Task] | None = None
     """The only tasks, in training and evaluation; by default those of the distribution."""
+    info_keys: tuple[str, ...] = ()
+    """Numbers of the environments' info to report, see :mod:`metarl.rl.outcomes`."""
 
 
 class InitialPolicy(NamedTuple):

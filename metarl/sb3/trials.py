@@ -84,6 +84,7 @@ class TrialVecEnv(VecEnvWrapper):
         raw = np.asarray(raw, np.float32)
         successors, terminated = raw.copy(), ended.copy()
         over, left_out = np.zeros((2, self.num_envs), bool)
+        outcomes = {int(i): infos[i]["outcomes"] for i in np.flatnonzero(ended)}
         for i in np.flatnonzero(ended):
             successors[i] = infos[i]["terminal_observation"]
             terminated[i] = not infos[i]["TimeLimit.truncated"]
@@ -93,6 +94,7 @@ class TrialVecEnv(VecEnvWrapper):
         self.context.add(step)
         if self.observer is not None:
             self.observer.leave_out(left_out)
+            self.observer.tell(outcomes)
             self.observer(step, over)
         episode_ended = ended if self.episodes == "trajectory" else over
         if episode_ended.any():

@@ -20,16 +20,12 @@ from metarl.rl.env_faults import (
     note_outside,
 )
 from metarl.rl.observations import as_arrays
+from metarl.rl.outcomes import Outcomes
+from metarl.rl.simulation import task_vectors
 from metarl.rl.task_envs import TaskEnvs, all_numbers, are_numbers, set_some
 from metarl.rl.task_sampler import drawn_tasks
-from metarl.sb3.infos import listed
+from metarl.sb3.infos import listed, tell_ends
 from metarl.types import Metrics, Task
-
-
-def task_vectors(tasks: Sequence[Task]) -> NDArray[np.float32]:
-    """The numbers of tasks, ``[num, P]``."""
-    rows = [np.concatenate([np.ravel(value) for value in task.values()]) for task in tasks]
-    return np.asarray(rows, np.float32)
 
 
 class TaskVecEnv(VecEnv):
@@ -53,6 +49,9 @@ class TaskVecEnv(VecEnv):
             :class:`~metarl.rl.env_faults.EnvironmentFaultError`; or ``cut`` the trajectory before
             that step, as a time limit would, with reward 0 and ``left_out`` in its info. Who learns
             from it leaves it out: :attr:`left_out` and :meth:`check`.
+        horizon: a time limit of our own, whatever the environments do.
+        info_keys: numbers of their info that ``outcomes`` in the info of an end has behind success,
+            see :mod:`metarl.rl.outcomes`; ``is_success`` is what stable-baselines3 counts.
 
     Tasks are set between trajectories: where one has ended, before the reset that starts the next.
     The other environments are not written to.
@@ -77,6 +76,8 @@ class TaskVecEnv(VecEnv):
         among: Sequence[Task] | None = None,
         seed: int = 0,
         on_fault: Literal["raise", "cut"] = "raise",
+        horizon: int | None = None,
+        info_keys: tuple[str, ...] = (),
     ) -> None:
         if env.metadata.get("autoreset_mode") != AutoresetMode.DISABLED:
             raise ValueError(
@@ -89,6 +90,9 @@ class TaskVecEnv(VecEnv):
         self.split = split
         self.among = among
         self.on_fault = on_fault
+        self._horizon = horizon or np.inf
+        self._every = np.ones(env.num_envs, bool)
+        self._outcomes = Outcomes(env.num_envs, info_keys)
         self.faults: list[str] = []
         """The newest, in words."""
         self._outside: list[str] = []
@@ -161,6 +165,7 @@ class TaskVecEnv(VecEnv):
         self.num_steps, self._begun = 0, self.num_envs
         self._starts = np.zeros(self.num_envs, np.int64)
         self._spoilt = np.zeros(self.num_envs, bool)
+        self._outcomes.begin(self._every)
         observations, _ = self.env.reset(seed=list(seeds))
         self._observations = np.zeros_like(observations)
         self._observations, _, _ = self._numbers(observations, np.zeros(self.num_envs))
@@ -179,7 +184,9 @@ class TaskVecEnv(VecEnv):
         observations, rewards, bad = self._numbers(observations, rewards)
         if bad is not None:
             terminated, truncated = terminated & ~bad, truncated | bad
+        truncated = truncated | (self.num_steps - self._starts >= self._horizon)
         ended = terminated | truncated
+        self._outcomes.step(info, self._every)
         infos = listed(info, self.num_envs)
         if ended.any():
             seen = observations.reshape(1, 1, self.num_envs, -1)
@@ -188,14 +195,9 @@ class TaskVecEnv(VecEnv):
             diverged = np.broadcast_to(info.get("diverged", False), ended.shape) & ended
             self.num_diverged += int(diverged.sum())
             drawn = self._draw_for(ended)
-            for index in np.flatnonzero(ended):
-                infos[index] |= {
-                    "terminal_observation": observations[index].copy(),
-                    "TimeLimit.truncated": bool(truncated[index] and not terminated[index]),
-                    "diverged": bool(diverged[index]),
-                    "left_out": bool(self._spoilt[index]),
-                    "task_drawn": bool(drawn[index]),
-                }
+            more = {"diverged": diverged, "left_out": self._spoilt, "task_drawn": drawn}
+            told, by_limit = self._outcomes.take(ended), truncated & ~terminated
+            tell_ends(infos, observations, by_limit, told, ended=ended, **more)
             observations = self._restart(ended)
         self._observations = observations
         return observations, rewards.astype(np.float32), ended, infos

@@ -43,7 +43,8 @@ def make_trials(num: int = 12, *, num_tasks: int = 6) -> Trials:
     tasks = (np.arange(num) % num_tasks).astype(np.float32)[:, None]
     transitions = rng.normal(size=(num, 2, 7, NUM_FEATURES)).astype(np.float32)
     transitions[..., -1] = tasks[..., None]
-    return Trials(np.zeros((num, 2)), np.full((num, 2), 7), transitions, tasks)
+    told = np.zeros((num, 2, 1), np.float32)
+    return Trials(np.zeros((num, 2)), np.full((num, 2), 7), transitions, tasks, told)
 
 
 def weights(encoder: TaskEncoder) -> torch.Tensor:

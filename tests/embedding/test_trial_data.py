@@ -16,7 +16,9 @@ def make_data() -> TrialData:
     transitions = np.stack(np.indices(shape), -1).astype(np.float32)
     tasks = (np.arange(NUM_TRIALS) // 2)[:, None].astype(np.float32)
     lengths = np.full(shape[:2], 4)
-    return TrialData(Trials(np.zeros(shape[:2]), lengths, transitions, tasks), torch.device("cpu"))
+    told = np.zeros((*shape[:2], 1), np.float32)
+    trials = Trials(np.zeros(shape[:2]), lengths, transitions, tasks, told)
+    return TrialData(trials, torch.device("cpu"))
 
 
 def seeded() -> torch.Generator:

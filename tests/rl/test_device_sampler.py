@@ -159,7 +159,8 @@ def test_the_same_rollout_as_on_the_cores() -> None:
     on_device = device_sampler(DeviceCounters(ends), num_tasks=3)
     ours, theirs = (collect(s, policy, RowStreams(5, "training")) for s in (on_device, on_cores))
     assert torch.equal(ours.mask, theirs.mask)
-    for value, reference in zip(ours, theirs, strict=True):
+    assert not ours.outcomes.numel()  # on a device nothing is told
+    for value, reference in zip(ours[:-1], theirs[:-1], strict=True):
         keep = ours.mask if value.ndim > 2 and value.shape[:3] == ours.mask.shape else slice(None)
         torch.testing.assert_close(value[keep], reference[keep], rtol=1e-5, atol=1e-5)
 

@@ -23,6 +23,7 @@ class Buttons(gym.Env[Any, Any]):
     Args:
         actions: name of the action space.
         sees: observation space and what is seen of (step, place).
+        tells: info, of step and reward.
     """
 
     task_distribution = Product({"place": Choice(np.array([0.0, 1.0, 2.0]), held_out=[1])})
@@ -33,7 +34,9 @@ class Buttons(gym.Env[Any, Any]):
         self,
         actions: str = "vector",
         sees: tuple[spaces.Space[Any], Callable[[int, float], Any]] | None = None,
+        tells: Callable[[int, float], dict[str, Any]] = lambda step, reward: {},
     ) -> None:
+        self.tells = tells
         self.action_space = ACTIONS[actions]
         self.observation_space, self.look = sees or (
             spaces.Box(-np.inf, np.inf, (2,), np.float32),
@@ -53,7 +56,8 @@ class Buttons(gym.Env[Any, Any]):
         self.time += 1
         place = float(self.task["place"])
         reward = 1.0 - abs(float(np.ravel(action)[0]) - place)
-        return self.look(self.time, place), reward, False, self.time == self.limit, {}
+        info = self.tells(self.time, reward)
+        return self.look(self.time, place), reward, False, self.time == self.limit, info
 
 
 TINY: dict[str, Any] = {

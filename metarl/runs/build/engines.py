@@ -50,6 +50,7 @@ def make_sampler(envs: TaskEnvs | DeviceEnvs, problem: EnvProblem) -> TaskSample
         horizon=facts.horizon,
         discount=sampling.discount,
         action_scale=sampling.action_scale,
+        info_keys=sampling.info_keys,
     )
     return sampler
 
@@ -61,6 +62,8 @@ def _hindrance(problem: EnvProblem, given: UserObjects) -> str:
         return f"stable-baselines3, which trains {learner}, takes its environments from the cores"
     if problem.algorithm.show_task:
         return f"{learner} sees the task, which environments there do not show"
+    if problem.sampling.info_keys:
+        return "environments there have no info, of which --info-keys asks"
     source = problem.env if given.env is None else given.env
     return environments.device_hindrance(source, problem.env_kwargs)
 

@@ -36,6 +36,7 @@ def trial_learner(
             sampling.discount,
             sampling.action_scale,
             tasks=only,
+            info_keys=sampling.info_keys,
         ),
         sb3.InitialPolicy(shape.hidden_sizes, shape.activation, shape.initial_log_std, start),
         seed=config.seed,

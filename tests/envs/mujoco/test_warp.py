@@ -161,7 +161,9 @@ def test_too_few_rows_of_constraints_are_an_error(env: WarpEnv) -> None:
     small.restart(torch.arange(NUM))
     small.physics.views.qpos[2, 1] = 0.0
     rollout(small, 1)
-    with pytest.raises(ValueError, match=r"hopper.xml: 1 of 6 .* njmax=3 .* larger njmax .*, 6 say"):
+    with pytest.raises(
+        ValueError, match=r"hopper.xml: 1 of 6 .* njmax=3 .* larger njmax .*, 6 say"
+    ):
         small.check()
 
 
