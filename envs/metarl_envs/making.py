@@ -54,7 +54,7 @@ def make_task_env(
     limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
     if isinstance(source, str):
         options = {**options, **limit}
-        if around is not None and not _made_at_once(source, options):
+        if around is not None and not made_at_once(source, options):
             options["wrappers"] = [around]
         env = _make_registered(source, num_envs, options, mode, reset_by_caller)
     elif options:
@@ -122,7 +122,7 @@ def _make_registered(
     env_id: str, num_envs: int, options: dict[str, Any], mode: dict[str, Any], by_caller: bool
 ) -> Any:
     check_id(env_id)
-    batched = _made_at_once(env_id, options)
+    batched = made_at_once(env_id, options)
     # every collection resets all environments: what has ended need not be stepped until then
     waiting = mode if batched and (by_caller or env_id.rpartition(":")[2] in BATCHED) else {}
     if by_caller and not batched:
@@ -134,11 +134,17 @@ def _make_registered(
         raise ValueError(f"{env_id} with options {json.dumps(given)}: {error}") from error
 
 
-def _made_at_once(env_id: str, options: dict[str, Any]) -> bool:
+def made_at_once(env_id: str, options: dict[str, Any]) -> bool:
     """Whether gymnasium makes the environments of an id as one vector environment of their own."""
     check_id(env_id)
     own = gym.spec(env_id.rpartition(":")[2]).vector_entry_point
     return options.get("vectorization_mode") in (None, "vector_entry_point") and own is not None
+
+
+def has_single(env_id: str) -> bool:
+    """Whether gymnasium makes one environment of an id, not a batch alone."""
+    check_id(env_id)
+    return gym.spec(env_id.rpartition(":")[2]).entry_point is not None
 
 
 def _maker(

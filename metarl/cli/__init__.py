@@ -19,6 +19,7 @@ import tyro
 from pydantic import ValidationError
 
 from metarl.cli.adapt import Adapt, adapt
+from metarl.cli.check_env import CheckEnv, check_env
 from metarl.cli.envs import Envs, envs
 from metarl.cli.evaluate import Evaluate, evaluate
 from metarl.cli.export import Export, export
@@ -38,6 +39,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "evaluate": (Evaluate, evaluate),
     "adapt": (Adapt, adapt),
     "export": (Export, export),
+    "check-env": (CheckEnv, check_env),
     "envs": (Envs, envs),
 }
 LEARNERS: dict[str, Mapping[str, Preset]] = {

@@ -1,6 +1,7 @@
 from .adapted_classifier import AdaptedClassifier
 from .composed import describe
 from .config import RunConfig
+from .env_checks import EnvReport, check_env
 from .errors import InputError
 from .evaluate import Evaluation, EvaluationOptions
 from .families import COLUMNS, families
@@ -13,6 +14,7 @@ __all__ = [
     "COLUMNS",
     "AdaptedClassifier",
     "AdaptedPolicy",
+    "EnvReport",
     "Evaluation",
     "EvaluationOptions",
     "InputError",
@@ -20,6 +22,7 @@ __all__ = [
     "RunConfig",
     "Session",
     "UserObjects",
+    "check_env",
     "describe",
     "families",
     "go_on",

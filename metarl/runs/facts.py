@@ -81,6 +81,15 @@ def env_facts(envs: TaskEnvs, horizon: int, **own: Any) -> EnvFacts:
     )
 
 
+def time_limit(env: TaskEnvs) -> int | None:
+    """The environments' own limit of steps."""
+    spec = env.spec or env.get_attr("spec")[0]  # gymnasium's vectors of objects have none
+    registered = spec.max_episode_steps if spec is not None else None
+    inner = getattr(env, "unwrapped", env)  # vector wrappers hide its attributes
+    limit: int | None = getattr(inner, "max_episode_steps", registered)
+    return limit
+
+
 def class_name(module: nn.Module) -> str:
     """The qualified name of a module's class."""
     return f"{type(module).__module__}.{type(module).__qualname__}"

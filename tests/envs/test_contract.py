@@ -7,7 +7,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.wrappers import TimeLimit
 
+from metarl.runs import check_env
+from metarl.runs.env_checks import steps
 from metarl_envs import Product, Uniform, make_task_env
 
 PAGE = Path(__file__).parents[2] / "docs" / "own-environments.md"
@@ -32,6 +35,14 @@ def test_the_example_is_a_family() -> None:
         observations, rewards, *_ = env.step(np.ones((2, 1), np.float32))
     assert observations[0, 1] > observations[1, 1]  # a lighter cart is faster
     assert (rewards < 0).all()
+
+
+def test_the_example_passes_every_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "SECONDS", 0.01)
+    example = of_the_page()
+    report = check_env(lambda: TimeLimit(example(), 20), steps=50)
+    assert report.good
+    assert [one.check for one in report.findings] == ["end"]  # it has no id that says the limit
 
 
 class Plain(gym.Wrapper[Any, Any, Any, Any]):

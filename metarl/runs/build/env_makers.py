@@ -16,7 +16,7 @@ from metarl.rl.plain_spaces import space_of
 from metarl.runs import environments
 from metarl.runs.config import EnvProblem
 from metarl.runs.errors import InputError
-from metarl.runs.facts import EnvFacts, check_spaces, class_name, env_facts
+from metarl.runs.facts import EnvFacts, check_spaces, class_name, env_facts, time_limit
 from metarl.runs.user_objects import UserObjects, check_installed
 
 
@@ -117,10 +117,7 @@ def facts_of(problem: EnvProblem, envs: TaskEnvs, given: UserObjects) -> EnvFact
 
 def _horizon(env: TaskEnvs, requested: int | None) -> int:
     """The requested horizon, or the environment's own time limit."""
-    spec = env.spec or env.get_attr("spec")[0]  # gymnasium's vectors of objects have none
-    registered = spec.max_episode_steps if spec is not None else None
-    inner = getattr(env, "unwrapped", env)  # vector wrappers hide its attributes
-    limit: int | None = getattr(inner, "max_episode_steps", registered)
+    limit = time_limit(env)
     if requested is None:
         if limit is None:
             raise InputError("is missing: the environment has no time limit of its own", "horizon")

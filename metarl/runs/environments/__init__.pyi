@@ -2,18 +2,24 @@ from .making import (
     FAMILIES,
     EnvSource,
     device_hindrance,
+    has_single,
+    made_at_once,
     make_device,
     make_single,
     make_task_env,
     name_of,
+    validate_task,
 )
 
 __all__ = [
     "FAMILIES",
     "EnvSource",
     "device_hindrance",
+    "has_single",
+    "made_at_once",
     "make_device",
     "make_single",
     "make_task_env",
     "name_of",
+    "validate_task",
 ]

@@ -7,17 +7,28 @@ import gymnasium as gym
 import torch
 
 from metarl.rl.device_envs import DeviceEnv
-from metarl_envs import FAMILIES, making
-from metarl_envs.making import EnvSource, device_maker, make_single, make_task_env, name_of
+from metarl_envs import FAMILIES, making, validate_task
+from metarl_envs.making import (
+    EnvSource,
+    device_maker,
+    has_single,
+    made_at_once,
+    make_single,
+    make_task_env,
+    name_of,
+)
 
 __all__ = [
     "FAMILIES",
     "EnvSource",
     "device_hindrance",
+    "has_single",
+    "made_at_once",
     "make_device",
     "make_single",
     "make_task_env",
     "name_of",
+    "validate_task",
 ]
 
 OF_NO_FAMILY = {"autoreset_mode", "num_envs", "vector_kwargs", "vectorization_mode", "wrappers"}
