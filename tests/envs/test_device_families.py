@@ -1,6 +1,7 @@
 """Families in tensors: step for step what NumPy gives, and nothing that waits for a device."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import array_api_compat.torch as xp
@@ -13,26 +14,67 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metarl_envs import Arrays, FamilyDeviceEnv, FamilyVectorEnv, make_device
-from metarl_envs.registration import NUMPY_FAMILIES
+from metarl_envs import (
+    NUMPY,
+    NUMPY_FAMILIES,
+    Arrays,
+    FamilyDeviceEnv,
+    FamilyVectorEnv,
+    GridNavi,
+    PointCorners,
+    Product,
+    Task,
+    Uniform,
+    make_device,
+)
+from metarl_envs.arrays import Array
+from metarl_envs.family import Outcome
+from metarl_envs.rows import Random
 
 NUM, STEPS = 6, 8
-CASES: list[tuple[str, dict[str, Any]]] = [
-    *((env_id, {}) for env_id in NUMPY_FAMILIES),
-    *(("metarl/PointCorners-v0", {"reward": name}) for name in ("dense", "dense_squared")),
-    ("metarl/GridNavi-v0", {"observation": "image"}),
-]
-EVERY = pytest.mark.parametrize(("env_id", "options"), CASES, ids=str)
+
+
+class Wanderer:
+    """A family of one's own: starts and steps are random, ``pace`` is a constant."""
+
+    observation_space = spaces.Box(-np.inf, np.inf, (2,), dtype=np.float32)
+    action_space = spaces.Box(-1.0, 1.0, (2,), dtype=np.float32)
+
+    def __init__(self) -> None:
+        self.arrays = NUMPY
+        self.pace = np.array([0.1, 2.0])
+        self.task_distribution = Product({"goal": Uniform([-1.0, -1.0], 1.0)})
+
+    def start(self, rng: Random, leading: tuple[int, ...]) -> Array:
+        return rng.uniform(-1.0, 1.0, (*leading, 2))
+
+    def step(self, state: Array, action: Array, task: Task, rng: Random) -> Outcome:
+        state = state + self.pace * rng.standard_normal(tuple(state.shape)) + action
+        return Outcome(state, abs(state - task["goal"]).sum(-1), state[..., 0] > 1.0)
+
+    def observe(self, state: Array, task: Task) -> Array:
+        return self.arrays.xp.asarray(state, dtype=self.arrays.xp.float32, copy=True)
+
+
+CASES: dict[str, Callable[[], Any]] = {
+    **{name.removeprefix("metarl/"): family for name, (family, _) in NUMPY_FAMILIES.items()},
+    "dense corners": partial(PointCorners, "dense"),
+    "dense squared corners": partial(PointCorners, "dense_squared"),
+    "image of a grid": partial(GridNavi, observation="image"),
+    "family of one's own": Wanderer,
+}
+EVERY = pytest.mark.parametrize("make", list(CASES.values()), ids=list(CASES))
+
+
+def on_cpu(family: Any, num_envs: int, dtype: torch.dtype = torch.float32) -> FamilyDeviceEnv:
+    return FamilyDeviceEnv(family, num_envs, 100, Arrays(xp, dtype, "cpu"))
 
 
 def make_pair(
-    env_id: str, options: dict[str, Any], dtype: torch.dtype
+    make: Callable[[], Any], dtype: torch.dtype
 ) -> tuple[FamilyVectorEnv, FamilyDeviceEnv]:
     """The batch in NumPy and the one in tensors, with the same tasks."""
-    batch = gym.make_vec(env_id, num_envs=NUM, autoreset_mode="Disabled", **options)
-    assert isinstance(batch, FamilyVectorEnv)
-    family, limit = NUMPY_FAMILIES[env_id]
-    device = FamilyDeviceEnv(family(**options), NUM, limit, Arrays(xp, dtype, "cpu"))
+    batch, device = FamilyVectorEnv(make(), NUM, 100, "Disabled"), on_cpu(make(), NUM, dtype)
     tasks = batch.task_distribution.sample(np.random.default_rng(0), NUM)
     batch.set_tasks(tasks)
     device.set_tasks(tasks)
@@ -58,10 +100,10 @@ def outcome(env: FamilyDeviceEnv) -> list[Tensor]:
 @pytest.mark.parametrize(("dtype", "atol"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 @EVERY
 def test_tensors_go_the_way_of_numpy(
-    env_id: str, options: dict[str, Any], dtype: torch.dtype, atol: float
+    make: Callable[[], Any], dtype: torch.dtype, atol: float
 ) -> None:
     """In the middle some start anew, with seeds of their own."""
-    batch, device = make_pair(env_id, options, dtype)
+    batch, device = make_pair(make, dtype)
     seeds, rows = np.arange(NUM) + 100, np.arange(NUM) % 3 == 0
     places = [tensor.data_ptr() for tensor in outcome(device)]
 
@@ -89,8 +131,8 @@ def test_tensors_go_the_way_of_numpy(
 
 
 @EVERY
-def test_a_rollout_neither_waits_nor_copies(env_id: str, options: dict[str, Any]) -> None:
-    env = make_device(env_id, NUM, "cpu", xp, **options)
+def test_a_rollout_neither_waits_nor_copies(make: Callable[[], Any]) -> None:
+    env = on_cpu(make(), NUM)
     discrete = isinstance(env.single_action_space, spaces.Discrete)
     actions = torch.ones(NUM, dtype=torch.int64) if discrete else torch.ones(NUM, 2)
     seeds, rows = torch.arange(NUM), torch.arange(NUM) > 2
@@ -102,13 +144,14 @@ def test_a_rollout_neither_waits_nor_copies(env_id: str, options: dict[str, Any]
     env.check()
     assert type(env.rewards) is Tensor
     assert env.rewards.isfinite().all()
+    assert env.observations.data_ptr() != env._state.data_ptr()
 
 
 @EVERY
-def test_an_environment_is_the_same_in_every_batch(env_id: str, options: dict[str, Any]) -> None:
+def test_an_environment_is_the_same_in_every_batch(make: Callable[[], Any]) -> None:
     chosen, seen = [4, 2], []
     for rows in (list(range(NUM)), chosen):
-        env = make_device(env_id, len(rows), "cpu", xp, **options)
+        env = on_cpu(make(), len(rows))
         tasks = env.task_distribution.sample(np.random.default_rng(0), NUM)
         env.set_tasks({name: values[rows] for name, values in tasks.items()})
         env.restart(torch.arange(NUM)[rows])
