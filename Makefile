@@ -30,7 +30,7 @@ slow: $(INSTALLED) ## Run the exhaustive tests (minutes)
 	$(BIN)/python -m pytest -m slow --numprocesses auto --maxprocesses 4
 
 warp: $(INSTALLED) ## Run the tests of physics by MuJoCo Warp (minutes, most of them compiling)
-	$(BIN)/python -m pytest -m warp
+	$(BIN)/python -m pytest -m 'warp and not gpu'
 
 fuzz: $(INSTALLED) ## Read 100,000 damaged files (15 minutes of one core); INPUTS=n for others
 	$(BIN)/python tests/fuzz/fuzzing.py $(if $(INPUTS),--inputs $(INPUTS))

@@ -26,6 +26,7 @@ from metarl_envs.mujoco.warp.env import WarpEnv
 from metarl_envs.tasks import Product, Task
 
 CPU = Arrays(xp, torch.float32, torch.device("cpu"))
+CUDA = Arrays(xp, torch.float32, torch.device("cuda"))
 EVERYTHING = (*FIELDS, "opt.gravity")
 FAMILIES = {
     "half-cheetah": lambda folder: half_cheetah_rand_params(EVERYTHING),
@@ -54,10 +55,12 @@ def with_newton(family: MujocoFamily, folder: Path) -> MujocoFamily:
     return replace(family, robot=family.robot._replace(xml_file=str(model)))
 
 
-def make_pair(family: MujocoFamily, num: int) -> tuple[MujocoVectorEnv, WarpEnv]:
+def make_pair(
+    family: MujocoFamily, num: int, arrays: Arrays = CPU
+) -> tuple[MujocoVectorEnv, WarpEnv]:
     """The family in both engines, with the same tasks."""
     c = MujocoVectorEnv(family, num, 200, "Disabled", num_threads=1)
-    warp = WarpEnv(family, num, 200, CPU)
+    warp = WarpEnv(family, num, 200, arrays)
     tasks = family.task_distribution.sample(np.random.default_rng(0), num)
     c.set_tasks(tasks)
     warp.set_tasks(tasks)
@@ -87,4 +90,4 @@ def put(c: MujocoVectorEnv, warp: WarpEnv, qpos: NDArray[Any], qvel: NDArray[Any
     """Both engines in the same states."""
     c.reset(seed=0)  # what has ended would not be simulated
     c.set_state(np.ones(c.num_envs, bool), qpos, qvel)
-    warp.set_state(torch.from_numpy(qpos), torch.from_numpy(qvel))
+    warp.set_state(*(torch.from_numpy(part).to(warp.device) for part in (qpos, qvel)))

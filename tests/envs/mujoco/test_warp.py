@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import warp as wp
+from device_tensors import NoHostCopies
 from engines import CPU, FAMILIES, actions_of, make_pair
 from torch import Tensor
 
@@ -124,6 +125,14 @@ def test_results_are_written_where_they_were(env: WarpEnv) -> None:
     assert [tensor.data_ptr() for tensor in outcome(env)] == places
     assert places[:2] == [env.physics.data.qpos.ptr, env.physics.data.qvel.ptr]
     assert [tensor.dtype for tensor in outcome(env)] == [torch.float32] * 4 + [torch.bool] * 2
+
+
+def test_nothing_is_read_on_the_way(env: WarpEnv) -> None:
+    seeds, actions = torch.arange(NUM), torch.from_numpy(actions_of(env, 1)[0])
+    with NoHostCopies():
+        env.step(actions)
+        env.restart(seeds, OTHERS)
+        env.step(actions)
 
 
 @pytest.mark.parametrize("value", [1e11, float("inf"), float("nan")])

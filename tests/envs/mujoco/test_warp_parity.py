@@ -7,28 +7,39 @@ import numpy as np
 import pytest
 import torch
 import warp as wp
-from engines import FAMILIES, actions_of, make_pair, put, wander
+from engines import CPU, CUDA, FAMILIES, actions_of, make_pair, put, wander
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metarl_envs.arrays import Arrays
+
 NUM = 100
 CONSTANTS = ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator_acc0")
-EACH = ["hopper", *(pytest.param(n, marks=pytest.mark.warp) for n in FAMILIES if n != "hopper")]
+IN_WARP = [pytest.param(n, CPU, marks=pytest.mark.warp) for n in FAMILIES if n != "hopper"]
+ON_CUDA = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA here"),
+]
+EACH = pytest.mark.parametrize(
+    ("name", "arrays"),
+    [("hopper", CPU), *IN_WARP, *(pytest.param(n, CUDA, marks=ON_CUDA) for n in FAMILIES)],
+    ids=lambda value: value if isinstance(value, str) else str(value.device),
+)
 
 
 def close(ours: Tensor, theirs: NDArray[Any], atol: float, rtol: float = 0.0) -> None:
-    np.testing.assert_allclose(ours.numpy(), theirs, rtol=rtol, atol=atol)
+    np.testing.assert_allclose(ours.cpu().numpy(), theirs, rtol=rtol, atol=atol)
 
 
-@pytest.mark.parametrize("name", EACH)
-def test_a_step_is_the_c_engines(name: str, tmp_path: Path) -> None:
+@EACH
+def test_a_step_is_the_c_engines(name: str, arrays: Arrays, tmp_path: Path) -> None:
     """From 100 states of random steps, some of them about to end, most of them in contact."""
-    c, warp = make_pair(FAMILIES[name](tmp_path), NUM)
+    c, warp = make_pair(FAMILIES[name](tmp_path), NUM, arrays)
     put(c, warp, *wander(c))
     close(warp.observations, c._observe(), 1e-5)
     actions = actions_of(c, 1)[0]
     observations, rewards, terminated, _, info = c.step(actions)
-    warp.step(torch.from_numpy(actions))
+    warp.step(torch.from_numpy(actions).to(warp.device))
     warp.check()
     close(warp.physics.views.qpos, c.physics.qpos, 2e-5)
     close(warp.physics.views.qvel, c.physics.qvel, 1e-3)
@@ -40,10 +51,10 @@ def test_a_step_is_the_c_engines(name: str, tmp_path: Path) -> None:
     assert int((wp.to_torch(warp.physics.data.nefc) > 0).sum()) >= NUM // 4
 
 
-@pytest.mark.parametrize("name", EACH)
-def test_constants_follow_from_bodies(name: str, tmp_path: Path) -> None:
+@EACH
+def test_constants_follow_from_bodies(name: str, arrays: Arrays, tmp_path: Path) -> None:
     """Those that MuJoCo computes from masses and inertias, in every world (``mj_setConst``)."""
-    c, warp = make_pair(FAMILIES[name](tmp_path), NUM)
+    c, warp = make_pair(FAMILIES[name](tmp_path), NUM, arrays)
     for field in CONSTANTS:
         theirs = np.array(c.batch.expand(field))
         ours = wp.to_torch(getattr(warp.physics.model, field)).reshape(theirs.shape)

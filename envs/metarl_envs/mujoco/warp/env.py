@@ -11,6 +11,7 @@ from torch import Tensor
 from metarl_envs.arrays import Arrays
 from metarl_envs.mujoco.declared import action_bounds
 from metarl_envs.mujoco.family import MujocoFamily, Step
+from metarl_envs.mujoco.warp.graph import recorded
 from metarl_envs.mujoco.warp.installed import mujoco_warp as mjw
 from metarl_envs.mujoco.warp.physics import WarpPhysics
 from metarl_envs.mujoco.warp.sizes import choose_sizes
@@ -72,6 +73,7 @@ class WarpEnv:
         model = family.robot.model
         self.dt = float(model.opt.timestep) * family.robot.frame_skip
         self._allocate()
+        self._finish = recorded(self.device, self._judge)
         size = self.observations.shape[1]
         low, high = action_bounds(model)
         self.single_observation_space = spaces.Box(-np.inf, np.inf, (size,), np.float32)
@@ -145,7 +147,7 @@ class WarpEnv:
         """
         self.physics.ctrl.copy_(actions)
         self.physics.step()
-        self._judge()
+        self._finish()
 
     def _judge(self) -> None:
         """Results of a step from the state that physics left."""

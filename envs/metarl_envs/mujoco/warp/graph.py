@@ -1,10 +1,15 @@
-"""Warp's work recorded once, launched on torch's current stream."""
+"""Work recorded once: Warp's and torch's, launched on torch's current stream."""
 
 from collections.abc import Callable
 
 import torch
 
 from metarl_envs.mujoco.warp.installed import wp
+
+
+def on_warp(device: torch.device) -> wp.Device:
+    """Warp's name of the device; torch's ``cuda`` is the one that is current."""
+    return wp.device_from_torch(torch.empty(0, device=device).device)
 
 
 class Graph:
@@ -21,11 +26,13 @@ class Graph:
         self.work = work
         self._device = device
         self._streams: dict[int, wp.Stream] = {}
-        warp_device = wp.device_from_torch(device)
-        with wp.ScopedDevice(warp_device):
+        place = on_warp(device)
+        with wp.ScopedDevice(place):
+            if place.is_cuda:
+                torch.cuda.synchronize(device)  # Warp works on a stream of its own here
             work()
-            wp.synchronize_device(warp_device)
-            with wp.ScopedCapture(warp_device) as capture:
+            wp.synchronize_device(place)
+            with wp.ScopedCapture(place) as capture:
                 work()
         self._graph = capture.graph
 
@@ -39,3 +46,19 @@ class Graph:
             stream = wp.stream_from_torch(current)  # type: ignore[no-untyped-call]
             self._streams[current.cuda_stream] = stream
         return self._streams[current.cuda_stream]
+
+
+def recorded(device: torch.device, work: Callable[[], None]) -> Callable[[], None]:
+    """The same torch operations on the same tensors: on CUDA as one graph, else as they are.
+
+    Args:
+        device: where.
+        work: what it does may be done several times here.
+    """
+    if device.type != "cuda":
+        return work
+    work()  # torch makes what it needs at the first call
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay

@@ -13,7 +13,7 @@ from metarl_envs.arrays import Arrays
 from metarl_envs.mujoco.family import MujocoFamily, Physics, Robot
 from metarl_envs.mujoco.warp import fields
 from metarl_envs.mujoco.warp.contacts import align_with_capsules
-from metarl_envs.mujoco.warp.graph import Graph
+from metarl_envs.mujoco.warp.graph import Graph, on_warp
 from metarl_envs.mujoco.warp.installed import mujoco_warp as mjw
 from metarl_envs.mujoco.warp.installed import wp
 from metarl_envs.mujoco.warp.sizes import Sizes
@@ -46,7 +46,7 @@ class WarpPhysics:
         self._with_contacts = _CONTACT_FORCES in family.derived_fields
         self._model = model = model_for_warp(family.robot)
         names = fields.fields_of_tasks(family)
-        with wp.ScopedDevice(wp.device_from_torch(device)):
+        with wp.ScopedDevice(on_warp(device)):
             self.model = fields.put_model(model, names, num_worlds)
             self.model.opt.warn_overflow = 0  # nothing is printed; the bits are set all the same
             self.model.callback.contactfilter = align_with_capsules
@@ -57,6 +57,7 @@ class WarpPhysics:
         self.ctrl = self._view("ctrl")
         self.overflow = self._view("overflow")
         self._accelerations = self._view("qacc"), self._view("qacc_warmstart")
+        self._qpos0: Tensor = wp.to_torch(self.model.qpos0)
         self._rows = torch.ones(num_worlds, dtype=torch.bool, device=device)
         self._record(device)
         self._rest = self._at_rest()
@@ -86,8 +87,7 @@ class WarpPhysics:
     def _at_rest(self) -> Mapping[str, Tensor]:
         """The derived fields of the pose ``qpos0``, ``[1, ...]`` each."""
         everywhere = torch.ones_like(self._rows)
-        qpos0 = wp.to_torch(self.model.qpos0)
-        self.set_state(everywhere, qpos0, torch.zeros_like(self.views.qvel[:1]))
+        self.set_state(everywhere, self._qpos0, torch.zeros_like(self.views.qvel[:1]))
         return {name: view[:1].clone() for name, view in self.views.derived.items()}
 
     def step(self) -> None:
@@ -113,7 +113,7 @@ class WarpPhysics:
             for name, view in self._derived.items():
                 _write(view, ~rows, kept[name])
         if self._with_contacts:
-            _write(self.views.derived[_CONTACT_FORCES], rows, self.views.qpos.new_zeros(()))
+            _clear(self.views.derived[_CONTACT_FORCES], rows)
 
     def set_fields(self, values: Mapping[str, NDArray[Any]]) -> None:
         """Give every simulation its body; all are to be put in a state afterwards.
@@ -139,14 +139,21 @@ class WarpPhysics:
         qpos, qvel = self.views.qpos, self.views.qvel
         calm = (qpos.abs() < _MAX_STATE).all(1) & (qvel.abs() < _MAX_STATE).all(1)
         torch.logical_not(calm, out=diverged)
-        _write(qpos, diverged, wp.to_torch(self.model.qpos0))
-        for rate in (qvel, *self._accelerations):
-            _write(rate, diverged, rate.new_zeros(()))
+        _write(qpos, diverged, self._qpos0)
+        for cleared in (qvel, *self._accelerations, self.overflow):
+            _clear(cleared, diverged)
         for name, view in self.views.derived.items():
             _write(view, diverged, self._rest[name])
-        _write(self.overflow, diverged, self.overflow.new_zeros(()))
 
 
 def _write(view: Tensor, rows: Tensor, values: Tensor) -> None:
     """``view[rows] = values[rows]`` without a question to the device."""
-    torch.where(rows.view(-1, *[1] * (view.dim() - 1)), values, view, out=view)
+    torch.where(_along(rows, view), values, view, out=view)
+
+
+def _clear(view: Tensor, rows: Tensor) -> None:
+    view.masked_fill_(_along(rows, view), 0)
+
+
+def _along(rows: Tensor, view: Tensor) -> Tensor:
+    return rows.view(-1, *[1] * (view.dim() - 1))

@@ -1,0 +1,70 @@
+"""Warp's engine on CUDA: nothing waits, any stream, and the same as on its CPU backend."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from engines import CPU, CUDA, actions_of
+
+from metarl_envs.mujoco.half_cheetah import half_cheetah_dir
+from metarl_envs.mujoco.warp.env import WarpEnv
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA here"),
+]
+NUM, STEPS = 64, 3
+
+
+@pytest.fixture(scope="module")
+def env() -> WarpEnv:
+    return WarpEnv(half_cheetah_dir(), NUM, 100, CUDA)
+
+
+@pytest.fixture
+def no_waiting() -> Iterator[None]:
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    yield
+    torch.cuda.set_sync_debug_mode("default")
+
+
+def rollout(env: WarpEnv) -> list[torch.Tensor]:
+    seeds, actions = torch.arange(NUM), torch.from_numpy(actions_of(env, STEPS))
+    seeds, actions = seeds.to(env.device), actions.to(env.device)
+    env.restart(seeds)
+    record = []
+    for action in actions:
+        env.step(action)
+        record += [env.observations.clone(), env.rewards.clone()]
+    return record
+
+
+def test_nothing_waits_for_the_device(env: WarpEnv, no_waiting: None) -> None:
+    seeds, actions = torch.arange(NUM, device="cuda"), torch.zeros(NUM, 6, device="cuda")
+    rows = seeds < 5
+    for _ in range(3):
+        env.restart(seeds, rows)
+        env.step(actions)
+
+
+def test_any_stream_gives_what_the_cpu_gives(env: WarpEnv) -> None:
+    expected = rollout(WarpEnv(half_cheetah_dir(), NUM, 100, CPU))
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        elsewhere = rollout(env)
+    stream.synchronize()
+    for ours in (rollout(env), elsewhere):
+        for one, other in zip(ours, expected, strict=True):
+            torch.testing.assert_close(one.cpu(), other, rtol=1e-3, atol=2e-2)
+    env.check()
+
+
+def test_who_diverges_is_marked_and_goes_on_at_rest(env: WarpEnv) -> None:
+    env.restart(torch.arange(NUM, device="cuda"))
+    env.physics.views.qvel[1] = float("nan")
+    for diverged in (1, 0):
+        env.step(torch.zeros(NUM, 6, device="cuda"))
+        assert int(env.diverged.sum()) == diverged
+        assert env.observations.isfinite().all()
+        assert env.rewards.isfinite().all()
