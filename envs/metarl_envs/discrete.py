@@ -1,5 +1,7 @@
 """What families with discrete actions share: checked actions, tables looked up by index."""
 
+from itertools import accumulate
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -62,3 +64,16 @@ def first(found: Array, arrays: Arrays = NUMPY) -> Array:
     if arrays.xp is not np:  # the array API has no argmax of bool, which NumPy's is fastest with
         found = arrays.xp.asarray(found, dtype=arrays.xp.int8)
     return found.argmax(-1)
+
+
+def running_sum(x: Array, arrays: Arrays = NUMPY) -> Array:
+    """Sums along the last axis, up to and with each entry.
+
+    >>> running_sum(np.array([0.5, 0.25, 0.25]))
+    array([0.5 , 0.75, 1.  ])
+    """
+    if arrays.xp is np:
+        return x.cumsum(-1)
+    # torch has no deterministic cumsum on CUDA, and one by one are NumPy's numbers
+    columns = (x[..., i] for i in range(x.shape[-1]))
+    return arrays.xp.stack(list(accumulate(columns)), axis=-1)

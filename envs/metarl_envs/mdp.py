@@ -4,7 +4,7 @@ import numpy as np
 from gymnasium import spaces
 
 from metarl_envs.arrays import NUMPY, Array
-from metarl_envs.discrete import checked, entries, first
+from metarl_envs.discrete import checked, entries, first, running_sum
 from metarl_envs.family import Outcome
 from metarl_envs.rows import Random
 from metarl_envs.tasks import Dirichlet, Normal, Product, Task
@@ -53,7 +53,8 @@ class TabularMDP:
         action = checked(action, self.num_actions, state.shape, self.arrays)
         mean = entries(task["reward_means"], state, action, arrays=self.arrays)
         reward = mean + rng.standard_normal(state.shape)
-        cumulative = entries(task["transitions"], state, action, arrays=self.arrays).cumsum(-1)
+        chances = entries(task["transitions"], state, action, arrays=self.arrays)
+        cumulative = running_sum(chances, self.arrays)
         # scaled by the sum, which need not be 1 to the last digit: no impossible state is drawn
         level = rng.random(state.shape) * cumulative[..., -1]
         following = first(cumulative > level[..., None], self.arrays)

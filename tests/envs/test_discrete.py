@@ -4,12 +4,15 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import array_api_compat.torch as xp
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
-from metarl_envs.discrete import entries
+from metarl_envs import Arrays
+from metarl_envs.discrete import entries, running_sum
 
 FIVE_ACTIONS = pytest.mark.parametrize(
     "env_id", ["metarl/GridNavi-v0", "metarl/BernoulliBandit-v0", "metarl/TabularMDP-v0"]
@@ -149,3 +152,9 @@ def test_entries_are_those_of_a_loop() -> None:
     looped = [table[i, first[i], second[i]] for i in range(4)]
     np.testing.assert_array_equal(entries(table, first, second), looped)
     np.testing.assert_array_equal(entries(table[1], first[1], second[1]), looped[1])
+
+
+def test_running_sums_of_tensors_are_those_of_numpy_bit_for_bit() -> None:
+    table = np.random.default_rng(0).dirichlet(np.ones(10), (7, 3))
+    ours = running_sum(torch.from_numpy(table), Arrays(xp, torch.float64, "cpu"))
+    np.testing.assert_array_equal(ours, running_sum(table))

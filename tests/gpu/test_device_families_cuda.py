@@ -70,6 +70,16 @@ def test_a_rollout_does_not_wait(env_id: str) -> None:
 
 
 @EVERY
+def test_every_operation_is_deterministic(env_id: str) -> None:
+    env = make(env_id, "cuda")
+    torch.use_deterministic_algorithms(True)
+    try:
+        rollout(env, *inputs(env))
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@EVERY
 def test_a_graph_does_what_its_steps_do(env_id: str) -> None:
     eager, env = make(env_id, "cuda"), make(env_id, "cuda")
     given = inputs(env)
