@@ -55,7 +55,8 @@ def fit_values(rollout: Rollout, returns: Tensor) -> Values:
     x = inputs.flatten(1, 2) * _affordable(mask, inputs.shape[-1])  # [M, B, F]
     y = torch.where(mask, returns, 0.0).double().flatten(1)[..., None]
     penalty = RIDGE * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
-    coefficients = torch.linalg.solve(x.mT @ x + penalty, x.mT @ y)  # [M, F, 1]
+    # with the ridge there is a solution: to look for an error would be to wait for the device
+    coefficients, _ = torch.linalg.solve_ex(x.mT @ x + penalty, x.mT @ y)  # [M, F, 1]
 
     current = (x @ coefficients).reshape(mask.shape)
     final_inputs = features(rollout.final_observations, mask.sum(1))  # [M, E, F]
@@ -68,6 +69,8 @@ def fit_values(rollout: Rollout, returns: Tensor) -> Values:
 
 def _affordable(mask: Tensor, num_features: int) -> Tensor:
     """Which features a task's number of steps carries, bool ``[M, 1, F]``."""
-    at_once = [num_features] * (num_features - 4) + [4, 4, 4, 0]  # observations, time, and 1
-    least = STEPS_A_FEATURE * torch.tensor(at_once, device=mask.device)
+    at_once = torch.full((num_features,), num_features, device=mask.device)  # observations,
+    at_once[-4:] = 4  # time
+    at_once[-1] = 0  # and 1
+    least = STEPS_A_FEATURE * at_once
     return mask.sum((1, 2))[:, None, None] >= least

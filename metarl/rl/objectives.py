@@ -66,7 +66,7 @@ class LossObjective(Objective, ABC):
         """Through adaptation, one chunk after another."""
         tensors = problem.theta.tensors()
         total = torch.zeros_like(parameters_to_vector(tensors)).detach()
-        loss, acting = 0.0, []
+        losses, acting = [], []
         for i, chunk in enumerate(problem.chunks):
             before = None if old is None else old[i]
             new = problem.distributions(
@@ -77,7 +77,8 @@ class LossObjective(Objective, ABC):
             chunk_loss = self.losses(new, before, chunk).sum() / problem.num_tasks
             with second_derivatives():
                 total += parameters_to_vector(torch.autograd.grad(chunk_loss, tensors))
-            loss += chunk_loss.item()
+            losses.append(chunk_loss.detach())
+        loss: float = sum(torch.stack(losses).tolist())  # read once, after all is on its way
         return MetaGradient(loss, total, acting, {})
 
 
@@ -148,7 +149,7 @@ class ReptileDirection(Objective):
         """The mean direction; the loss is the surrogate's."""
         tensors, size = problem.theta.tensors(), self.lr or 1.0
         total = torch.zeros_like(parameters_to_vector(tensors)).detach()
-        loss = 0.0
+        losses: list[Tensor] = []
         acting: Acting = []
         for chunk in problem.chunks:
             start = problem.start(problem.theta, chunk)
@@ -157,9 +158,10 @@ class ReptileDirection(Objective):
                 query = problem.policy.distribution(adapted, chunk.query.observations)
                 last = self.adapt(problem.policy, SGD(size), adapted, [chunk.query])
             acting.append([query])
-            loss += surrogate_loss(query, query, chunk.query).sum().item()
+            losses.append(surrogate_loss(query, query, chunk.query).sum())
             ways = torch.autograd.grad(reptile_loss(start, last).sum(), tensors)
             total += parameters_to_vector(ways) / (problem.num_tasks * size)
+        loss: float = sum(torch.stack(losses).tolist())
         distance = float(total.norm()) * self.lr
         return MetaGradient(loss / problem.num_tasks, total, acting, {"meta/distance": distance})
 

@@ -231,4 +231,5 @@ def candidate(vector: Tensor, problem: MetaProblem, meta: MetaGradient) -> Candi
             new = problem.distributions(theta, chunk, supports=objective.needs_supports, old=old)
             losses.append(objective.losses(new, old, chunk))
             divergences.append(mean_kl(new[-1], old[-1], chunk.query))
-    return Candidate(torch.cat(losses).mean().item(), torch.cat(divergences).mean().item())
+    means = torch.cat(losses).mean(), torch.cat(divergences).mean()
+    return Candidate(*torch.stack(means).tolist())  # read at once
