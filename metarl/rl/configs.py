@@ -51,9 +51,9 @@ class MAMLConfig:
     gae_lambda: UnitInterval = 0.95
     """λ of generalised advantage estimation, in [0, 1]."""
     task_chunk: Natural | None = None
-    """Tasks differentiated at once; 0 for all. By default as many as have 8,000 steps together (on
-    a GPU 200,000), but at least 4: small chunks stay in a CPU's cache, and too small ones are all
-    overhead."""
+    """Tasks differentiated at once; 0 for all. By default as many as have 8,000 steps together, but
+    at least 4: small chunks stay in a CPU's cache, and too small ones are all overhead. On a GPU as
+    many as half of its free memory holds."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -34,6 +34,11 @@ class DeviceSampler(TaskSampler[DeviceEnvs]):
 
     _steps: DeviceSteps | None = None
 
+    def close(self) -> None:
+        """Let go of the environments, the record of their steps and the graphs."""
+        self._steps = None
+        super().close()
+
     def _set_tasks(self, tasks: Sequence[Task]) -> None:
         self.env.set_tasks([task for task in tasks for _ in range(self.num_trajectories)])
 

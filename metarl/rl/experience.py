@@ -15,7 +15,6 @@ from metarl.rl.rollout import AdvantageBatch, Rollout
 from metarl.types import Metrics
 
 LEAST_CHUNK, CHUNK_STEPS = 4, 8000  # tasks, and steps of them, that a CPU's cache takes
-GPU_CHUNK_STEPS = 200_000  # a GPU is slowed by small chunks, and limited only by its memory
 LEAST_UNIT = 0.5  # of a score; where a task says nothing, its own is next to 0
 
 
@@ -100,13 +99,12 @@ class Experience(NamedTuple):
     def chunks(self, num_tasks: int | None = None) -> list["Experience"]:
         """The batches of so many tasks each; 0 for all of them at once.
 
-        By default as many as have 8,000 steps together (on a GPU 200,000), but at least 4: small
-        chunks stay in a CPU's cache, and too small ones are all overhead.
+        By default as many as have 8,000 steps together, but at least 4: small chunks stay in a
+        CPU's cache, and too small ones are all overhead.
         """
         weights = self.query.weights
         if num_tasks is None:
-            steps = CHUNK_STEPS if weights.device.type == "cpu" else GPU_CHUNK_STEPS
-            size = max(LEAST_CHUNK, steps // weights.shape[1])
+            size = max(LEAST_CHUNK, CHUNK_STEPS // weights.shape[1])
         else:
             size = num_tasks or len(weights)
         return [self.tasks(slice(i, i + size)) for i in range(0, len(weights), size)]

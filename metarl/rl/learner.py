@@ -4,6 +4,7 @@ It is composed: an inner rule says how the policy adapts, an objective what the 
 judged by, an outer step how the meta-parameters move. :mod:`metarl.rl.named` composes them by name.
 """
 
+import copy
 from collections.abc import Sequence
 from time import perf_counter
 from typing import Any, Literal
@@ -24,6 +25,7 @@ from metarl.files import check_finite
 from metarl.nn import Policy
 from metarl.rl.actor import Actor
 from metarl.rl.advantages import advantage_batch
+from metarl.rl.device_memory import ChunkMemory, device_memory
 from metarl.rl.experience import Experience, outcome_scores
 from metarl.rl.meta_problem import MetaProblem, Objective, OuterStep, State
 from metarl.rl.objectives import checked_parts
@@ -72,6 +74,7 @@ class MAMLLearner:
         self.outer_step = outer_step
         self.num_inner_steps = num_inner_steps
         self.task_chunk = task_chunk
+        self._memory = ChunkMemory()
         self.learned = {name: nn.Parameter(value) for name, value in learned.items()}
         """What the rule wants meta-learned, such as step sizes."""
         self.env_steps = 0
@@ -85,12 +88,37 @@ class MAMLLearner:
         return MetaParameters(dict(own), dict(self.learned))
 
     def iterate(self) -> Metrics:
-        """:meth:`collect`, then :meth:`update`, with the seconds that each took."""
-        started = perf_counter()
-        collected = self.collect()
-        between = perf_counter()
-        metrics = self.update(collected)
-        return metrics | iteration_times(between - started, perf_counter() - between)
+        """:meth:`collect`, then :meth:`update`, with the seconds that each took.
+
+        Raises:
+            DeviceMemoryError: the GPU has no room for it.
+        """
+        with device_memory(self, self.sampler.num_tasks // 2 if self.sampler.can_shrink else 0):
+            started = perf_counter()
+            collected = self.collect()
+            between = perf_counter()
+            metrics = self.update(collected)
+            return metrics | iteration_times(between - started, perf_counter() - between)
+
+    def describe_batch(self) -> str:
+        """The meta-batch in words, and where it is."""
+        sampler = self.sampler
+        device = next(self.policy.parameters()).device
+        each = f"{sampler.num_trajectories} trajectories of {sampler.horizon} steps"
+        return f"the meta-batch of {sampler.num_tasks} tasks x {each} on {device}"
+
+    def rehearse(self, num_tasks: int) -> None:
+        """An iteration with so many tasks, after which nothing has changed."""
+        kept, sampler = copy.deepcopy(self.state_dict()), self.sampler
+        sampler.close()
+        torch.cuda.empty_cache()
+        self.sampler = sampler.smaller(num_tasks)
+        try:
+            self.update(self.collect())
+        finally:
+            self.sampler.close()
+            self.sampler = sampler
+            self.load_state_dict(kept)
 
     def collect(self) -> Experience:
         """Draw train tasks; roll out before, between and after the inner steps."""
@@ -243,5 +271,16 @@ class MAMLLearner:
 
     def problem(self, experience: Experience) -> MetaProblem:
         """A meta-batch as outer steps see it."""
-        chunks = experience.chunks(self.task_chunk)
+        chunks = experience.chunks(self._chunk(experience))
         return MetaProblem(self.policy, self.rule, self.objective, self.meta_parameters(), chunks)
+
+    def _chunk(self, experience: Experience) -> int | None:
+        """Tasks differentiated at once; None for as many as a CPU's cache takes."""
+        if self.task_chunk is not None or experience.scores.device.type != "cuda":
+            return self.task_chunk
+        theta = self.meta_parameters()
+
+        def differentiate(part: Experience) -> None:
+            MetaProblem(self.policy, self.rule, self.objective, theta, [part]).gradient()
+
+        return self._memory.chunk(experience, differentiate)

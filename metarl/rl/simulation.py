@@ -118,7 +118,7 @@ class SimulatedTasks:
                 num = min(size, self.num_tasks - first)
                 if sampler is None or sampler.num_tasks != num:
                     if sampler is not None:
-                        sampler.env.close()
+                        sampler.close()
                     sampler = like.over(self.make_env(num * each), num, self.num_trajectories)
                 if tasks is None:
                     tasks = sampler.drawn(rng, self.num_tasks, "held_out")
@@ -127,7 +127,7 @@ class SimulatedTasks:
                 self.progress(first + num, self.num_tasks)
         finally:
             if sampler is not None:
-                sampler.env.close()
+                sampler.close()
 
 
 def paths_of(experience: Experience) -> list[tuple[Paths, Paths]]:

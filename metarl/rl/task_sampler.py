@@ -3,8 +3,9 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import is_dataclass, replace
 from functools import cached_property
-from typing import Generic, Literal, Self, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
 import numpy as np
 from gymnasium import spaces
@@ -103,6 +104,21 @@ class TaskSampler(ABC, Generic[EnvsT]):
             num_trajectories=num_trajectories,
             info_keys=self.info_keys,
         )
+
+    @property
+    def can_shrink(self) -> bool:
+        """Whether the environments are of a kind of ours, which are made when they are used."""
+        return is_dataclass(self.env)
+
+    def smaller(self, num_tasks: int) -> Self:
+        """One for fewer tasks, in environments of its own, where that can be."""
+        made: Any = self.env
+        num_envs = num_tasks * self.num_trajectories
+        return self.over(replace(made, num_envs=num_envs), num_tasks, self.num_trajectories)
+
+    def close(self) -> None:
+        """Let go of the environments and all that was made for them."""
+        self.env.close()
 
     @property
     def _in_parts(self) -> bool:

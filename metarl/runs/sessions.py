@@ -13,6 +13,7 @@ from metarl import training
 from metarl.core import NoSecondDerivativeError
 from metarl.fewshot.from_config import OWN_BACKBONE
 from metarl.files import NonFiniteError
+from metarl.rl.device_memory import DeviceMemoryError
 from metarl.runs import environments
 from metarl.runs.build import BUILDERS, Built
 from metarl.runs.config import CODEC, DataProblem, EnvProblem, RunConfig, config_of
@@ -48,7 +49,7 @@ class Session:
         trainer = self.trainer
         try:
             ending = trainer.run(progress)
-        except (training.FolderInUseError, NoSecondDerivativeError) as error:
+        except (training.FolderInUseError, NoSecondDerivativeError, DeviceMemoryError) as error:
             raise InputError(str(error)) from error
         except NonFiniteError as error:
             raise self._diverged(str(error)) from error

@@ -83,15 +83,6 @@ def test_chunks_have_about_as_many_steps_as_a_cache_takes(steps: int, sizes: lis
     assert [len(chunk.query.weights) for chunk in chunks] == sizes
 
 
-@pytest.mark.parametrize(("steps", "sizes"), [(50_000, [4, 4, 2]), (2000, [10])])
-def test_a_gpu_takes_larger_chunks(steps: int, sizes: list[int]) -> None:
-    """Of 200,000 steps; whatever is not the CPU is taken for one."""
-    batch = make_learner().collect().query.tasks(slice(0, 1)).map(lambda value: value[:, :1])
-    large = batch.map(lambda value: value.to("meta").expand(10, steps, *value.shape[2:]))
-    chunks = Experience([], [large], torch.zeros(10)).chunks()
-    assert [len(chunk.query.weights) for chunk in chunks] == sizes
-
-
 def one_task_loss(learner: MAMLLearner, experience: Experience, m: int) -> Tensor:
     """Finn et al. 2017, algorithm 3, for one task and without a task axis."""
     estimator = learner.objective.estimator
