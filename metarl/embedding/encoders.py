@@ -1,12 +1,13 @@
 """Encoders that embed transitions (s, a, r, s', end), to be averaged to the prototype of a task."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from metarl.nn import MLP
+from metarl.nn import CNN, MLP
 
 LOG_PRECISION_BOUND = 8.0  # sums that differ more lose the smaller ones in single precision
 
@@ -36,10 +37,14 @@ class TaskEncoder(nn.Module, ABC):
         hidden_size: W, of all layers.
         embedding_size: D.
         generator: source of the initial weights.
+        image_shape: height, width and channels where observations are images: those before and
+            after a transition go through the same convolutions first, to W numbers each.
     """
 
     state_size: int
     """H, numbers that the encoder keeps from one transition of a trajectory to the next."""
+    images: CNN
+    """Where observations are images: of ``image_size`` numbers, else of 0."""
 
     def __init__(
         self,
@@ -47,6 +52,8 @@ class TaskEncoder(nn.Module, ABC):
         hidden_size: int,
         embedding_size: int,
         generator: torch.Generator | None = None,
+        *,
+        image_shape: tuple[int, int, int] | None = None,
     ) -> None:
         super().__init__()
         self.num_features = num_features
@@ -55,11 +62,16 @@ class TaskEncoder(nn.Module, ABC):
         # without momentum its running statistics are those of everything it has seen
         self.inputs = nn.BatchNorm1d(num_features, affine=False, momentum=None)
         self.inputs.eval()
-        self._make_layers(generator)
+        self.image_size, num_inputs = 0, num_features
+        if image_shape is not None:
+            self.image_size = math.prod(image_shape)
+            self.images = CNN(image_shape, 0, [hidden_size], "relu", generator, highest=1.0)
+            num_inputs += 2 * (hidden_size - self.image_size)
+        self._make_layers(num_inputs, generator)
 
     @abstractmethod
-    def _make_layers(self, generator: torch.Generator | None) -> None:
-        """Add all layers."""
+    def _make_layers(self, num_inputs: int, generator: torch.Generator | None) -> None:
+        """Add all layers behind the images'."""
 
     @torch.no_grad()
     def observe(self, transitions: Tensor) -> None:
@@ -84,13 +96,23 @@ class TaskEncoder(nn.Module, ABC):
         Returns:
             What is made of them, and the next state.
         """
-        outputs, state = self._advance(self.inputs(transitions), state)
+        outputs, state = self._advance(self._seen(self.inputs(transitions)), state)
         return split(outputs), state
 
     def encode(self, trajectories: Tensor) -> Encoded:
         """What is made of all transitions ``[B, T, F]``."""
         normal = self.inputs(trajectories.flatten(0, 1)).reshape(trajectories.shape)
-        return split(self._outputs(normal))
+        return split(self._outputs(self._seen(normal)))
+
+    def _seen(self, normal: Tensor) -> Tensor:
+        """Normalised transitions ``[..., F]`` with features in place of images."""
+        size = self.image_size
+        if not size:
+            return normal
+        before, between = normal[..., :size], normal[..., size : -size - 1]
+        both = torch.stack([before, normal[..., -size - 1 : -1]], -2)
+        seen = torch.relu(self.images(both.flatten(0, -2))).reshape(*both.shape[:-1], -1)
+        return torch.cat([seen.flatten(-2), between, normal[..., -1:]], -1)
 
     @abstractmethod
     def _advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,8 +135,8 @@ class TransitionEncoder(TaskEncoder):
 
     state_size = 0
 
-    def _make_layers(self, generator: torch.Generator | None) -> None:
-        sizes = [self.num_features, self.hidden_size, self.hidden_size, 2 * self.embedding_size]
+    def _make_layers(self, num_inputs: int, generator: torch.Generator | None) -> None:
+        sizes = [num_inputs, self.hidden_size, self.hidden_size, 2 * self.embedding_size]
         self.mlp = MLP(sizes, "relu", generator)
 
     def _advance(self, transitions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,9 +150,9 @@ class TransitionEncoder(TaskEncoder):
 class RecurrentEncoder(TaskEncoder):
     """Embeds every transition together with what came before it in its trajectory, by a GRU."""
 
-    def _make_layers(self, generator: torch.Generator | None) -> None:
+    def _make_layers(self, num_inputs: int, generator: torch.Generator | None) -> None:
         self.state_size = self.hidden_size
-        self.gru = nn.GRU(self.num_features, self.hidden_size, batch_first=True)
+        self.gru = nn.GRU(num_inputs, self.hidden_size, batch_first=True)
         bound = self.hidden_size**-0.5  # torch's own start of a GRU, from our generator
         with torch.no_grad():
             for weight in self.gru.parameters():

@@ -11,7 +11,8 @@ from metarl.nn.mlp import MLP, Activation
 from metarl.types import Params
 
 FILTERS = (16, 32)
-HIGHEST = 255.0  # of a pixel
+HIGHEST = 255.0
+"""Of a pixel, where nothing else is said."""
 
 
 class Conv(nn.Module):
@@ -28,11 +29,12 @@ class CNN(nn.Module):
     """Two strided 3x3 convolutions with ReLU, then an :class:`~metarl.nn.MLP`.
 
     Args:
-        image_shape: height, width and channels, as gymnasium has them; pixels within [0, 255].
+        image_shape: height, width and channels, as gymnasium has them.
         num_others: further inputs, which skip the convolutions.
         sizes: widths of the MLP after its input.
         activation: of the MLP.
         generator: source of the initial weights; torch's global one if none is given.
+        highest: of a pixel, that it is divided by.
 
     >>> CNN((5, 5, 1), 0, [32, 4])(torch.zeros(7, 25)).shape
     torch.Size([7, 4])
@@ -45,10 +47,13 @@ class CNN(nn.Module):
         sizes: Sequence[int],
         activation: Activation = "relu",
         generator: torch.Generator | None = None,
+        *,
+        highest: float = HIGHEST,
     ) -> None:
         super().__init__()
         height, width, channels = image_shape
         self.image_shape = image_shape
+        self.highest = highest
         self.convs = nn.ModuleList(
             Conv(fan_in, filters, generator)
             for fan_in, filters in zip((channels, *FILTERS), FILTERS, strict=False)
@@ -67,7 +72,7 @@ class CNN(nn.Module):
         height, width, channels = self.image_shape
         num_pixels = height * width * channels
         pixels, others = x[..., :num_pixels], x[..., num_pixels:]
-        images = pixels.reshape(*x.shape[:2], *self.image_shape).movedim(-1, -3) / HIGHEST
+        images = pixels.reshape(*x.shape[:2], *self.image_shape).movedim(-1, -3) / self.highest
         convs = {name: value for name, value in params.items() if name.startswith("convs.")}
         features = by_device(self._features, convs, images)
         mlp = submodule_params(params, "mlp")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from metarl.nn.cnn import CNN
+from metarl.nn.cnn import CNN, HIGHEST
 from metarl.nn.mlp import MLP, Activation
 
 # of the last layer's initial weights: an untrained policy explores around 0 instead of drifting
@@ -23,6 +23,7 @@ def policy_network(
     activation: Activation = "tanh",
     context_size: int = 0,
     generator: torch.Generator | None = None,
+    highest: float = HIGHEST,
 ) -> MLP | CNN:
     """The standard network of a policy, with small outputs while untrained.
 
@@ -34,13 +35,14 @@ def policy_network(
         activation: ``tanh`` or ``relu``.
         context_size: C, see :class:`Policy`.
         generator: source of the initial weights; torch's global one if none is given.
+        highest: of a pixel, where observations are images.
     """
     sizes = [*hidden_sizes, num_outputs]
     network: MLP | CNN
     if isinstance(observation_size, int):
         network = last = MLP([observation_size + context_size, *sizes], activation, generator)
     else:
-        network = CNN(observation_size, context_size, sizes, activation, generator)
+        network = CNN(observation_size, context_size, sizes, activation, generator, highest=highest)
         last = network.mlp
     with torch.no_grad():
         last.get_parameter(f"layers.{len(hidden_sizes)}.weight").mul_(OUTPUT_SCALE)

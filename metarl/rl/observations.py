@@ -1,8 +1,8 @@
-"""Observations of any space as policies see them: one vector.
+"""Observations of any space as policies see them: one vector, or one image.
 
 What gymnasium's ``FlattenObservation`` does to one observation, an :class:`ObservationView` does to
-one or to a batch, always in single precision. Single and vector environments are wrapped by
-gymnasium's ``TransformObservation``.
+one or to a batch, always in single precision; of images it moves channels to the end. Single and
+vector environments are wrapped by gymnasium's ``TransformObservation``.
 """
 
 from typing import Any
@@ -15,18 +15,23 @@ from gymnasium.wrappers import TransformObservation
 from gymnasium.wrappers import vector as vector_wrappers
 from numpy.typing import NDArray
 
+from metarl.nn.cnn import HIGHEST
+
 Array = NDArray[np.float32]
 
 
 class ObservationView:
     """From observations of a space to vectors, in the order of ``gymnasium.spaces.flatten``.
 
+    Images, whose channels come first, become such as have them last.
+
     Args:
         given: the space; its parts are Box, Discrete (one-hot), MultiDiscrete, MultiBinary, Dict or
             Tuple.
 
     Raises:
-        ValueError: for another space, or a part that is an image.
+        ValueError: for another space, or a part that is an image; the message says which wrapper
+            helps.
 
     >>> parts = {"at": spaces.Box(-1, 1, (2,)), "on": spaces.Discrete(2)}
     >>> view = ObservationView(spaces.Dict(parts))
@@ -37,22 +42,30 @@ class ObservationView:
     """
 
     def __init__(self, given: spaces.Space[Any]) -> None:
-        _check(given)
-        flat = spaces.flatten_space(given)
-        assert isinstance(flat, spaces.Box)
-        with np.errstate(over="ignore"):  # a bound beyond single precision is none
-            low, high = flat.low.astype(np.float32), flat.high.astype(np.float32)
         self.given = given
-        self.space = spaces.Box(low, high, dtype=np.float32)
+        self.is_image = isinstance(given, spaces.Box) and len(given.shape) == 3
+        if self.is_image:
+            check_image(given)
+        else:
+            _check(given)
+        self.space = _seen_space(given)
 
-    def __call__(self, observations: Any) -> Array:
-        """Observations, of a batch with leading axes in every part, to ``[..., D]``."""
+    def __call__(self, observations: Any) -> NDArray[Any]:
+        """Observations, of a batch with leading axes in every part, to ``[..., D]``.
+
+        Images to ``[..., H, W, C]``, of the same type.
+        """
+        if self.is_image:
+            return np.ascontiguousarray(np.moveaxis(np.asarray(observations), -3, -1))
         return _flat(self.given, observations)
 
     def is_seen(self, observations: Any) -> bool:
         """Whether observations are of this view already."""
-        array = observations if isinstance(observations, np.ndarray) else np.empty(0)
-        return array.dtype.kind == "f" and array.shape[-1:] == self.space.shape
+        if not isinstance(observations, np.ndarray):
+            return False
+        axes = len(self.space.shape)
+        same_kind = self.is_image or observations.dtype.kind == "f"
+        return bool(same_kind and observations.shape[-axes:] == self.space.shape)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ObservationView) and other.given == self.given
@@ -67,8 +80,50 @@ def view_of(space: spaces.Space[Any]) -> ObservationView | None:
     Raises:
         ValueError: for a space that has no such view; the message says which wrapper helps.
     """
-    as_it_is = isinstance(space, spaces.Box) and len(space.shape) in (1, 3)
-    return None if as_it_is else ObservationView(space)
+    axes = len(space.shape) if isinstance(space, spaces.Box) else 0
+    image_as_it_is = axes == 3 and not channels_first(space.shape or ())
+    return None if axes == 1 or image_as_it_is else ObservationView(space)
+
+
+def image_shape_of(space: spaces.Space[Any]) -> tuple[int, int, int] | None:
+    """Height, width and channels of what policies see, where that is an image."""
+    if space.shape is None or len(space.shape) != 3:
+        return None
+    check_image(space)
+    height, width, channels = space.shape
+    return height, width, channels
+
+
+def channels_first(shape: tuple[int, ...]) -> bool:
+    """Whether an image has its channels, the fewest of three numbers, in front and not at the end.
+
+    >>> channels_first((3, 64, 64)), channels_first((64, 64, 3)), channels_first((5, 5, 5))
+    (True, False, False)
+    """
+    return shape[-1] > min(shape[:2]) and shape[0] <= min(shape[1:])
+
+
+def check_image(space: spaces.Space[Any]) -> None:
+    """Raise a :class:`ValueError`, with the wrapper that helps, for three axes of no image."""
+    assert isinstance(space, spaces.Box)
+    shape = space.shape
+    if not channels_first(shape) and shape[-1] > min(shape[:2]):
+        raise ValueError(
+            f"the observation is {space}, of which neither the first nor the last axis can be "
+            "channels: gymnasium.wrappers.FlattenObservation makes a vector of it"
+        )
+    if space.dtype != np.uint8 and not (space.low.min() >= 0 and space.high.max() <= HIGHEST):
+        raise ValueError(
+            f"the observation is {space}, but pixels are uint8 or within [0, 1] or [0, 255]: "
+            "gymnasium.wrappers.RescaleObservation brings them there, FlattenObservation makes a "
+            "vector of what are none"
+        )
+
+
+def highest_pixel(space: spaces.Space[Any]) -> float:
+    """What white is, of an image: 1 or 255."""
+    assert isinstance(space, spaces.Box)
+    return 1.0 if space.dtype.kind == "f" and space.high.max() <= 1.0 else HIGHEST
 
 
 def as_array(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
@@ -120,7 +175,19 @@ def described(space: spaces.Space[Any]) -> str:
     """A space in a few words, for a line about it."""
     if isinstance(space, spaces.Dict):
         return f"a Dict of {', '.join(space.spaces)}"
-    return f"a {space}" if isinstance(space, spaces.Box) else str(space)
+    return f"a {space}"
+
+
+def _seen_space(given: spaces.Space[Any]) -> spaces.Box:
+    if isinstance(given, spaces.Box) and len(given.shape) == 3:
+        low, high = (np.moveaxis(bound, 0, -1) for bound in (given.low, given.high))
+        dtype: Any = given.dtype
+        return spaces.Box(low, high, dtype=dtype)
+    flat = spaces.flatten_space(given)
+    assert isinstance(flat, spaces.Box)
+    with np.errstate(over="ignore"):  # a bound beyond single precision is none
+        low, high = flat.low.astype(np.float32), flat.high.astype(np.float32)
+    return spaces.Box(low, high, dtype=np.float32)
 
 
 def _flat(space: spaces.Space[Any], values: Any) -> Array:

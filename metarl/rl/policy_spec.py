@@ -15,6 +15,7 @@ from metarl.nn import (
     MultiCategoricalPolicy,
     policy_network,
 )
+from metarl.nn.cnn import HIGHEST
 
 StoredPolicy = GaussianPolicy | CategoricalPolicy | MultiCategoricalPolicy | BernoulliPolicy
 """Policies that files can hold."""
@@ -43,6 +44,8 @@ class PolicySpec(NamedTuple):
     """How many each is of, of several discrete actions at once."""
     switches: bool = False
     """Whether actions are switches."""
+    highest: float = HIGHEST
+    """Of a pixel, where observations are images."""
 
     @classmethod
     def of(
@@ -69,6 +72,7 @@ class PolicySpec(NamedTuple):
             max_log_std=policy.max_log_std if isinstance(policy, GaussianPolicy) else None,
             choices=policy.sizes if isinstance(policy, MultiCategoricalPolicy) else (),
             switches=isinstance(policy, BernoulliPolicy),
+            highest=policy.network.highest if isinstance(policy.network, CNN) else HIGHEST,
         )
 
     @property
@@ -110,6 +114,7 @@ class PolicySpec(NamedTuple):
                 activation=self.activation,
                 context_size=self.context_size,
                 generator=torch.Generator() if generator is None else generator,
+                highest=self.highest,
             )
         if self.categorical:
             return CategoricalPolicy(network, self.action_size, context_size=self.context_size)

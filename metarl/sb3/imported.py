@@ -20,6 +20,7 @@ from metarl.nn import GaussianPolicy
 from metarl.rl.actions import ActionMap, ActionScaling, action_map
 from metarl.rl.actor import Actor
 from metarl.rl.policy_spec import PolicySpec
+from metarl.sb3.images import PixelsBesideContext
 from metarl.sb3.policies import ACTIVATIONS, affine, layers_of
 from metarl.types import Params
 
@@ -84,6 +85,8 @@ def folded(
     """
     if hasattr(model.policy, "lstm_actor"):
         raise ValueError("a recurrent policy cannot be taken out of its model")
+    if isinstance(model.policy.features_extractor, PixelsBesideContext):
+        raise ValueError("a policy of images cannot be taken out of its model")
     scale = to_env.scale if isinstance(to_env, ActionScaling) else 1.0
     whole = _of_model(model, scale, min_log_std)
     theirs = layers_of(whole.policy)

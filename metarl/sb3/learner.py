@@ -30,6 +30,7 @@ from metarl.sb3.evaluation import (
     run_batches,
     trial_metrics,
 )
+from metarl.sb3.images import image_kwargs
 from metarl.sb3.imported import folded
 from metarl.sb3.left_out import LeaveOut
 from metarl.sb3.models import CollectionSpec, InitialPolicy, logged, make_model
@@ -171,9 +172,8 @@ class SB3Learner:
         size = min(max(num_envs or 0, self.collection.num_envs), num_tasks * num_trials)
         split: Split = tasks if isinstance(tasks, str) else "held_out"
         with closing(self._make_task_env(size, 0, split=split)) as env:
-            chosen = tasks
-            if isinstance(chosen, str):
-                chosen = env.drawn(num_tasks, streams.numpy("tasks"))
+            rng = streams.numpy("tasks")
+            chosen = env.drawn(num_tasks, rng) if isinstance(tasks, str) else tasks
 
             def act_once() -> tuple[Trials, NDArray[np.float32]]:
                 recorder = self._recorder(env, num_trajectories, keep_transitions)
@@ -221,10 +221,10 @@ class SB3Learner:
 
     def _train_policy(self, updating: Stopwatch) -> Trials:
         """Trials, on which stable-baselines3 updates the policy; ``updating`` times that."""
-        streams = self._streams
         self.model.lr_schedule = FloatSchedule(self.config.lr_at(self.iteration))
-        with global_generators(streams.seed_of("library")), updating.timing(self.model, "train"):
-            self.env.seed(streams.seed_of("trials"))
+        seed_of = self._streams.seed_of
+        with global_generators(seed_of("library")), updating.timing(self.model, "train"):
+            self.env.seed(seed_of("trials"))
             self.model.set_env(self.env)  # so that learn() starts new trials
             steps = self.steps_per_iteration * self.collection.num_envs
             quiet: Any = {"reset_num_timesteps": False, "log_interval": None}  # no table of its own
@@ -253,7 +253,7 @@ class SB3Learner:
 
     def _policy_kwargs(self) -> dict[str, Any]:
         """What else the policy of stable-baselines3 is told."""
-        return {}
+        return image_kwargs(self._task_env.observation_space)
 
     def _context(self, env: TaskVecEnv, *, training: bool = False) -> Context:
         """What the policy sees beside the observation."""

@@ -44,6 +44,8 @@ def online_policy(learner: SB3Learner) -> OnlinePolicy:
         )
     trials = env.venv if isinstance(env, VecNormalize) else env
     assert isinstance(trials, TrialVecEnv)
+    if len(trials.venv.observation_space.shape or ()) == 3:
+        raise ValueError("its observations are images, which agents do not take yet")
     size = spaces.flatdim(trials.venv.observation_space)
     layers = dense_of(nn.Sequential(*policy.mlp_extractor.policy_net, policy.action_net))
     cell = cell_of(policy.lstm_actor) if hasattr(policy, "lstm_actor") else None

@@ -25,6 +25,7 @@ from metarl.embedding import (
     nearest_accuracy,
 )
 from metarl.rl import Actor
+from metarl.rl.observations import image_shape_of
 from metarl.sb3.configs import ProtoEmbeddingConfig
 from metarl.sb3.evaluation import AdaptationRun
 from metarl.sb3.joint import JointEncoder
@@ -78,11 +79,15 @@ class ProtoEmbedding(SB3Learner):
     def _prepare(self, env: TaskVecEnv) -> None:
         config = self.config
         kind = RecurrentEncoder if config.encoder == "recurrent" else TransitionEncoder
+        image_shape = image_shape_of(env.observation_space)
+        if config.joint and image_shape is not None:
+            raise ValueError("joint is for observations that are vectors, not for images")
         encoder = kind(
             env.transition_size,
             config.encoder_hidden_size,
             config.embedding_size,
             self._streams.torch("encoder"),
+            image_shape=image_shape,
         )
         self.encoder_trainer = EncoderTrainer(
             encoder.to(self.device), config, averaged=not config.joint
@@ -115,7 +120,7 @@ class ProtoEmbedding(SB3Learner):
 
     def _policy_kwargs(self) -> dict[str, Any]:
         if not self.config.joint:
-            return {}
+            return super()._policy_kwargs()
         kwargs = {
             "encoder": self.encoder,
             "num_support": self.config.num_support,

@@ -11,12 +11,14 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from metarl.embedding import Context, ReturnSpan, Transitions, TrialRecorder
 from metarl.rl.actions import action_map
-from metarl.rl.observations import one_hots
+from metarl.rl.observations import highest_pixel, one_hots
 from metarl.sb3.vec_env import TaskVecEnv
 
 
 class TrialVecEnv(VecEnvWrapper):
     """Observations with a context, actions in ±``action_scale``, episodes of a trial.
+
+    Images are vectors of their pixels, within [0, 1].
 
     A trial is ``env.draw_every`` trajectories of one task, or goes on for ever where that is 0. The
     context grows within it and starts anew with the next. Where episodes are trials, returns reach
@@ -49,12 +51,15 @@ class TrialVecEnv(VecEnvWrapper):
         self._raw = np.zeros((env.num_envs, 0), np.float32)
         self._actions = np.zeros((env.num_envs, 0), np.float32)
         seen, acted = env.observation_space, env.action_space
-        if not isinstance(seen, spaces.Box) or len(seen.shape) != 1:
-            raise ValueError(f"need a Box observation space of one axis, got {seen}")
+        if not isinstance(seen, spaces.Box) or len(seen.shape) not in (1, 3):
+            raise ValueError(
+                f"need a Box observation space of one axis, or of three for images, got {seen}"
+            )
+        self._highest = highest_pixel(seen) if len(seen.shape) == 3 else None
         beside = np.full(context.size, np.inf, np.float32)
         shown = spaces.Box(
-            np.concatenate([seen.low.astype(np.float32), -beside]),
-            np.concatenate([seen.high.astype(np.float32), beside]),
+            np.concatenate([self._vectors(seen.low[None])[0], -beside]),
+            np.concatenate([self._vectors(seen.high[None])[0], beside]),
         )
         if action_scale is not None:
             acted = _policy_actions(acted, action_scale)
@@ -64,7 +69,7 @@ class TrialVecEnv(VecEnvWrapper):
         """Start a trial in every environment; where tasks are drawn at all, in a new task."""
         if self.venv.draw_every:
             self.venv.draw_tasks()
-        self._raw = self.venv.reset().astype(np.float32)
+        self._raw = self._vectors(np.asarray(self.venv.reset()))
         self.context.begin(np.ones(self.num_envs, bool))
         if self.observer is not None:
             self.observer.begin()
@@ -81,12 +86,12 @@ class TrialVecEnv(VecEnvWrapper):
     def step_wait(self) -> VecEnvStepReturn:
         """Advance, grow the context and end episodes."""
         raw, rewards, ended, infos = self.venv.step_wait()
-        raw = np.asarray(raw, np.float32)
+        raw = self._vectors(np.asarray(raw))
         successors, terminated = raw.copy(), ended.copy()
         over, left_out = np.zeros((2, self.num_envs), bool)
         outcomes = {int(i): infos[i]["outcomes"] for i in np.flatnonzero(ended)}
         for i in np.flatnonzero(ended):
-            successors[i] = infos[i]["terminal_observation"]
+            successors[i] = self._vectors(infos[i]["terminal_observation"][None])[0]
             terminated[i] = not infos[i]["TimeLimit.truncated"]
             over[i] = infos[i]["task_drawn"]
             left_out[i] = infos[i]["left_out"]
@@ -105,6 +110,11 @@ class TrialVecEnv(VecEnvWrapper):
             self.context.begin(over)
         self._raw = raw
         return self._observations(raw), rewards, episode_ended, infos
+
+    def _vectors(self, observations: NDArray[Any]) -> NDArray[np.float32]:
+        """Observations ``[N, ...]`` as vectors ``[N, D]``, pixels within [0, 1]."""
+        vectors = np.asarray(observations, np.float32).reshape(len(observations), -1)
+        return vectors if self._highest is None else vectors / np.float32(self._highest)
 
     def _observations(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.concatenate([raw, self.context.features()], 1)

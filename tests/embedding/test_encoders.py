@@ -32,3 +32,18 @@ def test_precisions_differ_between_transitions_and_numbers(kind: type[TaskEncode
             weight.mul_(1e4)
         extreme = encoder.encode(trajectories(3, 40)).precisions
     assert extreme.log().abs().max().item() == pytest.approx(8.0)
+
+
+def test_images_before_and_after_a_transition_go_through_the_same_convolutions() -> None:
+    """9 pixels, 2 numbers of an action, a reward, 9 pixels, whether it ended."""
+    generator = torch.Generator().manual_seed(0)
+    encoder = TransitionEncoder(22, 4, 2, generator, image_shape=(3, 3, 1))
+    transitions = torch.randn(2, 5, 22, generator=generator)
+    seen = encoder._seen(transitions)
+    before, after = (transitions[..., at : at + 9].flatten(0, 1) for at in (0, 12))
+    features = [torch.relu(encoder.images(part)).reshape(2, 5, 4) for part in (before, after)]
+    expected = [*features, transitions[..., 9:12], transitions[..., -1:]]
+    torch.testing.assert_close(seen, torch.cat(expected, -1))
+    assert encoder.encode(transitions).embeddings.shape == (2, 5, 2)
+    one, _ = encoder.advance(transitions[:, 0], torch.zeros(2, 0))
+    torch.testing.assert_close(one.embeddings, encoder.encode(transitions).embeddings[:, 0])

@@ -9,7 +9,15 @@ import pytest
 from gymnasium import spaces
 from gymnasium.vector.utils import batch_space, iterate
 
-from metarl.rl.observations import ObservationView, as_array, as_arrays, given_space, view_of
+from metarl.rl.observations import (
+    ObservationView,
+    as_array,
+    as_arrays,
+    given_space,
+    highest_pixel,
+    image_shape_of,
+    view_of,
+)
 
 GOAL = spaces.Dict(
     {
@@ -66,9 +74,41 @@ def test_what_is_refused_says_which_wrapper_helps(space: spaces.Space[Any], help
         view_of(space)
 
 
-def test_vectors_and_images_are_seen_as_they_are() -> None:
-    for shape in ((3,), (8, 8, 3)):
-        assert view_of(spaces.Box(0, 255, shape, np.uint8)) is None
+@pytest.mark.parametrize("shape", [(3,), (8, 8, 3), (9, 8, 1), (5, 5, 5), (4, 6, 4)])
+def test_vectors_and_images_with_channels_last_are_seen_as_they_are(shape: tuple[int, ...]) -> None:
+    assert view_of(spaces.Box(0, 255, shape, np.uint8)) is None
+
+
+@pytest.mark.parametrize(("high", "dtype"), [(255, np.uint8), (1, np.float32)])
+def test_channels_that_come_first_are_moved_to_the_end(high: int, dtype: Any) -> None:
+    space = spaces.Box(0, high, (3, 8, 9), dtype)
+    view = view_of(space)
+    assert view is not None
+    assert view.space == spaces.Box(0, high, (8, 9, 3), dtype)
+    images = np.stack([space.sample() for _ in range(4)])
+    np.testing.assert_array_equal(view(images), images.transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(view(images[0]), view(images)[0])
+    assert view(images).dtype == dtype
+    assert view.is_seen(view(images))
+    assert not view.is_seen(images)
+
+
+def test_what_white_is_follows_from_the_space() -> None:
+    for high, dtype, white in ((255, np.uint8, 255), (1, np.float32, 1), (200, np.float64, 255)):
+        assert highest_pixel(spaces.Box(0, high, (8, 8, 3), dtype)) == white
+
+
+@pytest.mark.parametrize(
+    ("space", "helps"),
+    [
+        (spaces.Box(-1.0, 1.0, (3, 8, 8)), "RescaleObservation brings them there"),
+        (spaces.Box(0, 255, (8, 3, 8), np.uint8), "FlattenObservation makes a vector"),
+    ],
+    ids=["negative", "channels-between"],
+)
+def test_three_axes_that_are_no_image_are_refused(space: spaces.Box, helps: str) -> None:
+    with pytest.raises(ValueError, match=rf"^[^\n]*{helps}[^\n]*$"):
+        image_shape_of(space)
 
 
 @pytest.mark.parametrize("value", [-2, 2, 7])

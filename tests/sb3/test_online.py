@@ -47,6 +47,8 @@ class Recorder:
 
     def begin(self) -> None: ...
 
+    def tell(self, outcomes: Any) -> None: ...
+
     def leave_out(self, rows: Any) -> None:
         assert not rows.any()
 

@@ -24,9 +24,10 @@ def say_view(problem: EnvProblem, facts: EnvFacts, say: Callable[[str], None]) -
     """Say once how policies see observations that are no vectors."""
     if facts.given_observations is None:
         return
-    given = space_of(facts.given_observations)
-    size = gym.spaces.flatdim(space_of(facts.observation_space))
-    line = f"{problem.env}: policies see observations, {described(given)}, as {size} numbers"
+    given, seen = map(space_of, (facts.given_observations, facts.observation_space))
+    image = len(seen.shape or ()) == 3
+    what = f"images {seen.shape}" if image else f"{gym.spaces.flatdim(seen)} numbers"
+    line = f"{problem.env}: policies see observations, {described(given)}, as {what}"
     if isinstance(given, gym.spaces.Dict) and "desired_goal" in given.spaces:
         line += "; desired_goal is among them: where the goal is the task, leave it out "
         line += "(gymnasium.wrappers.FilterObservation), or there is nothing to adapt to"

@@ -6,14 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
-import numpy as np
 import torch
 from torch import nn
 
 from metarl import sb3
 from metarl.core import Streams
 from metarl.memory import check_layers, check_memory
+from metarl.nn.cnn import HIGHEST
 from metarl.rl import ComposedConfig, DeferredEnvs, DeviceEnvs, PolicySpec, TaskEnvs, make_maml
+from metarl.rl.observations import highest_pixel, image_shape_of
 from metarl.rl.plain_spaces import num_bytes, space_of
 from metarl.rl.policy_spec import StoredPolicy
 from metarl.runs import environments
@@ -99,6 +100,8 @@ def _check_memory(problem: EnvProblem, facts: EnvFacts) -> None:
     """Raise an :class:`InputError` for numbers that this machine has no memory for."""
     sampling, algorithm = problem.sampling, problem.algorithm
     step = num_bytes(facts.observation_space) + num_bytes(facts.action_space) + 4  # and a reward
+    if isinstance(algorithm, sb3.ProtoEmbeddingConfig):  # keeps transitions, in single precision
+        step += 8 * gym.spaces.flatdim(space_of(facts.observation_space))
     trial = facts.horizon * getattr(algorithm, "trial_length", 1)
     trajectories = f"{sampling.meta_batch_size} x --num-trajectories {sampling.num_trajectories}"
     with input_errors():
@@ -148,12 +151,8 @@ def _learner(
 def _size(facts: EnvFacts) -> int | tuple[int, int, int]:
     """Numbers of an observation; height, width and channels of an image."""
     space = space_of(facts.observation_space)
-    if space.shape is None or len(space.shape) != 3:
-        return gym.spaces.flatdim(space)
-    height, width, channels = space.shape
-    if space.dtype != np.uint8 or channels > min(height, width):
-        raise InputError(f"images are uint8 of (height, width, channels), got {space}", "env")
-    return height, width, channels
+    with input_errors("env"):
+        return image_shape_of(space) or gym.spaces.flatdim(space)
 
 
 def _policy(
@@ -185,6 +184,7 @@ def _policy(
 def _spec(problem: EnvProblem, facts: EnvFacts) -> PolicySpec:
     """The shape of the policy."""
     acted, shape = space_of(facts.action_space), problem.policy
+    seen = space_of(facts.observation_space)
     choices = acted.nvec.ravel() if isinstance(acted, gym.spaces.MultiDiscrete) else ()
     return PolicySpec(
         0 if facts.own_network else _size(facts),  # a network of one's own takes what it takes
@@ -198,4 +198,5 @@ def _spec(problem: EnvProblem, facts: EnvFacts) -> PolicySpec:
         switches=isinstance(acted, gym.spaces.MultiBinary),
         context_size=getattr(problem.algorithm, "context_size", 0),
         own_network=facts.own_network,
+        highest=highest_pixel(seen) if len(seen.shape or ()) == 3 else HIGHEST,
     )
