@@ -133,8 +133,8 @@ def sampling(work: Work, name: str = "") -> list[Figure]:
         extra["gigabytes"] = (total - free) / 1e9
     figures = [Figure(f"{name}: sampling", [work.num_steps / s for s in taken], "steps/s", extra)]
     env: Any = sampler.env.env
-    if hasattr(env, "simulate"):
-        bare = seconds(lambda: [env.simulate() for _ in range(work.horizon)], times=3, warm=1)
+    if hasattr(env, "physics"):
+        bare = seconds(lambda: [env.physics.step() for _ in range(work.horizon)], times=3, warm=1)
         rates = [work.num_steps / s for s in bare]
         figures.append(Figure(f"{name}: bare physics", rates, "steps/s"))
         share = [100 * median(bare) / s for s in taken]
@@ -217,8 +217,8 @@ def iteration(small: bool) -> list[Figure]:
         Figure("maml-trpo iteration: update", updating, "s"),
     ]
     env: Any = learner.sampler.env.env  # type: ignore[union-attr]
-    if hasattr(env, "simulate"):
-        bare = median(seconds(lambda: [env.simulate() for _ in range(work.horizon)], 3, 1))
+    if hasattr(env, "physics"):
+        bare = median(seconds(lambda: [env.physics.step() for _ in range(work.horizon)], 3, 1))
         pairs = zip(collecting, updating, strict=True)
         outside = [100 * (1 - 2 * bare / (c + u)) for c, u in pairs]
         figures.append(Figure("maml-trpo iteration: outside physics", outside, "%"))
