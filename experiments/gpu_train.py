@@ -16,14 +16,15 @@ from typing import Any
 import torch
 import tyro
 from half_cheetah_dir import COMMAND
-from maml_table import FAMILIES, OPTIONS
+from maml_table import FAMILIES, HORIZON, OPTIONS
 from runner import called
 
 FIGURES = ("eval/return_pre", "eval/return_post", "rollout/return_post", "rollout/env_steps")
 VEL = FAMILIES["half-cheetah-vel"]
+TABLE = ["train", "maml-trpo", "--env", VEL.env, "--env-kwargs", HORIZON, *OPTIONS]
 COMMANDS = {
     "half-cheetah-dir": COMMAND,
-    "half-cheetah-vel": ["train", "maml-trpo", "--env", VEL.env, *OPTIONS, *VEL.options],
+    "half-cheetah-vel": [*TABLE, *VEL.options, "--inner-lr", VEL.inner_lr],
 }
 """Most valuable first."""
 RESULTS = Path(__file__).with_name("gpu_train.json")
