@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import os
 import signal
 import threading
 import time
@@ -19,8 +20,13 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # network drives of some kinds have none
 
 
-def resolve_device(name: DeviceName) -> torch.device:
+def resolve_device(name: DeviceName, *, deterministic: bool = False) -> torch.device:
     """The device to train on; ``auto`` takes CUDA where there is one.
+
+    Args:
+        name: what was asked for.
+        deterministic: make this process add up in a fixed order on CUDA, so that the same work
+            gives the same bits; torch raises where it cannot. On a CPU that is so anyway.
 
     Raises:
         ValueError: if ``cuda`` is asked for and absent.
@@ -28,9 +34,12 @@ def resolve_device(name: DeviceName) -> torch.device:
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ValueError("device cuda was asked for, but torch finds no CUDA here; use cpu or auto")
-    if name == "auto":
-        return torch.device("cuda" if available else "cpu")
-    return torch.device(name)
+    device = torch.device("cuda" if available and name == "auto" else name.replace("auto", "cpu"))
+    if deterministic and device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by its first product
+        torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    return device
 
 
 def keep_freed_memory() -> bool:

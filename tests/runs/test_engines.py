@@ -11,6 +11,7 @@ import torch
 import metarl
 from metarl.rl import DeviceSampler
 from metarl.runs.build.engines import device_envs
+from metarl.runs.config import RunConfig
 from metarl.runs.errors import InputError
 from metarl.runs.user_objects import UserObjects
 
@@ -61,11 +62,27 @@ def test_the_device_steps_where_it_can_on_cuda(
     run: metarl.runs.Run, changes: dict[str, Any], device: str, line: str | None
 ) -> None:
     said: list[str] = []
-    problem = replace(run.config.problem, **{"engine": "auto", **changes})
-    make = device_envs(problem, UserObjects(), torch.device(device), said.append)
+    config = changed(run.config, {"engine": "auto", **changes})
+    make = device_envs(config, UserObjects(), torch.device(device), said.append)
     assert len(said) == bool(line)
     assert all(one.startswith(line) for one in said)
     assert (make is not None) == (line is not None and "engine: c" not in line)
+
+
+def changed(config: RunConfig, changes: dict[str, Any], **options: Any) -> RunConfig:
+    """With other options of its problem, and of the run."""
+    return replace(config, problem=replace(config.problem, **changes), **options)
+
+
+def test_on_a_gpu_contacts_in_a_fixed_order_are_those_of_the_cores(run: metarl.runs.Run) -> None:
+    cuda, said = torch.device("cuda"), list[str]()
+    ours = changed(run.config, {"engine": "auto"}, deterministic=True)
+    assert device_envs(ours, UserObjects(), cuda, said.append) is not None  # it has no contacts
+    cheetah = changed(ours, {"env": "metarl/HalfCheetahDir-v0"})
+    assert device_envs(cheetah, UserObjects(), cuda, said.append) is None
+    assert "deterministic: MuJoCo Warp adds up contacts" in said[-1]
+    with pytest.raises(InputError, match="engine device is not possible: deterministic"):
+        device_envs(changed(cheetah, {"engine": "device"}), UserObjects(), cuda, said.append)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def build_classifier(config: RunConfig, given: UserObjects, say: Callable[[str],
     _check_backbone(problem.backbone.backbone, given)
     try:
         torch.set_num_threads(config.threads)
-        device = resolve_device(config.device)
+        device = resolve_device(config.device, deterministic=config.deterministic)
         read = cache(lambda: _read_datasets(problem, device, say))
         if problem.trained_on is None:
             datasets = read()

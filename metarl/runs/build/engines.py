@@ -10,7 +10,7 @@ from metarl.rl import DeviceEnvs, DeviceSampler, Sampler, TaskEnvs, TaskSampler
 from metarl.rl.device_envs import DeviceEnv
 from metarl.rl.plain_spaces import space_of
 from metarl.runs import environments
-from metarl.runs.config import EnvProblem
+from metarl.runs.config import EnvProblem, RunConfig
 from metarl.runs.errors import InputError, input_errors
 from metarl.runs.user_objects import UserObjects
 
@@ -19,15 +19,18 @@ SampledMaker = Callable[[int], TaskEnvs] | Callable[[int], DeviceEnvs]
 
 
 def device_envs(
-    problem: EnvProblem, given: UserObjects, device: torch.device, say: Callable[[str], None]
+    config: RunConfig, given: UserObjects, device: torch.device, say: Callable[[str], None]
 ) -> Callable[[int], DeviceEnvs] | None:
     """What makes environments on the device, unless the cores step those of the run.
 
     Raises:
         InputError: the device is asked for, and the environments cannot be there.
     """
+    problem = config.problem
+    assert isinstance(problem, EnvProblem)
     on_device = problem.engine == "device" or (problem.engine == "auto" and device.type != "cpu")
-    hindrance = _hindrance(problem, given) if on_device else ""
+    in_order = config.deterministic and device.type != "cpu"
+    hindrance = _hindrance(problem, given, in_order=in_order) if on_device else ""
     if problem.engine == "device" and hindrance:
         raise InputError(f"device is not possible: {hindrance}; c steps on the cores", "engine")
     if problem.engine == "auto" and on_device:
@@ -55,7 +58,7 @@ def make_sampler(envs: TaskEnvs | DeviceEnvs, problem: EnvProblem) -> TaskSample
     return sampler
 
 
-def _hindrance(problem: EnvProblem, given: UserObjects) -> str:
+def _hindrance(problem: EnvProblem, given: UserObjects, *, in_order: bool) -> str:
     """Why the environments cannot be on the device; empty if they can."""
     learner = problem.algorithm.learner
     if isinstance(problem.algorithm, sb3.SB3Config):
@@ -65,6 +68,8 @@ def _hindrance(problem: EnvProblem, given: UserObjects) -> str:
     if problem.sampling.info_keys:
         return "environments there have no info, of which --info-keys asks"
     source = problem.env if given.env is None else given.env
+    if in_order and source in environments.MUJOCO_FAMILIES:
+        return "deterministic: MuJoCo Warp adds up contacts on a GPU in no fixed order"
     return environments.device_hindrance(source, problem.env_kwargs)
 
 

@@ -63,8 +63,8 @@ def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], Non
         only = only_task(config.seed, problem.algorithm, make_env)
     with input_errors(prefix=f"{problem.algorithm.learner} on {problem.env}: "):
         torch.set_num_threads(config.threads)
-        device = resolve_device(config.device)
-        make_sampled = device_envs(problem, given, device, say) or make_env
+        device = resolve_device(config.device, deterministic=config.deterministic)
+        make_sampled = device_envs(config, given, device, say) or make_env
         envs = make_sampled(_num_envs(problem))
         if first is not None:
             envs.metadata, envs.spec = first.metadata, first.spec

@@ -1,5 +1,6 @@
 from .making import (
     FAMILIES,
+    MUJOCO_FAMILIES,
     EnvSource,
     device_hindrance,
     has_single,
@@ -13,6 +14,7 @@ from .making import (
 
 __all__ = [
     "FAMILIES",
+    "MUJOCO_FAMILIES",
     "EnvSource",
     "device_hindrance",
     "has_single",

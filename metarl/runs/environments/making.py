@@ -17,9 +17,11 @@ from metarl_envs.making import (
     make_task_env,
     name_of,
 )
+from metarl_envs.registration import MUJOCO_FAMILIES
 
 __all__ = [
     "FAMILIES",
+    "MUJOCO_FAMILIES",
     "EnvSource",
     "device_hindrance",
     "has_single",
