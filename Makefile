@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format format-check lint type learning slow warp fuzz gpu golden golden-values bench wheel clean
+.PHONY: help install demo test check format format-check lint type learning slow warp fuzz gpu gpu-train golden golden-values bench wheel clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ fuzz: $(INSTALLED) ## Read 100,000 damaged files (15 minutes of one core); INPUT
 gpu: $(INSTALLED) ## On a GPU: its tests, then its speeds (5 minutes); without one the speeds run tiny
 	$(BIN)/python -m pytest -m gpu
 	$(BIN)/python experiments/benchmarks/gpu.py
+
+gpu-train: $(INSTALLED) ## On a GPU: meta-train half-cheetahs by the clock (6 minutes); gone on with if called again
+	$(BIN)/python experiments/gpu_train.py
 
 golden: $(INSTALLED) ## Compare small runs of every learner with those of OLD=<commit>, bit for bit
 	$(BIN)/python tests/golden/compare.py $(OLD)
