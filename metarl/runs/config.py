@@ -187,7 +187,7 @@ class RunOptions:
     device: DeviceName = "auto"
     """Where the networks, and data sets that fit, live."""
     deterministic: bool = False
-    """On CUDA, too, a seed gives the same bits, resumed or not; slower, and contacts on the cores."""
+    """On CUDA, too, a seed gives the same bits, resumed or not; slower, contacts on the cores."""
     threads: Count = 1
     """Threads torch may use; small networks are fastest with 1, and two runs of one thread are
     faster than one run of two."""
