@@ -13,10 +13,12 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
 from metarl.core.rows import GOLDEN, mixed
 
+Device = torch.device | str
+"""Where tensors are."""
 Purpose = Literal["training", "validation", "test"]
 """Meta-training; the evaluations during it; ``metarl evaluate``, ``metarl adapt`` and films."""
 
@@ -82,18 +84,27 @@ class Streams:
         seeds: list[int] = state.tolist()
         return seeds
 
-    def rows(self, stream: Stream, tasks: range, trajectories: range) -> NDArray[np.int64]:
-        """Seeds in [0, 2⁶³) of trajectories of tasks, ``[M, E]``: thousands cost what one does.
+    def rows(
+        self,
+        stream: Stream,
+        tasks: range,
+        trajectories: range,
+        device: Device = "cpu",
+    ) -> Tensor:
+        """Seeds in [0, 2⁶³) of trajectories of tasks, int64 ``[M, E]``, hashed on a device.
 
         >>> rows, part = (Streams(0, "training").rows("actions", *drawn)
         ...     for drawn in ((range(4), range(3)), (range(2, 4), range(1, 3))))
-        >>> bool((rows[2:, 1:] == part).all())
+        >>> torch.equal(rows[2:, 1:], part)
         True
         """
-        start = self._sequence(stream, ()).generate_state(1, np.uint64).view(np.int64)
-        of_tasks = mixed(mixed(start + GOLDEN * np.arange(tasks.start + 1, tasks.stop + 1)))
-        counts = GOLDEN * np.arange(trajectories.start + 1, trajectories.stop + 1)
-        return mixed(of_tasks[:, None] + counts) & np.int64(2**63 - 1)
+        state = self._sequence(stream, ()).generate_state(1, np.uint64)
+        start = int(state.view(np.int64)[0])
+        m, e = (
+            GOLDEN * torch.arange(numbers.start + 1, numbers.stop + 1, device=device)
+            for numbers in (tasks, trajectories)
+        )
+        return mixed(mixed(mixed(m + start))[:, None] + e) & (2**63 - 1)
 
     def _sequence(self, stream: Stream, index: tuple[int, ...]) -> np.random.SeedSequence:
         names = _PURPOSES[self.purpose], _STREAMS[stream]

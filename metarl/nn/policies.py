@@ -5,6 +5,7 @@ actions. Sampling takes its noise as an argument, so a sampler draws a whole rol
 once from a generator of its own and the policy stays a pure function.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -219,8 +220,7 @@ class GaussianPolicy(Policy):
 
     def noise_of(self, uniforms: Tensor) -> Tensor:
         """Standard normal numbers, ``[..., A]``."""
-        normal: Tensor = torch.special.ndtri(uniforms)
-        return normal
+        return math.sqrt(2.0) * torch.erfinv(2.0 * uniforms - 1.0)
 
     def act(self, params: Params, observations: Tensor, noise: Tensor) -> Tensor:
         """Sampled actions ``[M, B, A]``; zero noise gives the mean action."""

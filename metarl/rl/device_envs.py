@@ -69,6 +69,7 @@ class DeviceEnvs:
     def __post_init__(self) -> None:
         self._made: DeviceEnv | None = None
         self._tasks: list[Task] = []
+        self._each = 1
 
     @property
     def env(self) -> DeviceEnv:
@@ -82,15 +83,16 @@ class DeviceEnvs:
         """What messages call them."""
         return self.env.name
 
-    def set_tasks(self, tasks: Sequence[Task]) -> None:
-        """Give each environment its task; they hold until set again."""
-        self._tasks = list(tasks)
-        self.env.set_tasks({k: np.stack([task[k] for task in tasks]) for k in tasks[0]})
+    def set_tasks(self, tasks: Sequence[Task], each: int) -> None:
+        """Give each task to so many environments, one task after another, until set again."""
+        self._tasks, self._each = list(tasks), each
+        batch = {name: np.stack([task[name] for task in tasks]) for name in tasks[0]}
+        self.env.set_tasks({name: values.repeat(each, 0) for name, values in batch.items()})
 
     def get_attr(self, name: str) -> tuple[Any, ...]:
         """The attribute of each environment."""
         if name == "task":
-            return tuple(self._tasks)
+            return tuple(task for task in self._tasks for _ in range(self._each))
         return (getattr(self.env, name),) * self.num_envs
 
     def close(self) -> None:

@@ -58,9 +58,8 @@ class DeviceSteps:
         self.env, self.policy, self.horizon = env, policy, horizon
         self._to_env = to_env
         self._params = {name: value.detach().clone() for name, value in params.items()}
-        like = env.observations
-        each = (env.num_envs // num_trajectories, num_trajectories)
-        m, e = each
+        like = self._observed()
+        m, e = env.num_envs // num_trajectories, num_trajectories
         self._observations = like.new_zeros(m, horizon + 1, e, like.shape[-1])
         self._actions = like.new_zeros(m, horizon, e, policy.action_width)
         self._rewards = like.new_zeros(m, horizon, e)
@@ -87,7 +86,11 @@ class DeviceSteps:
         self._time.zero_()
         self.env.restart(seeds)
         self._run()
-        self._record("observations", self.env.observations)
+        self._record("observations", self._observed())
+
+    def _observed(self) -> Tensor:
+        """By the environments, float32 ``[M·E, D]``; pictures are made so."""
+        return self.env.observations.flatten(1).float()
 
     def _prepared(self, seeds: Tensor) -> Callable[[], None]:
         """All steps; on CUDA after a trial of one, which makes what the first call makes."""
@@ -119,7 +122,7 @@ class DeviceSteps:
 
     def _act(self) -> Tensor:
         """The environments' next actions; of a policy that has diverged nothing reaches them."""
-        observed = self.env.observations
+        observed = self._observed()
         self._record("observations", observed)
         by_task = observed.reshape(*self.noise.shape[1:3], -1).nan_to_num(0.0, 0.0, 0.0)
         noise = self.noise.index_select(0, self._time)[0]

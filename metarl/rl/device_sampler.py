@@ -12,7 +12,7 @@ from metarl.core.rows import row_uniforms
 from metarl.nn import Policy
 from metarl.rl.device_envs import DeviceEnvs
 from metarl.rl.device_rollout import DeviceSteps
-from metarl.rl.env_faults import described, note, note_outside
+from metarl.rl.env_faults import EnvironmentFaultError, described, note, note_outside
 from metarl.rl.rollout import Rollout
 from metarl.rl.task_sampler import TaskSampler
 from metarl.types import Params, Task
@@ -40,7 +40,7 @@ class DeviceSampler(TaskSampler[DeviceEnvs]):
         super().close()
 
     def _set_tasks(self, tasks: Sequence[Task]) -> None:
-        self.env.set_tasks([task for task in tasks for _ in range(self.num_trajectories)])
+        self.env.set_tasks(tasks, self.num_trajectories)
 
     def _collect(
         self,
@@ -59,14 +59,16 @@ class DeviceSampler(TaskSampler[DeviceEnvs]):
         )
         device = steps.noise.device
         noise, starts = (
-            torch.from_numpy(streams.rows(stream, *drawn)).to(device)
-            for stream in ("actions", "environments")
+            streams.rows(stream, *drawn, device) for stream in ("actions", "environments")
         )
         with torch.no_grad():
             draw_noise(policy, noise, steps.noise)
             steps.run(params, starts.flatten())
             rollout, faults = steps.recorded(self.discount)
-        steps.env.check()
+        try:
+            steps.env.check()
+        except ValueError as error:
+            raise EnvironmentFaultError(str(error)) from error
         for fault in faults:
             note(self.faults, described(self.env, *fault))
         self._note_outside(rollout)

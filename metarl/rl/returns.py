@@ -60,7 +60,7 @@ def _backward_sum(terms: Tensor, factors: Tensor) -> Tensor:
         raise ValueError(f"need [M, T, E] twice, got {tuple(terms.shape)}, {tuple(factors.shape)}")
     result = torch.empty_like(terms)
     running = terms.new_zeros(terms.shape[0], terms.shape[2])
-    for t in reversed(range(terms.shape[1])):
-        running = torch.addcmul(terms[:, t], factors[:, t], running)
-        result[:, t] = running
+    steps = zip(terms.unbind(1), factors.unbind(1), result.unbind(1), strict=True)
+    for term, factor, total in reversed(list(steps)):
+        running = torch.addcmul(term, factor, running, out=total)
     return result

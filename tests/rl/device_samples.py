@@ -103,7 +103,7 @@ class RowStreams(Streams):
 def _noise(policy: Any, shape: Sequence[int], drawn: Any) -> Tensor:
     streams, m = drawn
     num, horizon = shape
-    seeds = torch.from_numpy(streams.rows("actions", range(m, m + 1), range(num)))[0]
+    seeds = streams.rows("actions", range(m, m + 1), range(num))[0]
     numbers = row_uniforms(seeds, 0, horizon * policy.num_outputs)
     return policy.noise_of(numbers.reshape(horizon, -1, num).permute(2, 0, 1))
 

@@ -27,27 +27,27 @@ FAMILIES = {
 """Horizons. Trajectories of PointGoal end in some of the tasks."""
 
 
-def device_envs(env_id: str, num_envs: int) -> DeviceEnvs:
-    env: Any = gym.make(env_id)
+def device_envs(env_id: str, num_envs: int, **options: Any) -> DeviceEnvs:
+    env: Any = gym.make(env_id, **options)
     return DeviceEnvs(
-        lambda num: make_device(env_id, num, torch.device("cpu"), xp),
+        lambda num: make_device(env_id, num, torch.device("cpu"), xp, **options),
         num_envs,
         env.observation_space,
         env.action_space,
     )
 
 
-def samplers(env_id: str, num_tasks: int = 3, num_envs: int = 12) -> list[Any]:
+def samplers(env_id: str, **options: Any) -> list[Any]:
     """On the device and on the cores."""
     numbers: dict[str, Any] = {
-        "num_tasks": num_tasks,
+        "num_tasks": 3,
         "horizon": FAMILIES[env_id],
         "discount": 0.99,
         "action_scale": 1.0,
     }
-    on_cores: Any = gym.make_vec(env_id, num_envs=num_envs)
+    on_cores: Any = gym.make_vec(env_id, num_envs=12, **options)
     return [
-        DeviceSampler(device_envs(env_id, num_envs), **numbers),
+        DeviceSampler(device_envs(env_id, 12, **options), **numbers),
         Sampler(on_cores, **numbers),
     ]
 
@@ -62,8 +62,13 @@ def policy_of(sampler: Any, seed: int = 0) -> Any:
     return RowGaussianPolicy(network, num)
 
 
-@pytest.mark.parametrize("env_id", FAMILIES)
-def test_the_same_rollouts_as_on_the_cores(env_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("env_id", "options"),
+    [*((name, {}) for name in FAMILIES), ("metarl/GridNavi-v0", {"observation": "image"})],
+)
+def test_the_same_rollouts_as_on_the_cores(
+    env_id: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the same noise and seeds, to 1e-5; and nothing is read on the way."""
     run = DeviceSteps.run
 
@@ -73,7 +78,7 @@ def test_the_same_rollouts_as_on_the_cores(env_id: str, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(DeviceSteps, "run", watched)
     found: list[Rollout] = []
-    for sampler in samplers(env_id):
+    for sampler in samplers(env_id, **options):
         policy = policy_of(sampler)
         params = expand(parameters_of(policy), 3)
         params = {

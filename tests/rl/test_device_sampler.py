@@ -178,3 +178,14 @@ def test_nothing_is_read_between_the_first_step_and_the_last(
     monkeypatch.setattr(DeviceSteps, "run", watched)
     collect(device_sampler(counters))
     assert len(runs) == 1
+
+
+def test_what_went_wrong_in_an_engine_is_one_line(
+    counters: DeviceCounters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check() -> None:
+        raise ValueError("give a larger njmax")
+
+    monkeypatch.setattr(counters, "check", check)
+    with pytest.raises(EnvironmentFaultError, match="give a larger njmax"):
+        collect(device_sampler(counters))

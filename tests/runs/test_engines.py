@@ -90,7 +90,7 @@ def test_on_a_gpu_contacts_in_a_fixed_order_are_those_of_the_cores(run: metarl.r
     [
         ("rl2", {}, "engine device is not possible: stable-baselines3, which trains rl2, takes"),
         ("oracle", {}, "engine device is not possible: oracle sees the task"),
-        ("maml-trpo", {"env_kwargs": {"wrappers": []}}, "wrappers is for environments that gym"),
+        ("maml-trpo", {"env_kwargs": {"wrappers": []}}, "wrappers is an option of environments on"),
         ("maml-trpo", {"engine": "c", "engine_kwargs": {"njmax": 1}}, "engine_kwargs is for the"),
         ("maml-trpo", {"engine_kwargs": {"njmax": 1}}, "unexpected keyword argument 'njmax'"),
         ("maml-trpo", {"engine": "warp"}, "engine must be one of 'auto', 'c' or 'device'"),

@@ -33,8 +33,11 @@ __all__ = [
     "validate_task",
 ]
 
-OF_NO_FAMILY = {"autoreset_mode", "num_envs", "vector_kwargs", "vectorization_mode", "wrappers"}
-"""Options of gymnasium, for environments that it makes."""
+OF_THE_CORES = {
+    *("autoreset_mode", "num_envs", "vector_kwargs", "vectorization_mode", "wrappers"),
+    *("dtype", "num_threads", "render_mode"),
+}
+"""Options of gymnasium, for environments that it makes, and of the C engine."""
 
 
 def make_device(
@@ -47,9 +50,9 @@ def make_device(
 
 def device_hindrance(source: EnvSource, options: dict[str, Any]) -> str:
     """Why environments of a source cannot be on a device, in one line; empty if they can."""
-    foreign = sorted(OF_NO_FAMILY & set(options))
+    foreign = sorted(OF_THE_CORES & set(options))
     if foreign:
-        return f"{foreign[0]} is for environments that gymnasium makes"
+        return f"{foreign[0]} is an option of environments on the cores"
     try:
         device_maker(source)
     except (gym.error.DependencyNotInstalled, ValueError) as error:
