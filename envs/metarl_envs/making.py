@@ -5,6 +5,7 @@ import difflib
 import importlib
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -177,6 +178,8 @@ def name_of(source: EnvSource) -> str:
     """An id, or the qualified name of a function or a class."""
     if isinstance(source, str):
         return source
+    if isinstance(source, partial):
+        return name_of(source.func)
     kind = type(source.unwrapped) if isinstance(source, gym.Env) else source
     return f"{kind.__module__}.{getattr(kind, '__qualname__', type(kind).__qualname__)}"
 

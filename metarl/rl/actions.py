@@ -14,7 +14,10 @@ from torch import Tensor
 
 
 class ActionScaling(NamedTuple):
-    """Policy actions of ±``scale`` span the environment's bounds; what lies beyond is clipped."""
+    """Policy actions of ±``scale`` span the environment's bounds; what lies beyond is clipped.
+
+    Where there are no bounds, ``scale`` is infinite and actions stay as they are.
+    """
 
     low: NDArray[Any]
     """Lower bounds of the environment's actions, ``[A]``."""
@@ -30,6 +33,8 @@ class ActionScaling(NamedTuple):
         >>> scaling(np.array([[5.0], [-30.0]])).ravel().tolist()
         [0.05, -0.1]
         """
+        if self.scale == np.inf:
+            return actions
         half_range = (self.high - self.low) / (2 * self.scale)
         middle = (self.high + self.low) / 2
         scaled = actions * half_range + middle
@@ -38,6 +43,8 @@ class ActionScaling(NamedTuple):
 
     def on(self, device: torch.device) -> Callable[[Tensor], Tensor]:
         """The same of float32 tensors of a device."""
+        if self.scale == np.inf:
+            return lambda actions: actions
         half_range = (self.high - self.low) / (2 * self.scale)
         middle = (self.high + self.low) / 2
         bounds = (half_range, middle, self.low, self.high)
@@ -72,8 +79,10 @@ class ActionScaling(NamedTuple):
         >>> scaling.inverse(np.array([[0.05], [-0.1]])).ravel().tolist()
         [5.0, -10.0]
         """
+        flat: NDArray[Any] = actions.reshape(len(actions), -1).astype(np.float64)
+        if self.scale == np.inf:
+            return flat
         middle, half_range = (self.high + self.low) / 2, (self.high - self.low) / 2
-        flat = actions.reshape(len(actions), -1).astype(np.float64)
         inner: NDArray[Any] = ((flat - middle) * (self.scale / half_range)).clip(
             -self.scale, self.scale
         )
@@ -145,7 +154,8 @@ def action_map(space: spaces.Space[Any], scale: float) -> ActionMap:
     """From the actions of a policy to those of a space.
 
     Args:
-        space: a bounded Box, for a Gaussian policy; or Discrete, MultiDiscrete or MultiBinary.
+        space: a Box with all bounds or none, for a Gaussian policy; or Discrete, MultiDiscrete or
+            MultiBinary.
         scale: see :class:`ActionScaling`; means nothing where actions are numbers.
 
     Raises:
@@ -157,9 +167,17 @@ def action_map(space: spaces.Space[Any], scale: float) -> ActionMap:
         return ActionNumberings(space.start.astype(np.int64))
     if isinstance(space, spaces.MultiBinary):
         return ActionNumberings(np.zeros(space.shape, np.int64))
-    if not isinstance(space, spaces.Box) or not space.is_bounded():
+    if not isinstance(space, spaces.Box) or not (space.is_bounded() or is_unbounded(space)):
         raise ValueError(
-            "need a Discrete, MultiDiscrete, MultiBinary or bounded Box action space "
-            f"(gymnasium.wrappers.TransformAction makes one of another), got {space}"
+            "need a Discrete, MultiDiscrete or MultiBinary action space, or a Box with all bounds "
+            f"or none (gymnasium.wrappers.TransformAction makes one of another), got {space}"
         )
+    scale = np.inf if is_unbounded(space) else scale
     return ActionScaling(space.low.ravel(), space.high.ravel(), scale)
+
+
+def is_unbounded(space: spaces.Space[Any]) -> bool:
+    """Whether a Box has no bound at all."""
+    if not isinstance(space, spaces.Box):
+        return False
+    return not (space.bounded_below.any() or space.bounded_above.any())

@@ -15,6 +15,7 @@ from metarl.rl import Actor
 from metarl.rl.task_envs import TaskEnvs
 from metarl.sb3.configs import RL2Config, SB3Config
 from metarl.sb3.policies import ACTIVATIONS, copy_actor
+from metarl.sb3.trials import UNBOUNDED
 from metarl.types import Metrics, Task
 
 BATCH_SIZE = 256  # transitions of an off-policy optimiser step
@@ -126,6 +127,11 @@ def _off_policy(
 ) -> Any:
     if not isinstance(actions, spaces.Box):
         raise ValueError(f"optimiser {config.optimiser} needs continuous actions, got {actions}")
+    if actions.high.max() >= UNBOUNDED:
+        raise ValueError(
+            f"optimiser {config.optimiser} needs bounds of actions: "
+            "gymnasium.wrappers.TransformAction gives them some"
+        )
     numbers = {
         **shared,
         "buffer_size": config.buffer_size,

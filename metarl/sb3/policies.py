@@ -76,7 +76,8 @@ def copy_actor(actor: Actor, theirs: Any, actions: spaces.Space[Any]) -> None:
     ):
         raise ValueError(f"the start has activations {actor.spec.activation}, the policy others")
     if isinstance(actor.to_env, ActionScaling) and isinstance(actions, spaces.Box):
-        factor = torch.as_tensor(actions.high / actor.to_env.scale).float()
+        scale = min(actor.to_env.scale, float(actions.high.max()))  # infinite without bounds
+        factor = torch.as_tensor(actions.high / scale).float()
         _copy(actor.policy, theirs, factor, torch.zeros_like(factor))
     else:
         _copy(actor.policy, theirs, None, None)
@@ -114,6 +115,11 @@ def layers_of(policy: Policy) -> list[tuple[Tensor, Tensor]]:
 def affine(actor: Actor) -> tuple[Tensor, Tensor]:
     """What environment actions are of policy actions before clipping: factor and shift, ``[A]``."""
     assert isinstance(actor.to_env, ActionScaling)
+    if actor.to_env.scale == np.inf:
+        raise ValueError(
+            "stable-baselines3 takes no actions without bounds: "
+            "gymnasium.wrappers.RescaleAction around an environment with bounds"
+        )
     low, high = (np.asarray(bound, np.float64) for bound in (actor.to_env.low, actor.to_env.high))
     factor = (high - low) / (2 * actor.to_env.scale)
     shift = (high + low) / 2

@@ -10,9 +10,12 @@ from stable_baselines3.common.vec_env import VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from metarl.embedding import Context, ReturnSpan, Transitions, TrialRecorder
-from metarl.rl.actions import action_map
+from metarl.rl.actions import action_map, is_unbounded
 from metarl.rl.observations import highest_pixel, one_hots
 from metarl.sb3.vec_env import TaskVecEnv
+
+UNBOUNDED = 2.0**100
+"""The bound of actions that have none."""
 
 
 class TrialVecEnv(VecEnvWrapper):
@@ -134,9 +137,11 @@ class TrialVecEnv(VecEnvWrapper):
 def _policy_actions(space: spaces.Space[Any], scale: float) -> spaces.Space[Any]:
     """What stable-baselines3 acts in: ±scale, or choices side by side.
 
+    It takes no Box without bounds, so there they are too far to matter.
     Switches are choices of two: sb3-contrib's RecurrentPPO fails on a MultiBinary.
     """
     if isinstance(space, spaces.Box):
+        scale = UNBOUNDED if is_unbounded(space) else scale
         return spaces.Box(-scale, scale, space.shape)
     if isinstance(space, spaces.MultiDiscrete):
         return spaces.MultiDiscrete(space.nvec.ravel())

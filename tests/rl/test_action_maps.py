@@ -67,6 +67,17 @@ def test_several_numbers_start_where_each_does() -> None:
     assert switches.tolist() == [[1, 0], [0, 1]]
 
 
+def test_without_bounds_actions_stay_as_they_are() -> None:
+    free = action_map(spaces.Box(-np.inf, np.inf, (2,)), 10.0)
+    actions = np.array([[3.0, -1e6]], np.float32)
+    np.testing.assert_array_equal(free(actions), actions)
+    np.testing.assert_array_equal(free.inverse(actions), actions)
+    np.testing.assert_array_equal(free.raw(actions[0]), actions[0])
+    assert torch.equal(free.on(torch.device("cpu"))(torch.ones(1, 2)), torch.ones(1, 2))
+    for found, expected in zip(_action_map(_plain(free)), free, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 NUMBERINGS = st.integers(-5, 5).map(ActionNumbering)
 SEVERAL = st.lists(st.integers(-5, 5), min_size=1).map(np.array).map(ActionNumberings)
 

@@ -14,6 +14,7 @@ ACTIONS: dict[str, spaces.Space[Any]] = {
     "switches": spaces.MultiBinary((2, 2)),
     "number": spaces.Discrete(4),
     "vector": spaces.Box(-1.0, 1.0, (2,), np.float32),
+    "free": spaces.Box(-np.inf, np.inf, (2,), np.float32),
 }
 
 

@@ -10,6 +10,7 @@ import gymnasium as gym
 
 from metarl import sb3
 from metarl.rl import DeferredEnvs, TaskEnvs
+from metarl.rl.actions import is_unbounded
 from metarl.rl.guarded import ANYTHING, GuardedEnv, GuardedEnvs, fault_of
 from metarl.rl.observations import as_arrays, described
 from metarl.rl.plain_spaces import space_of
@@ -21,7 +22,9 @@ from metarl.runs.user_objects import UserObjects, check_installed
 
 
 def say_view(problem: EnvProblem, facts: EnvFacts, say: Callable[[str], None]) -> None:
-    """Say once how policies see observations that are no vectors."""
+    """Say once how policies see observations that are no vectors, and act without bounds."""
+    if is_unbounded(space_of(facts.action_space)):
+        say(f"{problem.env}: actions have no bounds, so they are as the policy has them, unscaled")
     if facts.given_observations is None:
         return
     given, seen = map(space_of, (facts.given_observations, facts.observation_space))
