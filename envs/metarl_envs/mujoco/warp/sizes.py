@@ -16,10 +16,10 @@ class Sizes(NamedTuple):
 
 MEASURED = {
     "half_cheetah.xml": Sizes(8, 48),
-    "ant.xml": Sizes(8, 48),
-    "hopper.xml": Sizes(6, 40),
+    "ant.xml": Sizes(8, 64),
+    "hopper.xml": Sizes(8, 48),
     "walker2d.xml": Sizes(8, 64),
-    "humanoid.xml": Sizes(24, 64),
+    "humanoid.xml": Sizes(24, 96),
 }
 DEFAULT = Sizes(48, 96)
 ROWS_OF_A_FEW = 64
