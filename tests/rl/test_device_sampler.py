@@ -56,6 +56,17 @@ def test_what_is_recorded(counters: DeviceCounters) -> None:
     assert counters.num_checks == 1
 
 
+def test_what_environments_find_afterwards_is_a_fault_of_theirs(
+    counters: DeviceCounters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check() -> None:
+        raise ValueError("a buffer is full")
+
+    monkeypatch.setattr(counters, "check", check)
+    with pytest.raises(EnvironmentFaultError, match="^a buffer is full$"):
+        collect(device_sampler(counters))
+
+
 def test_a_rollout_is_as_long_as_its_longest_trajectory() -> None:
     rollout = collect(device_sampler(DeviceCounters([2, 4]), num_tasks=1, horizon=50))
     assert rollout.mask.shape == (1, 4, 2)
