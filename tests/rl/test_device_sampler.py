@@ -63,7 +63,7 @@ def test_what_environments_find_afterwards_is_a_fault_of_theirs(
         raise ValueError("a buffer is full")
 
     monkeypatch.setattr(counters, "check", check)
-    with pytest.raises(EnvironmentFaultError, match="^a buffer is full$"):
+    with pytest.raises(EnvironmentFaultError, match=r"^a buffer is full$"):
         collect(device_sampler(counters))
 
 
