@@ -80,7 +80,7 @@ class Solution(NamedTuple):
 
 
 def conjugate_gradient(
-    product: Product, b: Tensor, *, iterations: int, tolerance: float = 1e-10
+    product: Product, b: Tensor, *, iterations: int, tolerance: float = 1e-10, watched: bool = True
 ) -> Solution:
     """Solve A x = b for a symmetric positive definite A given by its products.
 
@@ -89,6 +89,8 @@ def conjugate_gradient(
         b: right-hand side ``[P]``.
         iterations: most products to take.
         tolerance: stop when the squared residual falls below this share of ``b``'s square.
+        watched: take no products after that. To see it is to wait for a device: without, all are
+            taken, and those that are too many change nothing.
 
     >>> a = torch.tensor([[2.0, 0.0], [0.0, 4.0]])
     >>> conjugate_gradient(lambda x: a @ x, torch.tensor([2.0, 2.0]), iterations=2).x
@@ -99,14 +101,15 @@ def conjugate_gradient(
     squared = residual.dot(residual)
     enough = tolerance * squared
     for _ in range(iterations):
-        if squared <= enough:
+        over = squared <= enough  # from then on nothing moves
+        if watched and over:
             break
         image = product(direction)
-        step = squared / direction.dot(image)
+        step = (squared / direction.dot(image)).masked_fill(over, 0.0)
         x = x + step * direction
         residual = residual - step * image
         previous, squared = squared, residual.dot(residual)
-        direction = residual + squared / previous * direction
+        direction = residual + (squared / previous).masked_fill(over, 0.0) * direction
     return Solution(x, residual)
 
 
@@ -151,7 +154,9 @@ def trust_region_step(
         region: constants of the step.
     """
     descent = -gradient
-    direction, residual = conjugate_gradient(product, descent, iterations=region.cg_iterations)
+    direction, residual = conjugate_gradient(
+        product, descent, iterations=region.cg_iterations, watched=descent.device.type == "cpu"
+    )
     curvature = direction.dot(descent - residual)  # xᵀ A x, without one more product
     full = torch.sqrt(2.0 * region.max_kl / curvature.clamp(min=1e-12)) * direction
     for backtracks in range(region.max_backtracks):

@@ -1,9 +1,11 @@
 """Trust-region step: the solver, the Fisher products and the line search."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import pytest
 import torch
+from device_tensors import NoHostCopies
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -13,6 +15,7 @@ from metarl.rl import AdvantageBatch
 from metarl.rl.losses import inner_loss, mean_kl
 from metarl.rl.trust_region import (
     Candidate,
+    Solution,
     Step,
     TrustRegion,
     conjugate_gradient,
@@ -52,9 +55,23 @@ def test_conjugate_gradient_takes_no_more_products_than_allowed_or_needed() -> N
     assert len(calls) == 1 + 3
 
 
-def test_conjugate_gradient_of_zero_is_zero() -> None:
-    x, _ = conjugate_gradient(lambda v: 2 * v, torch.zeros(3), iterations=5)
+@pytest.mark.parametrize("watched", [True, False])
+def test_conjugate_gradient_of_zero_is_zero(watched: bool) -> None:
+    x, _ = conjugate_gradient(lambda v: 2 * v, torch.zeros(3), iterations=5, watched=watched)
     assert x.tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("tolerance", [1e-10, 1e-2])
+def test_conjugate_gradient_is_the_same_to_the_bit_where_nobody_looks(tolerance: float) -> None:
+    a, b = positive_definite(12), draw(1, 12)
+
+    def solve(watched: bool) -> Solution:
+        with NoHostCopies() if not watched else nullcontext():
+            return conjugate_gradient(
+                lambda v: a @ v, b, iterations=30, tolerance=tolerance, watched=watched
+            )
+
+    assert all(map(torch.equal, solve(True), solve(False)))
 
 
 class Adaptation:
