@@ -22,6 +22,7 @@ from .tasks import (
     Uniform,
 )
 from .vector import TaskVectorEnv
+from .workers import WorkerVectorEnv
 from .wrappers import (
     DynamicsField,
     RandomDynamics,
@@ -67,6 +68,7 @@ __all__ = [
     "TaskVectorEnv",
     "Trial",
     "Uniform",
+    "WorkerVectorEnv",
     "make_device",
     "make_single",
     "make_task_env",

@@ -6,7 +6,7 @@ import importlib
 import json
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
@@ -15,6 +15,7 @@ from gymnasium.wrappers import TimeLimit
 from metarl_envs.contract import check_contract
 from metarl_envs.device import DeviceEnv
 from metarl_envs.registration import BATCHED, DEVICE_MAKERS, FAMILIES
+from metarl_envs.workers import WorkerVectorEnv
 from metarl_envs.wrappers import ShowTask, ShowTaskVector
 
 Env = gym.Env[Any, Any]
@@ -25,6 +26,18 @@ or an environment, of which copies are made."""
 _REGISTERED_BY_GYMNASIUM = gym.registry.keys() - FAMILIES.keys()
 
 
+class Around(NamedTuple):
+    """What goes around environments when they are made."""
+
+    each: Callable[[Env], Env] | None = None
+    """Around every single environment that a vector is made of, if it is made so."""
+    all: Callable[[Any], Any] | None = None
+    """Around the vector environment."""
+
+
+NOTHING = Around()
+
+
 def make_task_env(
     source: EnvSource,
     num_envs: int,
@@ -33,8 +46,8 @@ def make_task_env(
     show_task: bool = False,
     reset_by_caller: bool = False,
     max_episode_steps: int | None = None,
-    around: Callable[[Env], Env] | None = None,
-    around_all: Callable[[Any], Any] | None = None,
+    around: Around = NOTHING,
+    workers: int = 1,
 ) -> Any:
     """A vector environment of a task family.
 
@@ -45,28 +58,26 @@ def make_task_env(
         show_task: append the task to the observation.
         reset_by_caller: what has ended waits until it is reset, whatever kind of environment it is.
         max_episode_steps: a time limit instead of the family's own.
-        around: wraps every single environment that the vector is made of, if it is made so.
-        around_all: wraps the vector environment.
+        around: wrappers.
+        workers: processes that single environments are stepped in; 1 is this one.
 
     Raises:
         ValueError: if the id is unknown, the options do not fit or it lacks what a task family has.
     """
-    mode: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED}
-    limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
+    waiting = {"autoreset_mode": AutoresetMode.DISABLED} if reset_by_caller else {}
     if isinstance(source, str):
-        options = {**options, **limit}
-        if around is not None and not made_at_once(source, options):
-            options["wrappers"] = [around]
-        env = _make_registered(source, num_envs, options, mode, reset_by_caller)
+        limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
+        env = _make_registered(
+            source, num_envs, {**options, **limit}, waiting, around.each, workers
+        )
     elif options:
         raise ValueError(f"{name_of(source)} is no id, so env_kwargs cannot be given to it")
     else:
-        makers = [_maker(source, max_episode_steps, around)] * num_envs
-        waiting: dict[str, Any] = mode if reset_by_caller else {}
-        env = SyncVectorEnv(makers, **waiting)
+        makers = [_maker(source, max_episode_steps, around.each)] * num_envs
+        env = _copies(makers, workers, waiting)
     check_contract(env, name_of(source))
     try:
-        env = env if around_all is None else around_all(env)
+        env = env if around.all is None else around.all(env)
         return ShowTaskVector(env) if show_task else env
     except ValueError as error:
         raise ValueError(f"{name_of(source)}: {error}") from error
@@ -120,19 +131,58 @@ def device_maker(source: EnvSource) -> Callable[..., DeviceEnv]:
 
 
 def _make_registered(
-    env_id: str, num_envs: int, options: dict[str, Any], mode: dict[str, Any], by_caller: bool
+    env_id: str,
+    num_envs: int,
+    options: dict[str, Any],
+    waiting: dict[str, Any],
+    each: Callable[[Env], Env] | None,
+    workers: int,
 ) -> Any:
-    check_id(env_id)
-    batched = made_at_once(env_id, options)
-    # every collection resets all environments: what has ended need not be stepped until then
-    waiting = mode if batched and (by_caller or env_id.rpartition(":")[2] in BATCHED) else {}
-    if by_caller and not batched:
-        waiting = {"vector_kwargs": {**mode, **options.get("vector_kwargs", {})}}
+    at_once = made_at_once(env_id, options)
+    if workers > 1:
+        _check_workers(env_id, options, at_once=at_once)
     try:
-        return gym.make_vec(env_id, num_envs=num_envs, **{**options, **waiting})
+        if workers > 1:
+            return _copies([_registered_maker(env_id, options, each)] * num_envs, workers, waiting)
+        given = {} if at_once or each is None else {"wrappers": [each]}
+        if at_once and env_id.rpartition(":")[2] in BATCHED:
+            # every collection resets all: what has ended need not be stepped until then
+            waiting = {"autoreset_mode": AutoresetMode.DISABLED}
+        elif waiting and not at_once:
+            waiting = {"vector_kwargs": {**waiting, **options.get("vector_kwargs", {})}}
+        return gym.make_vec(env_id, num_envs=num_envs, **{**options, **given, **waiting})
     except (TypeError, ValueError, gym.error.Error) as error:
-        given = {name: value for name, value in options.items() if name != "wrappers"}
-        raise ValueError(f"{env_id} with options {json.dumps(given)}: {error}") from error
+        raise ValueError(f"{env_id} with options {json.dumps(options)}: {error}") from error
+
+
+def _check_workers(env_id: str, options: dict[str, Any], *, at_once: bool) -> None:
+    """Raise a :class:`ValueError` where single environments would not be what processes step."""
+    if at_once:
+        raise ValueError(
+            f"workers are for single environments, and {env_id} steps all of a batch by itself; "
+            "leave them out (MuJoCo families take num_threads)"
+        )
+    for name in ("vectorization_mode", "vector_kwargs"):
+        if name in options:
+            raise ValueError(f"{name} of {env_id} says how it is made a vector, and so do workers")
+
+
+def _registered_maker(
+    env_id: str, options: dict[str, Any], each: Callable[[Env], Env] | None
+) -> Callable[[], Env]:
+    def make() -> Env:
+        env = gym.make(env_id, **options)
+        return env if each is None else each(env)
+
+    return make
+
+
+def _copies(
+    makers: list[Callable[[], Env]], workers: int, waiting: dict[str, Any]
+) -> SyncVectorEnv[Any, Any] | WorkerVectorEnv:
+    if workers == 1 or len(makers) == 1:
+        return SyncVectorEnv(makers, **waiting)
+    return WorkerVectorEnv(makers, workers, **waiting)
 
 
 def made_at_once(env_id: str, options: dict[str, Any]) -> bool:

@@ -6,7 +6,7 @@ import tyro
 from pydantic.dataclasses import dataclass
 
 from metarl import runs
-from metarl.configs import STRICT
+from metarl.configs import STRICT, Count
 from metarl.runs.config import Checkpoint
 from metarl.training import DeviceName
 
@@ -25,12 +25,17 @@ class OpenRun:
     """The run's backbone given again, where it is ``module:Class`` of your own."""
     allow_code: bool = False
     """Import modules that the run's config names from the current folder, too."""
+    workers: Count | None = None
+    """Processes of environments in Python, instead of the run's own number."""
 
     @property
     def objects(self) -> "runs.UserObjects":
         """What the config cannot hold, and what it may import."""
         return runs.UserObjects(
-            env=self.env, backbone_name=self.backbone, allow_code=self.allow_code
+            env=self.env,
+            backbone_name=self.backbone,
+            allow_code=self.allow_code,
+            workers=self.workers,
         )
 
 

@@ -134,23 +134,30 @@ def set_some(env: TaskEnvs, name: str, rows: Sequence[int], values: Sequence[Any
     """
     if isinstance(env, DeferredEnvs):
         env = env.envs
-    if hasattr(env, "set_some"):
-        env.set_some(name, rows, values)
-        return
     inner = getattr(env, "unwrapped", env)
+    for own in (env, inner):
+        if hasattr(own, "set_some"):
+            own.set_some(name, rows, values)
+            return
     if isinstance(inner, SyncVectorEnv):
         for row, value in zip(rows, values, strict=True):
             inner.envs[row].set_wrapper_attr(name, value)
     elif isinstance(inner, AsyncVectorEnv):
-        for row, value in zip(rows, values, strict=True):
-            inner.parent_pipes[row].send(("_setattr", (name, value)))
-        done = {row: inner.parent_pipes[row].recv()[1] for row in rows}
-        inner._raise_if_errors([done.get(row, True) for row in range(inner.num_envs)])
+        _set_some_async(inner, name, rows, values)
     else:
         every = list(env.get_attr(name))
         for row, value in zip(rows, values, strict=True):
             every[row] = value
         env.set_attr(name, every)
+
+
+def _set_some_async(
+    env: AsyncVectorEnv, name: str, rows: Sequence[int], values: Sequence[Any]
+) -> None:
+    for row, value in zip(rows, values, strict=True):
+        env.parent_pipes[row].send(("_setattr", (name, value)))
+    done = {row: env.parent_pipes[row].recv()[1] for row in rows}
+    env._raise_if_errors([done.get(row, True) for row in range(env.num_envs)])
 
 
 def are_numbers(values: NDArray[Any]) -> NDArray[np.bool_]:

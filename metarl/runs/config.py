@@ -157,6 +157,9 @@ class EnvProblem:
     policy: PolicyConfig = PolicyConfig()
     sampling: SamplingConfig = SamplingConfig()
     trained_on: Suppress[EnvFacts | None] = None
+    workers: Count = 1
+    """Processes that environments in Python are stepped in, each a part of them; results are the
+    same with any number. Families that step whole batches do without."""
     video_every: Natural = 0
     """Every n-th iteration, a video in TensorBoard of a held-out task before and after adaptation;
     0 for none."""

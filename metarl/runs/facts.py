@@ -76,9 +76,14 @@ def env_facts(envs: TaskEnvs, horizon: int, **own: Any) -> EnvFacts:
         action_space=plain_space(envs.single_action_space),
         task_space={k: plain_space(v) for k, v in envs.get_attr("task_space")[0].items()},
         horizon=horizon,
-        batched=not isinstance(getattr(envs, "unwrapped", envs), SyncVectorEnv | AsyncVectorEnv),
+        batched=not _are_copies(getattr(envs, "unwrapped", envs)),
         **own,
     )
+
+
+def _are_copies(inner: Any) -> bool:
+    """Whether environments are single ones, in this process or in others."""
+    return isinstance(inner, SyncVectorEnv | AsyncVectorEnv) or hasattr(inner, "num_workers")
 
 
 def time_limit(env: TaskEnvs) -> int | None:

@@ -34,7 +34,7 @@ from metarl.runs.evaluate import (
 from metarl.runs.policy_files import read_policy
 from metarl.runs.same_run import check_same_run
 from metarl.runs.simulated import AdaptedPolicy, PolicyLearner, Simulated
-from metarl.runs.user_objects import UserObjects
+from metarl.runs.user_objects import UserObjects, with_workers
 from metarl.training import DeviceName
 from metarl.training.checkpoint import BEST, load_checkpoint, load_newest
 from metarl.types import TasksDone, unwatched
@@ -214,7 +214,7 @@ class Run:
         return self.built
 
 
-def load_run(
+def load_run(  # noqa: PLR0913  # the options of opening a run
     folder: str | Path,
     *,
     device: DeviceName | None = None,
@@ -223,6 +223,7 @@ def load_run(
     backbone: nn.Module | None = None,
     allow_code: bool = False,
     checkpoint: Checkpoint = "latest",
+    workers: int | None = None,
     say: Callable[[str], None] = warn,
 ) -> Run:
     """A run with the state of one of its checkpoints.
@@ -238,6 +239,7 @@ def load_run(
         allow_code: import modules that the run's config names from the current folder, too;
             without it only what is installed.
         checkpoint: the newest good one, or the one that did best in validation.
+        workers: processes of environments, instead of the run's own number.
         say: called with one line when something is worth saying.
 
     Raises:
@@ -246,7 +248,9 @@ def load_run(
     run, _ = load(
         Path(folder),
         device,
-        UserObjects(env=env, network=policy, backbone=backbone, allow_code=allow_code),
+        UserObjects(
+            env=env, network=policy, backbone=backbone, allow_code=allow_code, workers=workers
+        ),
         say,
         which=checkpoint,
     )
@@ -269,6 +273,7 @@ def load(
     # its weights are in the checkpoint: what it started from may be gone; so may its processors
     used = replace(
         config,
+        problem=with_workers(config.problem, given),
         init_from=None,
         device=device or config.device,
         schedule=replace(config.schedule, iterations=num_iterations),

@@ -7,7 +7,7 @@ from typing import Any
 from metarl.runs.config import CODEC, RunConfig
 from metarl.runs.errors import InputError
 
-MAY_CHANGE = ("data", "data_root", "skip_bad", "video_every")
+MAY_CHANGE = ("data", "data_root", "skip_bad", "video_every", "workers")
 """Options of a problem that may change between sessions: data may move, but be no others."""
 
 

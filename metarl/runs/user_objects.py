@@ -1,11 +1,12 @@
 """What a user gives as objects."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
 from metarl.files import import_installed
 from metarl.runs import environments
+from metarl.runs.config import DataProblem, EnvProblem
 from metarl.runs.errors import InputError
 
 
@@ -23,6 +24,19 @@ class UserObjects:
     """The config's ``module:Class``, which may be imported if it is given again."""
     allow_code: bool = True
     """Import modules that the config names from the current folder, too."""
+    workers: int | None = None
+    """Processes of environments, instead of the config's number."""
+
+
+def with_workers(problem: EnvProblem | DataProblem, given: UserObjects) -> EnvProblem | DataProblem:
+    """The problem with the number of processes that is given."""
+    if given.workers is None:
+        return problem
+    if not isinstance(problem, EnvProblem):
+        raise InputError("is for policies; this is a few-shot run", "workers")
+    if given.workers < 1:
+        raise InputError(f"must be at least 1, got {given.workers}", "workers")
+    return replace(problem, workers=given.workers)
 
 
 def check_installed(module: str, option: str) -> None:

@@ -17,6 +17,7 @@ SMALL = ["--meta-batch-size", "2", "--num-trajectories", "2", "--horizon", "5", 
 
 def test_an_arm_trains_evaluates_in_rows_and_adapts(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(simulated, "NUM_TRAJECTORIES", 2)
+    monkeypatch.setattr("metarl.runs.run.draw", lambda *given: ())  # most of the time of a run
     options = ["--iterations", "1", "--output", str(tmp_path / "runs"), *SMALL]
     assert main(["train", "maml-trpo", *ENV, *options, "--env-kwargs", '{"heaviest": 3}']) == 0
     (run,) = (tmp_path / "runs").iterdir()

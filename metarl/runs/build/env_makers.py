@@ -62,8 +62,8 @@ def env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskEn
                 # where stable-baselines3 steps, trajectories end when the environment says so; at
                 # first the horizon is compared with the family's own
                 max_episode_steps=problem.sampling.horizon if by_sb3 and trained_on else None,
-                around=guard,
-                around_all=as_arrays,
+                around=environments.Around(guard, as_arrays),
+                workers=problem.workers,
             )
         except InputError:
             raise

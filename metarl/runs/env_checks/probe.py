@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -120,10 +119,10 @@ class Subject:
         def around(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
             return GuardedEnv(Watch(env, self.kinds), self.name, os.getpid())
 
-        make = partial(environments.make_task_env, self.source, num, self.options, around=around)
+        each = environments.Around(around)
         try:
             with input_errors("env"):
-                return make()
+                return environments.make_task_env(self.source, num, self.options, around=each)
         except ANYTHING as error:
             if isinstance(error, ValueError):
                 raise

@@ -1,6 +1,7 @@
 from .making import (
     FAMILIES,
     MUJOCO_FAMILIES,
+    Around,
     EnvSource,
     device_hindrance,
     has_single,
@@ -15,6 +16,7 @@ from .making import (
 __all__ = [
     "FAMILIES",
     "MUJOCO_FAMILIES",
+    "Around",
     "EnvSource",
     "device_hindrance",
     "has_single",

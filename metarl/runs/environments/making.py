@@ -9,6 +9,7 @@ import torch
 from metarl.rl.device_envs import DeviceEnv
 from metarl_envs import FAMILIES, making, validate_task
 from metarl_envs.making import (
+    Around,
     EnvSource,
     device_maker,
     has_single,
@@ -22,6 +23,7 @@ from metarl_envs.registration import MUJOCO_FAMILIES
 __all__ = [
     "FAMILIES",
     "MUJOCO_FAMILIES",
+    "Around",
     "EnvSource",
     "device_hindrance",
     "has_single",
