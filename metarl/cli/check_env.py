@@ -8,7 +8,7 @@ from rich.console import Console
 
 from metarl import runs
 from metarl.configs import STRICT, Count, Seed
-from metarl.runs.config import JsonObject
+from metarl.runs.json_option import JsonObject
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

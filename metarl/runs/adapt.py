@@ -6,7 +6,7 @@ from pydantic.dataclasses import dataclass
 
 from metarl.configs import STRICT, Count, Seed
 from metarl.fewshot.configs import NormMode
-from metarl.runs.config import JsonObject
+from metarl.runs.json_option import JsonObject
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -5,7 +5,6 @@ A :class:`RunConfig` is the options of ``metarl train`` and ``metarl fewshot``, 
 all of them go through the checks of these dataclasses.
 """
 
-import json
 from dataclasses import asdict, field, fields, is_dataclass
 from functools import reduce
 from operator import or_
@@ -39,6 +38,7 @@ from metarl.nn.mlp import Activation
 from metarl.rl.plain_spaces import space_of
 from metarl.runs.errors import InputError, nearest
 from metarl.runs.facts import DataFacts, EnvFacts
+from metarl.runs.json_option import JsonObject
 from metarl.training import DeviceName, Schedule
 
 KindT = TypeVar("KindT")
@@ -51,31 +51,6 @@ POLICY_LEARNERS: dict[str, Preset] = {**rl.PRESETS, **sb3.PRESETS}
 """Learners of ``metarl train``."""
 CLASSIFIER_LEARNERS: dict[str, Preset] = fewshot.PRESETS
 """Learners of ``metarl fewshot``."""
-
-JsonObject = Annotated[
-    dict[str, Any],
-    tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="JSON",
-        instance_from_str=lambda given: json_object(given[0]),
-        is_instance=lambda value: isinstance(value, dict),
-        str_from_instance=lambda value: [json.dumps(value)],
-    ),
-]
-"""On the command line a JSON object."""
-
-
-def json_object(text: str) -> dict[str, Any]:
-    """A JSON object given as text; :class:`ValueError` if it is not one."""
-    with one_error(ValueError, f"{text[:200]!r} is not JSON"):
-        value = json.loads(text, parse_constant=_no_number)
-    if not isinstance(value, dict):
-        raise ValueError(f'{text!r} must be a JSON object such as {{"name": 1.0}}')
-    return value
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"JSON has no {name}")
 
 
 def _by_name(learners: dict[str, Preset]) -> Any:

@@ -29,8 +29,8 @@ from metarl.fewshot.episodes import EpisodeSamplers
 from metarl.fewshot.from_config import Problem, make_backbone, make_learner
 from metarl.fewshot.samplers import FixedSampler
 from metarl.fewshot.sources import ArraySource
-from metarl.runs.config import json_object
 from metarl.runs.errors import input_errors
+from metarl.runs.json_option import json_object
 from metarl.runs.policy_files import read_policy
 from metarl.training import CSVWriter
 

@@ -10,9 +10,10 @@ import pytest
 from gymnasium import spaces
 
 from metarl.rl.plain_spaces import plain_space
-from metarl.runs.config import CODEC, EnvProblem, RunConfig, config_of, json_object, read_config
+from metarl.runs.config import CODEC, EnvProblem, RunConfig, config_of, read_config
 from metarl.runs.errors import InputError
 from metarl.runs.facts import EnvFacts
+from metarl.runs.json_option import json_object
 
 BOX = plain_space(spaces.Box(-1.0, 1.0, (2,), np.float32))
 

@@ -7,9 +7,10 @@ import torch
 from metarl import sb3
 from metarl.core import Streams
 from metarl.rl import Actor, TaskEnvs
-from metarl.runs.config import EnvProblem, RunConfig, json_object
+from metarl.runs.config import EnvProblem, RunConfig
 from metarl.runs.errors import InputError
 from metarl.runs.facts import checked_task
+from metarl.runs.json_option import json_object
 from metarl.types import Task
 
 
