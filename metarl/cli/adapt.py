@@ -1,5 +1,6 @@
 """``metarl adapt``."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic.dataclasses import dataclass
@@ -14,7 +15,7 @@ from metarl.runs.adapt import AdaptationOptions
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Adapt(AdaptationOptions, TrainedRun):
-    """Adapt to one given task; keeps the policy, both returns and a picture."""
+    """Adapt to one task; keeps the policy, its returns and a picture."""
 
     output: Path
     """Folder for what is adapted."""
@@ -22,7 +23,10 @@ class Adapt(AdaptationOptions, TrainedRun):
 
 def adapt(options: Adapt) -> int:
     """Run ``metarl adapt``."""
-    run, _ = runs.load(options.run, options.device, options.objects, say, which=options.checkpoint)
+    objects = options.objects
+    if options.task is None:  # then the environment is what is adapted to
+        objects = replace(objects, env=None)
+    run, _ = runs.load(options.run, options.device, objects, say, which=options.checkpoint)
     lines = run.built.adapt_and_keep(options, options.output, say)
     Console(soft_wrap=True, markup=False).print(*lines, sep="\n")
     return 0

@@ -27,6 +27,11 @@ class OnlineAgent(Agent):
         self._ended = {over: torch.full((1, 1), float(over)) for over in (False, True)}
         self._state = policy.start()
 
+    def context(self) -> NDArray[np.float32]:
+        """What the policy sees beside the observation now, ``[C]``."""
+        seen: NDArray[np.float32] = self.policy.memory.context(self._state)[0].numpy()
+        return seen
+
     def _noise(self) -> NDArray[np.float32]:
         return self.policy.head.noise(self._rng)
 

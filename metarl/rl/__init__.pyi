@@ -40,6 +40,7 @@ from .task_envs import DeferredEnvs, TaskEnvs
 from .task_sampler import TaskSampler
 from .trajectories import Trajectories
 from .trust_region import TrustRegion
+from .unknown_task import Source, UnknownEnvs, UnknownTask
 
 __all__ = [
     "PRESETS",
@@ -76,12 +77,15 @@ __all__ = [
     "Rollout",
     "Sampler",
     "SimulatedTasks",
+    "Source",
     "Surrogate",
     "TaskEnvs",
     "TaskSampler",
     "Trajectories",
     "TrajectoryRecorder",
     "TrustRegion",
+    "UnknownEnvs",
+    "UnknownTask",
     "load_policy",
     "make_maml",
     "maml_parts",

@@ -31,8 +31,8 @@ from metarl.rl.meta_problem import MetaProblem, Objective, OuterStep, State
 from metarl.rl.objectives import checked_parts
 from metarl.rl.recorded import RecordedTrajectories
 from metarl.rl.rollout import AdvantageBatch, Rollout
-from metarl.rl.simulation import SimulatedTasks
 from metarl.rl.task_sampler import TaskSampler
+from metarl.rl.unknown_task import Source
 from metarl.types import Adaptation, Metrics, Params, StepSize
 
 
@@ -205,10 +205,7 @@ class MAMLLearner:
         return Actor.of(self.policy, size, to_env, params, given=given)
 
     def adapt(
-        self,
-        source: SimulatedTasks | RecordedTrajectories,
-        steps: int,
-        step_sizes: Sequence[float] = (),
+        self, source: Source, steps: int, step_sizes: Sequence[float] = ()
     ) -> Adaptation[Actor]:
         """Adapt to tasks on fresh trajectories, a batch of tasks at a time; or to recorded ones.
 

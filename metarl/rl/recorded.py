@@ -8,7 +8,7 @@ under the policy that adaptation has come to, to that under the policy that drew
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -45,6 +45,20 @@ class RecordedTrajectories:
     """One a step of adaptation; the last also serves all later steps."""
     force: bool = False
     """Take them however little they say of the policy that adapts."""
+
+    option: ClassVar[str] = "trajectories"
+    """What a complaint about the source is about."""
+
+    @property
+    def default_steps(self) -> int:
+        """One a part."""
+        return len(self.parts)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is worth keeping of them."""
+        sizes = [(len(part), part.num_steps) for part in self.parts]
+        return {"trajectories": [n for n, _ in sizes], "num_steps": [s for _, s in sizes]}
 
     @property
     def returns(self) -> NDArray[np.float64]:
@@ -147,10 +161,10 @@ class RecordedSupport:
         self.clipped.append(float((ratios > math.log(LARGEST_WEIGHT)).float().mean()))
         if share < LEAST_SHARE and not self._force:
             raise ValueError(
-                f"at step {len(self.shares)} the data of {len(ratios)} steps say as much as "
-                f"{share * len(ratios):.1f} of the policy that adapts would (effective sample "
-                f"size), less than {LEAST_SHARE:.0%}: they are another policy's. Give data of this "
-                "one for the step, take fewer steps, or --force"
+                f"at step {len(self.shares)} of adaptation their effective sample size is "
+                f"{share * len(ratios):.1f} of {len(ratios)} steps, less than {LEAST_SHARE:.0%}: "
+                "they are of another policy than the one that adapts. Give a file of that one's "
+                "for the step, take fewer --steps, or --force"
             )
 
 

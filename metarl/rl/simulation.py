@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -47,6 +47,15 @@ class SimulatedTasks:
     there may be environments for."""
     progress: TasksDone = unwatched
     """Told of every batch."""
+
+    option: ClassVar[str | None] = None
+    """What a complaint about the source is about, where it is the source that does not fit."""
+    default_steps: ClassVar[int | None] = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is worth keeping of it."""
+        return {"seed": self.seed, "trajectories": self.num_trajectories}
 
     def adaptation(
         self,
@@ -119,7 +128,7 @@ class SimulatedTasks:
                 if sampler is None or sampler.num_tasks != num:
                     if sampler is not None:
                         sampler.close()
-                    sampler = like.over(self.make_env(num * each), num, self.num_trajectories)
+                    sampler = self._sampler(like, self.make_env(num * each), num)
                 if tasks is None:
                     tasks = sampler.drawn(rng, self.num_tasks, "held_out")
                 sampler.set_tasks(tasks[first : first + num])
@@ -128,6 +137,10 @@ class SimulatedTasks:
         finally:
             if sampler is not None:
                 sampler.close()
+
+    def _sampler(self, like: TaskSampler[Any], env: Any, num_tasks: int) -> TaskSampler[Any]:
+        """Of these environments."""
+        return like.over(env, num_tasks, self.num_trajectories)
 
 
 def paths_of(experience: Experience) -> list[tuple[Paths, Paths]]:

@@ -1,13 +1,14 @@
 from .adapted_classifier import AdaptedClassifier
+from .adapted_policy import AdaptedPolicy
 from .composed import describe
 from .config import RunConfig
 from .env_checks import EnvReport, check_env
 from .errors import InputError
 from .evaluate import Evaluation, EvaluationOptions
 from .families import COLUMNS, families
-from .run import Run, load, load_run
+from .loading import load, load_run
+from .run import Run
 from .sessions import Session, go_on, start, train, train_fewshot
-from .simulated import AdaptedPolicy
 from .user_objects import UserObjects
 
 __all__ = [

@@ -11,10 +11,19 @@ from metarl.runs.json_option import JsonObject
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class AdaptationOptions:
-    """One task: of a policy as numbers, of a classifier as folders of images."""
+    """One task: a given one, that of an environment, of recorded data or of folders of images."""
 
     task: JsonObject | None = None
     """Policies: the task as JSON that fits the task space, such as '{"goal": [0.3, -0.4]}'."""
+    env: str | None = None
+    """Policies: an environment whose task nobody knows, in which the policy collects. With --task
+    the run's environment given again, where it is ``module:Id`` of your own."""
+    trajectories: tuple[Path, ...] = ()
+    """Policies: files of recorded trajectories (docs/trajectories.md), one a gradient step; the
+    last also serves all later steps."""
+    force: bool = False
+    """Policies: take recorded trajectories even where they are another policy's: where their
+    effective sample size is below 5 % of their steps."""
     support: Path | None = None
     """Classifiers: folder with a folder of images a class, to adapt to."""
     query: Path | None = None
@@ -26,9 +35,9 @@ class AdaptationOptions:
     class of an image does not depend on what else is classified."""
     steps: Count | None = None
     """Gradient steps, or trajectories where adaptation is without; 3, and a classifier's own, by
-    default."""
-    trajectories: Count | None = None
-    """Policies: trajectories a step, or trials, 40 by default."""
+    default; one a file of recorded ones."""
+    num_trajectories: Count | None = None
+    """Policies: trajectories that are collected a step, or trials, 40 by default."""
     video: Path | None = None
     """Policies: an .mp4 file that shows the task before and after adaptation, mean actions."""
     seed: Seed = 0

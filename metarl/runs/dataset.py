@@ -168,8 +168,8 @@ class DataSets:
         self, options: AdaptationOptions, say: Callable[[str], None]
     ) -> tuple[FolderImages, FolderImages | None]:
         """Images to adapt to, and those to classify, if any."""
-        for name in ("task", "trajectories", "video"):
-            if getattr(options, name) is not None:
+        for name in ("task", "trajectories", "num_trajectories", "video"):
+            if getattr(options, name) not in (None, ()):
                 raise InputError("is for policies; classifiers take --support", name)
         if options.support is None:
             raise InputError("is missing: a folder with a folder of images a class", "support")

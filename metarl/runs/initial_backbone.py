@@ -14,7 +14,7 @@ from metarl.fewshot.headed_network import backbone_of
 from metarl.runs.config import DataProblem, RunConfig
 from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
-from metarl.runs.run import load
+from metarl.runs.loading import load
 from metarl.runs.user_objects import UserObjects
 
 

@@ -1,30 +1,26 @@
 """A run: its folder, config, learner and newest checkpoint, and what can be done with it."""
 
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
-from warnings import warn
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from metarl import sb3
 from metarl.fewshot.configs import NormMode
 from metarl.fewshot.episodic_learner import FewShotLearner
-from metarl.files import FileError, replacing
+from metarl.files import replacing
 from metarl.report.curves import AdaptationCurve, adaptation_curve
 from metarl.rl import Actor, Agent
-from metarl.runs import environments
 from metarl.runs.adapt import AdaptationOptions
 from metarl.runs.adapted_classifier import AdaptedClassifier
+from metarl.runs.adapted_policy import AdaptedPolicy
 from metarl.runs.agents import make_agent
-from metarl.runs.build import BUILDERS, Built
-from metarl.runs.config import CODEC, Checkpoint, RunConfig, read_config, validated
+from metarl.runs.build import Built
+from metarl.runs.config import RunConfig, validated
 from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError, input_errors, written
 from metarl.runs.evaluate import (
-    NUM_STEPS,
     Evaluation,
     EvaluationOptions,
     draw,
@@ -32,11 +28,8 @@ from metarl.runs.evaluate import (
     write_json,
 )
 from metarl.runs.policy_files import read_policy
-from metarl.runs.same_run import check_same_run
-from metarl.runs.simulated import AdaptedPolicy, PolicyLearner, Simulated
-from metarl.runs.user_objects import UserObjects, with_workers
-from metarl.training import DeviceName
-from metarl.training.checkpoint import BEST, load_checkpoint, load_newest
+from metarl.runs.simulated import PolicyLearner, Simulated
+from metarl.runs.sources import FOR_POLICIES, Environment, Given, Recordings
 from metarl.types import TasksDone, unwatched
 
 
@@ -103,9 +96,12 @@ class Run:
     def adapt(
         self,
         *,
-        task: dict[str, Any],
+        task: dict[str, Any] | None = None,
+        env: "Environment | None" = None,
+        trajectories: Recordings | None = None,
         steps: int | None = None,
-        trajectories: int | None = None,
+        num_trajectories: int | None = None,
+        force: bool = False,
         seed: int = 0,
     ) -> AdaptedPolicy: ...
 
@@ -118,44 +114,47 @@ class Run:
         norm: NormMode | None = None,
     ) -> AdaptedClassifier: ...
 
-    def adapt(
-        self,
-        *,
-        task: dict[str, Any] | None = None,
-        support: tuple[Tensor, Sequence[str]] | None = None,
-        steps: int | None = None,
-        trajectories: int | None = None,
-        norm: NormMode | None = None,
-        seed: int = 0,
-    ) -> AdaptedPolicy | AdaptedClassifier:
-        """Adapt to one task.
+    def adapt(self, **options: Any) -> AdaptedPolicy | AdaptedClassifier:
+        """Adapt to one task: a given one, that of an environment, or one that data are of.
 
         Args:
-            task: of policies: entries that fit the task space, such as ``{"goal": [0.3, -0.4]}``.
-            support: of classifiers: examples and the class of each. Images ``[S, C, H, W]`` uint8
-                or in [0, 1]; rows ``[S, D]``, series ``[S, channels, time]`` as the file has them.
-            steps: gradient steps, or trajectories where adaptation is without; 3, and a
-                classifier's own, by default.
-            trajectories: policies: a step, or trials; 40 by default.
-            norm: classifiers: batch statistics of a query set; inductive by default.
-            seed: policies: draws the noise.
+            **options: one of ``task``, ``env``, ``trajectories`` and ``support``, and what goes
+                with it:
+
+        Policies:
+
+        - ``task``: entries that fit the task space, such as ``{"goal": [0.3, -0.4]}``.
+        - ``env``: an id, a function, or a single or vector environment that there is, whose task
+          nobody knows. The policy collects in it; one that was given stays open.
+        - ``trajectories``: recorded ones (:class:`metarl.Trajectories`) or their file. Of several
+          each is for one gradient step; the last also serves all later steps.
+        - ``steps``: gradient steps, or trajectories where adaptation is without: 3 by default, and
+          one a file of recorded ones.
+        - ``num_trajectories``: that are collected a step, or trials; 40 by default.
+        - ``force``: take recorded trajectories even where they are another policy's.
+        - ``seed``: draws the noise.
+
+        Classifiers:
+
+        - ``support``: examples and the class of each. Images ``[S, C, H, W]`` uint8 or in [0, 1];
+          rows ``[S, D]``, series ``[S, channels, time]`` as the file has them.
+        - ``steps``: gradient steps, the classifier's own by default.
+        - ``norm``: batch statistics of a query set; inductive by default.
 
         Raises:
             InputError: what is given does not fit the run.
         """
-        plain = {"steps": steps, "trajectories": trajectories, "norm": norm, "seed": seed}
-        validated(AdaptationOptions, plain)
-        policies = {"task": task, "trajectories": trajectories}
-        for name, value in ({"norm": norm} if support is None else policies).items():
-            if value is not None:
-                whom = "few-shot runs" if support is None else "policies"
+        given = Given(**options)
+        plain = ("steps", "num_trajectories", "force", "norm", "seed")
+        validated(AdaptationOptions, {name: getattr(given, name) for name in plain})
+        others = ("norm",) if given.support is None else FOR_POLICIES
+        for name in others:
+            if getattr(given, name) not in (None, False):
+                whom = "few-shot runs" if given.support is None else "policies"
                 raise InputError(f"is for {whom}", name)
-        if support is not None:
-            return self.classifiers.adapt_to(support, steps=steps, norm=norm)
-        if task is None:
-            raise InputError("is missing: the task to adapt to", "task")
-        source = self.policies.given_task(task, trajectories, seed)
-        return self.policies.adapted(source, steps or NUM_STEPS)
+        if given.support is not None:
+            return self.classifiers.adapt_to(given.support, steps=given.steps, norm=given.norm)
+        return self.policies.adapted(self.policies.source(given), given.steps)
 
     def agent(self, *, trajectories: int | None = None, seed: int = 0) -> Agent:
         """An agent that acts and adapts while it acts, without any environment.
@@ -212,89 +211,3 @@ class Run:
         if not isinstance(self.built, DataSets):
             raise InputError(f"{self.folder} is a policy, and that is for few-shot runs")
         return self.built
-
-
-def load_run(  # noqa: PLR0913  # the options of opening a run
-    folder: str | Path,
-    *,
-    device: DeviceName | None = None,
-    env: "environments.EnvSource | None" = None,
-    policy: nn.Module | None = None,
-    backbone: nn.Module | None = None,
-    allow_code: bool = False,
-    checkpoint: Checkpoint = "latest",
-    workers: int | None = None,
-    say: Callable[[str], None] = warn,
-) -> Run:
-    """A run with the state of one of its checkpoints.
-
-    No environment is made and no data set read before they are needed.
-
-    Args:
-        folder: the run folder.
-        device: instead of the run's own.
-        env: where the run's environment was an object; or another one with the same spaces.
-        policy: where the policy's network was the user's own: another of its kind.
-        backbone: the same of a classifier.
-        allow_code: import modules that the run's config names from the current folder, too;
-            without it only what is installed.
-        checkpoint: the newest good one, or the one that did best in validation.
-        workers: processes of environments, instead of the run's own number.
-        say: called with one line when something is worth saying.
-
-    Raises:
-        InputError: it is no run folder, or has no usable checkpoint.
-    """
-    run, _ = load(
-        Path(folder),
-        device,
-        UserObjects(
-            env=env, network=policy, backbone=backbone, allow_code=allow_code, workers=workers
-        ),
-        say,
-        which=checkpoint,
-    )
-    return run
-
-
-def load(
-    folder: Path,
-    device: DeviceName | None,
-    given: UserObjects,
-    say: Callable[[str], None],
-    iterations: int | None = None,
-    *,
-    which: Checkpoint = "latest",
-) -> tuple[Run, dict[str, Any]]:
-    """:func:`load_run`, perhaps to go on to more iterations, and the content of the checkpoint."""
-    config = read_config(folder)
-    # beyond the run's own number a step size that decays would be 0
-    num_iterations = max(iterations or 0, config.schedule.iterations)
-    # its weights are in the checkpoint: what it started from may be gone; so may its processors
-    used = replace(
-        config,
-        problem=with_workers(config.problem, given),
-        init_from=None,
-        device=device or config.device,
-        schedule=replace(config.schedule, iterations=num_iterations),
-        threads=min(config.threads, os.cpu_count() or 1),
-    )
-    if used.threads < config.threads:
-        say(f"threads: {used.threads} of {config.threads}, there are no more processors here")
-    built = BUILDERS[type(used.problem)](used, given, say)
-    path, best = folder / "checkpoints", which == "best"
-    try:
-        checkpoint, problems = (load_checkpoint(path / BEST), []) if best else load_newest(path)
-        built.learner.load_state_dict(checkpoint["learner"])
-        check_same_run(CODEC.validate_json(checkpoint["config"]), config, folder)
-    except FileError as error:
-        raise InputError(str(error)) from error
-    except InputError:
-        raise
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise InputError(
-            f"the checkpoint of {folder} does not fit its config.json: {str(error).splitlines()[0]}"
-        ) from error
-    for problem in problems:
-        say(f"skipped: {problem}")
-    return Run(folder, built, checkpoint["iteration"], checkpoint["seconds"]), checkpoint

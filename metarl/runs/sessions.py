@@ -21,7 +21,8 @@ from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
 from metarl.runs.evaluate import Evaluation, EvaluationOptions
 from metarl.runs.initial_backbone import take_backbone
-from metarl.runs.run import Run, load
+from metarl.runs.loading import load
+from metarl.runs.run import Run
 from metarl.runs.user_objects import UserObjects
 from metarl.training import DeviceName, Ending, Progress, Trainer, Writer
 from metarl.types import TasksDone, unwatched

@@ -6,14 +6,25 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import gymnasium as gym
-from numpy.typing import NDArray
 
 from metarl import report, training
+from metarl.files import NonFiniteError
 from metarl.memory import check_memory
-from metarl.rl import Actor, DeviceEnvs, SimulatedTasks, TaskEnvs
+from metarl.rl import (
+    Actor,
+    Agent,
+    DeviceEnvs,
+    RecordedTrajectories,
+    SimulatedTasks,
+    Source,
+    TaskEnvs,
+    UnknownTask,
+)
+from metarl.rl.env_faults import EnvironmentFaultError
 from metarl.rl.plain_spaces import num_bytes
 from metarl.rl.simulation import plain_tasks
 from metarl.runs.adapt import AdaptationOptions
+from metarl.runs.adapted_policy import AdaptedPolicy
 from metarl.runs.config import EnvProblem, RunConfig
 from metarl.runs.errors import InputError, input_errors
 from metarl.runs.evaluate import (
@@ -24,12 +35,11 @@ from metarl.runs.evaluate import (
     Test,
     ends_of,
     make_folders,
-    planar_paths,
-    write_json,
 )
 from metarl.runs.facts import EnvFacts, checked_task
 from metarl.runs.films import Camera
-from metarl.types import ActionArray, Adaptation, Metrics, Task, TasksDone, Video
+from metarl.runs.sources import Given, source_of
+from metarl.types import Adaptation, Metrics, Task, TasksDone, Video
 
 NUM_ROWS = 400
 """Environments of an evaluation that are rows of one, however few training has."""
@@ -51,60 +61,14 @@ class PolicyLearner(training.Learner, Protocol):
         ...
 
     def adapt(
-        self, source: SimulatedTasks, steps: int, step_sizes: Sequence[float] = ()
-    ) -> Adaptation[Actor]:
+        self, source: Source, steps: int, step_sizes: Sequence[float] = ()
+    ) -> Adaptation[Actor | Agent]:
         """Adapt to tasks; with step sizes, of learners by gradients, to one a step."""
         ...
 
     def actor(self) -> Actor:
         """The unadapted policy."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdaptedPolicy:
-    """A policy that was adapted to one task."""
-
-    policy: Actor
-    """After adaptation."""
-    task: Task
-    adaptation: Adaptation[Actor]
-    record: dict[str, Any]
-    """The content of ``adaptation.json``."""
-
-    @property
-    def returns(self) -> list[float]:
-        """Mean return after 0..K steps."""
-        values: list[float] = self.adaptation.values[:, 0].tolist()
-        return values
-
-    def act(self, observation: NDArray[Any], *, deterministic: bool = True) -> ActionArray:
-        """The environment's action for one observation; the mean action unless told otherwise."""
-        action, _ = self.policy.predict(observation, deterministic=deterministic)
-        return action
-
-    def save(self, path: str | Path) -> None:
-        """Write the policy to a file that :func:`metarl.load_policy` reads."""
-        self.policy.save(Path(path))
-
-    def film(self, camera: Camera, seed: int = 0) -> Video:
-        """The task before and after adaptation, mean actions."""
-        return camera.both(self.task, (self.adaptation.model(0, False), self.policy), seed)
-
-    def keep(self, folder: Path) -> list[str]:
-        """Write policy, figures and, in the plane, a picture; lines that say what came of it."""
-        self.save(folder / "policy.pt")
-        write_json(folder / "adaptation.json", self.record)
-        paths = planar_paths(self.adaptation)
-        if paths is not None:
-            report.draw_paths(folder / "adaptation.png", paths[0])
-        steps = len(self.returns) - 1
-        unit = self.adaptation.unit.split()[-1]
-        return [
-            f"return before adaptation: {self.returns[0]:.2f}",
-            f"return after {steps} {unit}: {self.returns[-1]:.2f}",
-            f"adapted policy: {folder / 'policy.pt'}",
-        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,14 +127,16 @@ class Simulated:
             },
         )
 
-    def adapted(self, source: SimulatedTasks, steps: int) -> AdaptedPolicy:
+    def adapted(self, source: Source, steps: int | None) -> AdaptedPolicy:
         """The policy that is adapted to the one task of a source.
 
         Raises:
-            InputError: the learner has no policy to keep.
+            InputError: the learner has no policy to keep, or cannot adapt to such a source.
         """
-        self.check_policy()
-        adaptation = self.adapt(source, steps)
+        if not isinstance(source, RecordedTrajectories | UnknownTask):
+            self.check_policy()
+        num_steps = (source.default_steps or NUM_STEPS) if steps is None else steps
+        adaptation = self.adapt(source, num_steps, count="num_trajectories")
         return AdaptedPolicy(
             policy=adaptation.model(0, True),
             task=adaptation.tasks[0],
@@ -178,11 +144,11 @@ class Simulated:
             record={
                 "env": self.config.subject,
                 "learner": self.config.learner,
-                "seed": source.seed,
-                "task": plain_tasks(adaptation.tasks)[0],
-                "steps": list(range(steps + 1)),
+                "task": plain_tasks(adaptation.tasks)[0] or None,
+                "steps": list(range(num_steps + 1)),
                 "returns": adaptation.values[:, 0].tolist(),
-                "trajectories": source.num_trajectories,
+                **source.facts,
+                **adaptation.figures,
             },
         )
 
@@ -200,13 +166,22 @@ class Simulated:
             raise InputError(
                 "--support, --query, --skip-bad and --norm are for few-shot runs; this is a policy"
             )
-        if options.task is None:
-            raise InputError("is missing: the task to adapt to, as JSON", "task")
-        source = self.given_task(options.task, options.trajectories, options.seed)
-        self.check_policy()
+        given = Given(
+            task=options.task,
+            env=options.env if options.task is None else None,
+            trajectories=options.trajectories or None,
+            num_trajectories=options.num_trajectories,
+            force=options.force,
+            seed=options.seed,
+        )
+        source = self.source(given)
+        if given.task is not None:
+            self.check_policy()
+        if options.video is not None and options.task is None:
+            raise InputError("films a given task: --task", "video")
         film = None if options.video is None else self.camera("video")
         make_folders(output=output, video=None if options.video is None else options.video.parent)
-        adapted = self.adapted(source, options.steps or NUM_STEPS)
+        adapted = self.adapted(source, options.steps)
         lines = adapted.keep(output)
         if film is not None and options.video is not None:
             report.write_mp4(options.video, adapted.film(film, options.seed))
@@ -214,24 +189,44 @@ class Simulated:
         return lines
 
     def adapt(
-        self, source: SimulatedTasks, steps: int, step_sizes: Sequence[float] = ()
-    ) -> Adaptation[Actor]:
-        """To simulated tasks; :class:`InputError` for step sizes or trajectories it cannot take."""
+        self,
+        source: Source,
+        steps: int,
+        step_sizes: Sequence[float] = (),
+        *,
+        count: str = "trajectories",
+    ) -> Adaptation[Actor | Agent]:
+        """To a source; :class:`InputError` for step sizes, trajectories or data it cannot take.
+
+        ``count`` is the option of how many trajectories are collected.
+        """
         try:
             return self.learner.adapt(source, steps, step_sizes)
+        except (EnvironmentFaultError, InputError, NonFiniteError):
+            raise
         except ValueError as error:
-            name = "trajectories" if str(error).startswith("num_trajectories ") else "inner_lr"
-            if name == "inner_lr" and not step_sizes:
+            text, option = str(error), "inner_lr" if step_sizes else source.option
+            if text.startswith("num_trajectories ") and option != "trajectories":
+                text, option = text.removeprefix("num_trajectories "), count
+            if option is None:
                 raise
-            raise InputError(
-                str(error).removeprefix("num_").removeprefix(f"{name} "), name
-            ) from error
+            raise InputError(text.removeprefix(f"{option} "), option) from error
+
+    def source(self, given: Given) -> Source:
+        """What to adapt to; :class:`InputError` if it does not fit."""
+        return source_of(given, self.facts, self.given_task)
 
     def tasks(
-        self, num_tasks: int, trajectories: int, seed: int, given: Sequence[Task] | None = None
+        self,
+        num_tasks: int,
+        trajectories: int,
+        seed: int,
+        given: Sequence[Task] | None = None,
+        *,
+        count: str = "trajectories",
     ) -> SimulatedTasks:
         """Tasks of the family: held-out ones, or those that are given."""
-        self._check_memory(trajectories)
+        self._check_memory(trajectories, count)
         if given is None and self.only_tasks is not None:
             given = [self.only_tasks[0]] * num_tasks
         return SimulatedTasks(
@@ -243,10 +238,10 @@ class Simulated:
             num_envs=NUM_ROWS if self.facts.batched else None,
         )
 
-    def _check_memory(self, trajectories: int) -> None:
+    def _check_memory(self, trajectories: int, count: str) -> None:
         facts = self.facts
         step = num_bytes(facts.observation_space) + num_bytes(facts.action_space)
-        with input_errors("trajectories"):
+        with input_errors(count):
             check_memory(trajectories * facts.horizon * step, str(trajectories))
 
     def given_task(
@@ -254,7 +249,8 @@ class Simulated:
     ) -> SimulatedTasks:
         """One task, as the environment has it; :class:`InputError` if it does not fit."""
         checked = checked_task(self.make_env(1), task)
-        return self.tasks(1, trajectories or NUM_TRAJECTORIES, seed, [checked])
+        num = trajectories or NUM_TRAJECTORIES
+        return self.tasks(1, num, seed, [checked], count="num_trajectories")
 
     def camera(self, option: str) -> Camera:
         """What films an environment of the family, for an option that asks for it."""

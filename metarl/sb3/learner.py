@@ -18,7 +18,7 @@ from stable_baselines3.common.utils import FloatSchedule
 
 from metarl.core import Stopwatch, Streams, iteration_times
 from metarl.embedding import Context, NoContext, TrialRecorder, Trials
-from metarl.rl import Actor, SimulatedTasks
+from metarl.rl import Actor, Agent, RecordedTrajectories, Source, UnknownTask
 from metarl.rl.actions import action_map
 from metarl.rl.outcomes import check_told
 from metarl.sb3.evaluation import (
@@ -37,6 +37,7 @@ from metarl.sb3.models import CollectionSpec, InitialPolicy, logged, make_model
 from metarl.sb3.state import global_generators, kept_finite, load_model, model_state, normalised
 from metarl.sb3.trials import TrialVecEnv
 from metarl.sb3.vec_env import TaskVecEnv
+from metarl.sb3.watching import adapt_by_watching
 from metarl.types import Adaptation, Metrics, Task, TasksDone, unwatched
 
 Split = Literal["train", "held_out"]
@@ -116,8 +117,8 @@ class SB3Learner:
         return int(max(self.config.trial_length, 2)) - 1
 
     def adapt(
-        self, source: SimulatedTasks, steps: int, step_sizes: Sequence[float] = ()
-    ) -> Adaptation[Actor]:
+        self, source: Source, steps: int, step_sizes: Sequence[float] = ()
+    ) -> Adaptation[Actor | Agent]:
         """Adapt to tasks by what trials show of them.
 
         Args:
@@ -127,6 +128,8 @@ class SB3Learner:
         """
         if step_sizes:
             raise ValueError("inner_lr is for learners by gradients; this one adapts without")
+        if isinstance(source, RecordedTrajectories | UnknownTask):
+            return adapt_by_watching(self, source, steps)
         run = self.run_trials(
             source.num_tasks,
             source.num_trajectories,
@@ -291,10 +294,6 @@ class SB3Learner:
     def _make_trials(
         self, env: TaskVecEnv, recorder: TrialRecorder, *, training: bool = False
     ) -> TrialVecEnv:
-        return TrialVecEnv(
-            env,
-            self._context(env, training=training),
-            action_scale=self.collection.action_scale,
-            episodes=self.config.episodes,
-            observer=recorder,
-        )
+        context = self._context(env, training=training)
+        scale, episodes = self.collection.action_scale, self.config.episodes
+        return TrialVecEnv(env, context, action_scale=scale, episodes=episodes, observer=recorder)

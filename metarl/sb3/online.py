@@ -1,7 +1,11 @@
 """Learners' policies as functions of an explicit state, for agents and exports."""
 
+from typing import Any, Protocol
+
+import numpy as np
 import torch
 from gymnasium import spaces
+from numpy.typing import NDArray
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor, nn
@@ -25,13 +29,28 @@ from metarl.embedding import (
     dense_of,
 )
 from metarl.embedding.heads import Head
+from metarl.rl import Actor
 from metarl.rl.actions import ActionScaling, action_map
 from metarl.sb3.imported import NORMALISE_CLIP, NORMALISE_EPSILON
-from metarl.sb3.learner import SB3Learner
+from metarl.sb3.models import CollectionSpec
 from metarl.sb3.trials import TrialVecEnv
 
 
-def online_policy(learner: SB3Learner) -> OnlinePolicy:
+class Trained(Protocol):
+    """What of a learner its policy is made of."""
+
+    config: Any
+    model: Any
+    env: Any
+    """What the model is trained on."""
+    collection: CollectionSpec
+
+    def actor(self, context: NDArray[np.float32] | None = None) -> Actor:
+        """The policy with a context that stays, or with that of the start of a trial."""
+        ...
+
+
+def online_policy(learner: Trained) -> OnlinePolicy:
     """The policy of a learner with copies of its weights, on the CPU.
 
     Raises:
@@ -54,7 +73,7 @@ def online_policy(learner: SB3Learner) -> OnlinePolicy:
         memory=_memory(trials.context, size),
         network=Feedforward(layers) if cell is None else Recurrent(cell, layers),
         head=_head(trials, getattr(policy, "log_std", None), learner.collection.action_scale),
-        normaliser=_normaliser(env.obs_rms) if config.normalise == "all" else None,  # type: ignore[attr-defined]
+        normaliser=_normaliser(env.obs_rms) if config.normalise == "all" else None,
         forgets=cell is not None and config.episodes == "trajectory",
     )
 

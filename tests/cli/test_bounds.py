@@ -114,7 +114,7 @@ def test_evaluations(run, option, part, finished, capsys):
 
 def test_adaptations(finished, capsys, tmp_path):
     task = ["--task", '{"goal": [0.1, 0.2]}', "--output", str(tmp_path / "new")]
-    options = ["adapt", str(finished["random"]), *task, "--trajectories", "1000000000"]
+    options = ["adapt", str(finished["random"]), *task, "--num-trajectories", "1000000000"]
     assert "needs at least" in complaint(capsys, options)
     assert not (tmp_path / "new").exists()
 

@@ -51,7 +51,7 @@ ENV, BACKBONE = "own_line:OwnLine-v0", "own_nets:Net"
 FEW = ["--tasks", "2"]
 COMMANDS = {
     "evaluate": FEW,
-    "adapt": ["--task", '{"target": 0.5}', "--trajectories", "2", "--output", "adapted"],
+    "adapt": ["--task", '{"target": 0.5}', "--num-trajectories", "2", "--output", "adapted"],
     "resume": ["--iterations", "2"],
     "export": ["--sb3", "model.zip"],
 }

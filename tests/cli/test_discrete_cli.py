@@ -40,7 +40,7 @@ def test_an_adapted_policy_acts_on_images(tmp_path):
     assert main([*command, "--output", str(tmp_path / "runs")]) == 0
     (run,) = (tmp_path / "runs").iterdir()
     task = ["--task", '{"goal": [3, 1]}', "--output", str(tmp_path / "adapted")]
-    assert main(["adapt", str(run), *task, "--trajectories", "4", "--steps", "1"]) == 0
+    assert main(["adapt", str(run), *task, "--num-trajectories", "4", "--steps", "1"]) == 0
     actor = load_policy(tmp_path / "adapted" / "policy.pt")
     env = gym.make("metarl/GridNavi-v0", observation="image", task={"goal": [3, 1]})
     observation, _ = env.reset(seed=0)

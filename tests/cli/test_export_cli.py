@@ -35,7 +35,7 @@ def test_the_meta_learned_policy_is_exported(run: Any, tmp_path: Any) -> None:
 
 def test_an_adapted_policy_is_exported_and_goes_on_training(run: Any, tmp_path: Any) -> None:
     adapted, target = tmp_path / "adapted", tmp_path / "model.zip"
-    task = ["--task", '{"goal": [0.3, -0.4]}', "--steps", "1", "--trajectories", "4"]
+    task = ["--task", '{"goal": [0.3, -0.4]}', "--steps", "1", "--num-trajectories", "4"]
     assert main(["adapt", str(run), *task, "--output", str(adapted)]) == 0
     policy = adapted / "policy.pt"
     assert main(["export", str(run), "--sb3", str(target), "--policy", str(policy)]) == 0

@@ -102,7 +102,8 @@ def test_learners_without_gradients_are_filmed(learner: str, tmp_path: Path) -> 
     (image,) = events.Images("eval/adaptation")
     assert image.step == 1
     film = tmp_path / "dot.mp4"
-    options = ["--output", str(tmp_path / "adapted"), "--video", str(film), "--trajectories", "2"]
+    options = ["--output", str(tmp_path / "adapted"), "--video", str(film)]
+    options += ["--num-trajectories", "2"]
     assert main(["adapt", str(run), "--task", '{"target": 0.5}', *options]) == 0
     assert len(imageio.mimread(film)) == HORIZON + 1
 
@@ -127,7 +128,7 @@ def test_a_policy_that_cannot_be_kept_leaves_no_folder(
 ) -> None:
     run = train(tmp_path / "runs", *QUICK, learner="rl2")
     capsys.readouterr()
-    task = ["--task", '{"target": 0.5}', "--trajectories", "2"]
+    task = ["--task", '{"target": 0.5}', "--num-trajectories", "2"]
     adapted, films = tmp_path / "adapted", tmp_path / "films"
     options = ["--output", str(adapted), "--video", str(films / "dot.mp4")]
     assert main(["adapt", str(run), *task, *options]) == 2

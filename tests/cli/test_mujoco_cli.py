@@ -44,7 +44,7 @@ def test_both_directions_are_evaluated(folder, capsys):
 
 def test_adapt_takes_a_direction(folder, tmp_path, capsys):
     output = tmp_path / "adapted"
-    few = ["--output", str(output), "--trajectories", "2", "--steps", "1"]
+    few = ["--output", str(output), "--num-trajectories", "2", "--steps", "1"]
     assert main(["adapt", str(folder), "--task", '{"direction": -1}', *few]) == 0
     assert (output / "policy.pt").is_file()
     assert main(["adapt", str(folder), "--task", '{"direction": 3}', *few]) == 2

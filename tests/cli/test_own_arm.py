@@ -26,7 +26,7 @@ def test_an_arm_trains_evaluates_in_rows_and_adapts(tmp_path, capsys, monkeypatc
     figures = json.loads((run / "evaluation.json").read_text())
     assert figures["held_out"]
     adapt = ["adapt", str(run), *ENV, "--output", str(tmp_path / "adapted"), "--steps", "1"]
-    adapt += ["--trajectories", "2", "--task"]
+    adapt += ["--num-trajectories", "2", "--task"]
     assert main([*adapt, '{"goal": [0.3, 0.1, 0.2], "payload": 2.5}']) == 0
     capsys.readouterr()
     assert main([*adapt, '{"goal": [0.3, 0.1, 0.2], "payload": 4}']) == 2

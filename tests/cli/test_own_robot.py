@@ -42,7 +42,7 @@ def test_a_robot_trains_evaluates_and_adapts(robot, tmp_path, capsys):
     assert figures["held_out"]
     assert np.isfinite(figures["returns"]).all()
     adapt = ["adapt", str(run), "--output", str(tmp_path / "adapted"), "--steps", "1"]
-    adapt += ["--trajectories", "2", "--task"]
+    adapt += ["--num-trajectories", "2", "--task"]
     assert main([*adapt, json.dumps(ROBOTS[robot])]) == 0
     assert (tmp_path / "adapted" / "policy.pt").exists()
     capsys.readouterr()

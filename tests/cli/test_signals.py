@@ -14,7 +14,7 @@ from metarl.runs import simulated
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 FEW = ["--tasks", "2", "--trajectories", "2", "--steps", "1"]
-TASK = ["--task", '{"goal": [0.1, 0.2]}', "--trajectories", "2", "--steps", "1"]
+TASK = ["--task", '{"goal": [0.1, 0.2]}', "--num-trajectories", "2", "--steps", "1"]
 TRAIN = ["train", "random-init", "--env", "metarl/PointGoal-v0", "--iterations", "1"]
 TRAIN += ["--meta-batch-size", "2", "--num-trajectories", "2", "--horizon", "5"]
 

@@ -103,7 +103,7 @@ def test_training_metrics_hold_those_of_stable_baselines3(proto):
 
 def test_an_adapted_policy_is_kept_and_exported(proto, tmp_path):
     adapted, model = tmp_path / "adapted", tmp_path / "model.zip"
-    few = ["--steps", "1", "--trajectories", "2"]
+    few = ["--steps", "1", "--num-trajectories", "2"]
     assert main(["adapt", str(proto), *TASK, *few, "--output", str(adapted)]) == 0
     figures = json.loads((adapted / "adaptation.json").read_text())
     assert len(figures["returns"]) == 2
@@ -135,7 +135,7 @@ def test_policies_start_runs(ppo, tmp_path, capsys):
     wide = ["train", "maml-vpg", *SMALL, *start, "--hidden-sizes", "9", "--output", str(tmp_path)]
     assert "of another shape: 2-8-2 tanh, continuous there, 2-9-2" in complaint(capsys, wide)
     policy = tmp_path / "adapted"
-    few = ["--steps", "1", "--trajectories", "2"]
+    few = ["--steps", "1", "--num-trajectories", "2"]
     assert main(["adapt", str(run), *TASK, *few, "--output", str(policy)]) == 0
     other = ["train", "maml-vpg", *SMALL, "--init-from", str(policy / "policy.pt")]
     other += ["--action-scale", "10", "--output", str(tmp_path)]

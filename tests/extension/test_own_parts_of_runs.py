@@ -89,7 +89,7 @@ def test_an_own_task_family(env: Any, learner: str, tmp_path: Path) -> None:
     options = {"num_minibatches": 2} if learner == "sb3-ppo" else {}
     run = metarl.train(learner, env=env, output=tmp_path, horizon=5, **SMALL, **options)
     assert json.loads((run.folder / "evaluation.json").read_text())["held_out"]
-    adapted = run.adapt(task={"place": 0.25}, steps=1, trajectories=2)
+    adapted = run.adapt(task={"place": 0.25}, steps=1, num_trajectories=2)
     assert adapted.act(np.zeros(1, np.float32)).shape == (1,)
     loaded = metarl.load_run(run.folder)
     with pytest.raises(metarl.InputError, match="given as an object"):
@@ -113,7 +113,7 @@ def test_an_own_network(tmp_path: Path) -> None:
         metarl.load_run(run.folder, env=Line)
     again = metarl.load_run(run.folder, env=Line, policy=Gated(1, 1))
     np.testing.assert_array_equal(again.evaluate(**FEW).values, run.evaluate(**FEW).values)
-    adapted = run.adapt(task={"place": 0.25}, steps=1, trajectories=2)
+    adapted = run.adapt(task={"place": 0.25}, steps=1, num_trajectories=2)
     adapted.save(tmp_path / "policy.pt")
     actor = metarl.load_policy(tmp_path / "policy.pt", network=Gated(1, 1))
     seen = np.full(1, 0.1, np.float32)

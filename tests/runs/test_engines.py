@@ -42,7 +42,7 @@ def test_a_run_on_the_device_is_loaded_adapts_and_is_evaluated(run: metarl.runs.
     held_out = learners[1].adapt(built.tasks(4, 2, seed=3), 2)
     assert held_out.values.shape == (3, 4)
     assert np.isfinite(held_out.values).all()
-    adapted = run.adapt(task={"goal": [0.1, 0.2]}, steps=1, trajectories=2)
+    adapted = run.adapt(task={"goal": [0.1, 0.2]}, steps=1, num_trajectories=2)
     assert np.isfinite(adapted.returns).all()
     ours, theirs = (learner.collect().returns() for learner in learners)
     np.testing.assert_array_equal(ours.numpy(), theirs.numpy())

@@ -76,7 +76,7 @@ def test_never_more_copies_than_training_has(learner: str, most: Any, tmp_path: 
     again = metarl.load_run(run.folder, env=Counted)
     again.evaluate(tasks=3, trajectories=2, steps=1)
     if learner != "rl2":
-        run.adapt(task={"place": 0.25}, steps=1, trajectories=5)
+        run.adapt(task={"place": 0.25}, steps=1, num_trajectories=5)
     assert most() == 4
     assert sorted(done) == done
     assert done[-1] == 3 > done[0]

@@ -26,7 +26,7 @@ def test_several_discrete_actions_train(learner: str, actions: str, tmp_path: Pa
     assert curve.values.shape == (2, 2)
     if learner == "rl2":
         return
-    adapted = again.adapt(task={"place": 0.0}, steps=1, trajectories=2)
+    adapted = again.adapt(task={"place": 0.0}, steps=1, num_trajectories=2)
     adapted.save(tmp_path / "policy.pt")
     observation = np.array([0.0, 1.0], np.float32)
     action = load_policy(tmp_path / "policy.pt").predict(observation, deterministic=True)[0]

@@ -46,7 +46,7 @@ def test_it_trains_adapts_and_acts_on_what_the_environment_gives(
     assert np.isfinite(again.evaluate(tasks=2, trajectories=2, steps=1).values).all()
     if learner == "rl2":
         return
-    again.adapt(task={"place": 0.0}, steps=1, trajectories=2).save(tmp_path / "policy.pt")
+    again.adapt(task={"place": 0.0}, steps=1, num_trajectories=2).save(tmp_path / "policy.pt")
     actor = load_policy(tmp_path / "policy.pt")
     seen = SEES[sees][1](3, 1.0)
     one, _ = actor.predict(seen, deterministic=True)

@@ -126,19 +126,22 @@ def test_a_run_adapts_to_a_task(learner: str, tmp_path: Path) -> None:
     options = settings if learner == "proto-embedding" else {}
     run = trained(learner, tmp_path, eval_tasks=0, **options)
     assert not (run.folder / "evaluation.json").exists()
-    adapted = run.adapt(task={"goal": [0.3, -0.4]}, steps=2, trajectories=3)
+    adapted = run.adapt(task={"goal": [0.3, -0.4]}, steps=2, num_trajectories=3)
     assert len(adapted.returns) == 3
     assert adapted.task["goal"].tolist() == pytest.approx([0.3, -0.4])
     adapted.save(tmp_path / "policy.pt")
     actor = metarl.load_policy(tmp_path / "policy.pt")
     seen = np.array([0.1, 0.0], np.float32)
     np.testing.assert_array_equal(actor.predict(seen, deterministic=True)[0], adapted.act(seen))
-    assert run.adapt(task={"goal": [0.3, -0.4]}, steps=2, trajectories=3).returns == adapted.returns
+    assert (
+        run.adapt(task={"goal": [0.3, -0.4]}, steps=2, num_trajectories=3).returns
+        == adapted.returns
+    )
 
 
 def test_a_run_is_exported(tmp_path: Path) -> None:
     run = trained("maml-vpg", tmp_path)
-    adapted = run.adapt(task={"goal": [0.3, -0.4]}, steps=1, trajectories=3)
+    adapted = run.adapt(task={"goal": [0.3, -0.4]}, steps=1, num_trajectories=3)
     adapted.save(tmp_path / "policy.pt")
     seen = np.array([[0.1, 0.0], [0.2, -0.1]], np.float32)
     for policy, ours in ((None, run.learner.actor()), (tmp_path / "policy.pt", adapted.policy)):
@@ -302,7 +305,10 @@ def test_what_is_wrong_of_an_adaptation(tmp_path: Path) -> None:
         ({"task": {"goal": [0.1, 7.0]}}, "task .*goal"),
         ({"support": (torch.zeros(2, 1), ["a", "b"])}, "is a policy"),
         ({"task": {"goal": [0.1, 0.2]}, "steps": -1}, "steps must be at least"),
-        ({"task": {"goal": [0.1, 0.2]}, "trajectories": 0}, "trajectories must be at least 1"),
+        (
+            {"task": {"goal": [0.1, 0.2]}, "num_trajectories": 0},
+            "num_trajectories must be at least 1",
+        ),
         ({"task": {"goal": [0.1, 0.2]}, "seed": -1}, "seed must be at least 0"),
     ]
     for options, message in asked:

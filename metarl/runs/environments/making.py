@@ -11,6 +11,7 @@ from metarl_envs import FAMILIES, making, validate_task
 from metarl_envs.making import (
     Around,
     EnvSource,
+    check_id,
     device_maker,
     has_single,
     made_at_once,
@@ -25,6 +26,7 @@ __all__ = [
     "MUJOCO_FAMILIES",
     "Around",
     "EnvSource",
+    "check_id",
     "device_hindrance",
     "has_single",
     "made_at_once",
