@@ -65,6 +65,8 @@ def run_session(session: "runs.Session", *, show: bool) -> int:
     trainer = session.trainer
     sys.stdout.write(f"{trainer.folder}\n")
     sys.stdout.flush()
+    if show and session.built.opening:
+        say(session.built.opening)
     display = Display(session, show)
     try:
         ending = session.train(display)

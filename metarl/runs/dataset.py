@@ -44,6 +44,8 @@ class DataSets:
     """None for the sinusoid. Of a run that is not new, examples are read when they are needed."""
     stem: str
     """What the name of a run folder starts with."""
+    opening: str = ""
+    """There is nothing to say before training."""
     films: None = None
     """There is nothing to film."""
 

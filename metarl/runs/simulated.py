@@ -89,6 +89,8 @@ class Simulated:
     """The one task of a run that has no others."""
     stem: str
     """What the name of a run folder starts with."""
+    opening: str = ""
+    """What is said of it before training; perhaps nothing."""
     films: "training.Films | None" = None
     """To make while training."""
 

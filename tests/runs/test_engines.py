@@ -10,7 +10,7 @@ import torch
 
 import metarl
 from metarl.rl import DeviceSampler
-from metarl.runs.build.engines import device_envs
+from metarl.runs.build.engines import chosen_engine
 from metarl.runs.config import RunConfig
 from metarl.runs.errors import InputError
 from metarl.runs.user_objects import UserObjects
@@ -51,22 +51,24 @@ def test_a_run_on_the_device_is_loaded_adapts_and_is_evaluated(run: metarl.runs.
 @pytest.mark.parametrize(
     ("changes", "device", "line"),
     [
-        ({}, "cpu", None),
+        ({}, "cpu", ""),
         ({}, "cuda", "engine: device, cuda"),
-        ({"engine": "device"}, "cpu", ""),
-        ({"engine": "c"}, "cuda", None),
-        ({"env_kwargs": {"vectorization_mode": "sync"}}, "cuda", "engine: c, on the cores: vec"),
+        ({"engine": "device"}, "cpu", "engine: device, cpu"),
+        ({"engine": "c"}, "cuda", ""),
+        (
+            {"env_kwargs": {"vectorization_mode": "sync"}},
+            "cuda",
+            "engine: c, on the cores: vectorization_mode is an option of environments on the cores",
+        ),
     ],
 )
 def test_the_device_steps_where_it_can_on_cuda(
-    run: metarl.runs.Run, changes: dict[str, Any], device: str, line: str | None
+    run: metarl.runs.Run, changes: dict[str, Any], device: str, line: str
 ) -> None:
-    said: list[str] = []
     config = changed(run.config, {"engine": "auto", **changes})
-    make = device_envs(config, UserObjects(), torch.device(device), said.append)
-    assert len(said) == bool(line)
-    assert all(one.startswith(line) for one in said)
-    assert (make is not None) == (line is not None and "engine: c" not in line)
+    engine = chosen_engine(config, UserObjects(), torch.device(device))
+    assert engine.line == line
+    assert (engine.make_envs is not None) == line.startswith("engine: device")
 
 
 def changed(config: RunConfig, changes: dict[str, Any], **options: Any) -> RunConfig:
@@ -75,14 +77,15 @@ def changed(config: RunConfig, changes: dict[str, Any], **options: Any) -> RunCo
 
 
 def test_on_a_gpu_contacts_in_a_fixed_order_are_those_of_the_cores(run: metarl.runs.Run) -> None:
-    cuda, said = torch.device("cuda"), list[str]()
+    cuda = torch.device("cuda")
     ours = changed(run.config, {"engine": "auto"}, deterministic=True)
-    assert device_envs(ours, UserObjects(), cuda, said.append) is not None  # it has no contacts
+    assert chosen_engine(ours, UserObjects(), cuda).make_envs is not None  # it has no contacts
     cheetah = changed(ours, {"env": "metarl/HalfCheetahDir-v0"})
-    assert device_envs(cheetah, UserObjects(), cuda, said.append) is None
-    assert "deterministic: MuJoCo Warp adds up contacts" in said[-1]
+    make, line = chosen_engine(cheetah, UserObjects(), cuda)
+    assert make is None
+    assert "deterministic: MuJoCo Warp adds up contacts" in line
     with pytest.raises(InputError, match="engine device is not possible: deterministic"):
-        device_envs(changed(cheetah, {"engine": "device"}), UserObjects(), cuda, said.append)
+        chosen_engine(changed(cheetah, {"engine": "device"}), UserObjects(), cuda)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What steps a run's environments while it samples: the cores, or the device of its policy."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -18,10 +18,17 @@ SampledMaker = Callable[[int], TaskEnvs] | Callable[[int], DeviceEnvs]
 """From a number of environments to those that a sampler takes."""
 
 
-def device_envs(
-    config: RunConfig, given: UserObjects, device: torch.device, say: Callable[[str], None]
-) -> Callable[[int], DeviceEnvs] | None:
-    """What makes environments on the device, unless the cores step those of the run.
+class Engine(NamedTuple):
+    """What steps the environments of training."""
+
+    make_envs: Callable[[int], DeviceEnvs] | None
+    """From a number of environments to them on the device; None where the cores step them."""
+    line: str
+    """What a run says of it at first; empty where nothing else was to be expected."""
+
+
+def chosen_engine(config: RunConfig, given: UserObjects, device: torch.device) -> Engine:
+    """The engine that a run asks for, or the one that fits its device.
 
     Raises:
         InputError: the device is asked for, and the environments cannot be there.
@@ -33,13 +40,11 @@ def device_envs(
     hindrance = _hindrance(problem, given, in_order=in_order) if on_device else ""
     if problem.engine == "device" and hindrance:
         raise InputError(f"device is not possible: {hindrance}; c steps on the cores", "engine")
-    if problem.engine == "auto" and on_device:
-        say(f"engine: c, on the cores: {hindrance}" if hindrance else f"engine: device, {device}")
     if on_device and not hindrance:
-        return _maker(problem, device)
+        return Engine(_maker(problem, device), f"engine: device, {device}")
     if problem.engine_kwargs:
         raise InputError("is for the engine device, but c steps the environments", "engine_kwargs")
-    return None
+    return Engine(None, f"engine: c, on the cores: {hindrance}" if hindrance else "")
 
 
 def make_sampler(envs: TaskEnvs | DeviceEnvs, problem: EnvProblem) -> TaskSampler[Any]:

@@ -18,7 +18,7 @@ from metarl.rl.observations import highest_pixel, image_shape_of
 from metarl.rl.plain_spaces import num_bytes, space_of
 from metarl.rl.policy_spec import StoredPolicy
 from metarl.runs import environments
-from metarl.runs.build.engines import device_envs, make_sampler
+from metarl.runs.build.engines import chosen_engine, make_sampler
 from metarl.runs.build.env_makers import (
     deferred,
     env_maker,
@@ -64,7 +64,8 @@ def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], Non
     with input_errors(prefix=f"{problem.algorithm.learner} on {problem.env}: "):
         torch.set_num_threads(config.threads)
         device = resolve_device(config.device, deterministic=config.deterministic)
-        make_sampled = device_envs(config, given, device, say) or make_env
+        engine = chosen_engine(config, given, device)
+        make_sampled = engine.make_envs or make_env
         envs = make_sampled(_num_envs(problem))
         if first is not None:
             envs.metadata, envs.spec = first.metadata, first.spec
@@ -75,6 +76,7 @@ def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], Non
         learner=learner,
         make_env=make_env,
         make_sampled=make_sampled,
+        opening=engine.line,
         make_single=single_maker(problem, given, make_env),
         only_tasks=only,
         stem=f"{problem.algorithm.learner}_{name}_seed{config.seed}",
