@@ -40,7 +40,12 @@ class Compiler:
     def __init__(self, arch: int) -> None:
         self._arch = arch
         self._done: set[tuple[str, int]] = set()
-        self.names: list[str] = []
+        self.num_compiled = 0
+
+    @property
+    def num_modules(self) -> int:
+        """Those that were there before included."""
+        return len(self._done)
 
     def watch(self) -> None:
         """From now on, whatever MuJoCo Warp launches is compiled first."""
@@ -65,8 +70,8 @@ class Compiler:
         if (name, block_dim) not in self._done:
             self._done.add((name, block_dim))
             options = module.resolve_options(wp.config, block_dim=block_dim)
-            module._compile(output_arch=self._arch, use_ptx=False, options=options)
-            self.names.append(name)
+            new = module._compile(output_arch=self._arch, use_ptx=False, options=options)
+            self.num_compiled += new
 
 
 def main() -> None:
@@ -83,7 +88,8 @@ def main() -> None:
         sizes = choose_sizes(family.robot, FEW, None, None)
         WarpPhysics(family, FEW, Arrays(xp, torch.float32, torch.device("cpu")), sizes)
         seconds = time.perf_counter() - started
-        print(f"{env_id}: {len(compiler.names)} modules so far, {seconds:.0f} s", flush=True)
+        number = f"{compiler.num_modules} modules so far, {compiler.num_compiled} of them compiled"
+        print(f"{env_id}: {number}, {seconds:.0f} s", flush=True)
     folder = Path(wp.config.kernel_cache_dir)
     size = sum(path.stat().st_size for path in folder.rglob(f"*.sm{arguments.arch}*"))
     print(f"{folder}: {size / 1e6:.1f} MB for sm_{arguments.arch}")
