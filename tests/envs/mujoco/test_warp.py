@@ -86,15 +86,28 @@ def test_what_is_recorded_is_what_is_run(env: WarpEnv) -> None:
         graph.launch = launch  # type: ignore[method-assign]
 
 
-def test_starting_one_anew_leaves_the_others_alone(env: WarpEnv) -> None:
+def starting_one_anew_leaves_the_others_alone(env: WarpEnv) -> bool:
+    env.restart(torch.arange(NUM))
     undisturbed = rollout(env, 8)
     env.restart(torch.arange(NUM))
     before = rollout(env, 4)
     env.restart(torch.arange(NUM) + 9, ~OTHERS)
-    start = env.observations[1].clone()
-    assert same(before + rollout(env, 8, first=4), undisturbed, OTHERS)
+    now = [[tensor.clone() for tensor in outcome(env)]]
+    after = rollout(env, 8, first=4)
     env.restart(torch.arange(NUM) + 9)
-    assert torch.equal(env.observations[1], start)
+    torch.testing.assert_close(now[0][2][1], env.observations[1], rtol=0, atol=0)
+    return same(now, before[-1:], OTHERS) and same(before + after, undisturbed, OTHERS)
+
+
+def test_starting_one_anew_leaves_the_others_alone(env: WarpEnv) -> None:
+    assert starting_one_anew_leaves_the_others_alone(env)
+
+
+@pytest.mark.warp
+@pytest.mark.parametrize("name", ["ant", "humanoid"])
+def test_so_it_does_where_forces_and_the_like_are_observed(name: str, tmp_path: Path) -> None:
+    """They are of the simulation step before, which a restart computes anew for those alone."""
+    assert starting_one_anew_leaves_the_others_alone(make_pair(FAMILIES[name](tmp_path), NUM)[1])
 
 
 def test_tasks_stay_until_they_are_set(env: WarpEnv) -> None:
@@ -197,6 +210,15 @@ def test_what_cannot_be_made_is_one_line(options: dict[str, Any], message: str) 
     with pytest.raises(ValueError, match=message) as error:
         make_device("metarl/HopperRandParams-v0", 2, torch.device("cpu"), xp, **options)
     assert "\n" not in str(error.value)
+
+
+def test_a_batch_of_another_size_is_an_error(env: WarpEnv) -> None:
+    """Warp itself would give the rows that there are to the environments in turn."""
+    tasks = env.task_distribution.sample(np.random.default_rng(0), NUM // 2)
+    with pytest.raises(ValueError, match=r"of a batch must be \(6, "):
+        env.set_tasks(tasks)
+    with pytest.raises(ValueError, match=r"body_mass must be \(6, 5\), got \(3, 5\)"):
+        env.physics.set_fields(env.family.dynamics(tasks))
 
 
 def test_the_ground_cannot_be_moved(env: WarpEnv) -> None:

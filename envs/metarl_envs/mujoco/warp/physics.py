@@ -122,11 +122,13 @@ class WarpPhysics:
             values: of all model fields that the family's tasks set, ``[N, ...]`` each.
 
         Raises:
-            ValueError: if something fixed to the ground is moved.
+            ValueError: if a shape is another, or something fixed to the ground is moved.
         """
         fields.check_static(self._model, values)
         for name, view in self._fields.items():
-            view.copy_(torch.as_tensor(values[name], dtype=view.dtype).reshape(view.shape))
+            if values[name].shape != view.shape:
+                raise ValueError(f"{name} must be {(*view.shape,)}, got {values[name].shape}")
+            view.copy_(torch.as_tensor(values[name], dtype=view.dtype))
         if self._fields:
             self._constants.launch()
 
