@@ -23,6 +23,7 @@ from .meta_problem import (
     Objective,
     OuterStep,
 )
+from .minari_data import read_minari, write_minari
 from .named import make_maml, maml_parts
 from .objectives import (
     ClippedSurrogate,
@@ -89,4 +90,6 @@ __all__ = [
     "load_policy",
     "make_maml",
     "maml_parts",
+    "read_minari",
+    "write_minari",
 ]

@@ -9,7 +9,14 @@ import gymnasium as gym
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from metarl.fewshot.configs import NormMode
-from metarl.rl import RecordedTrajectories, SimulatedTasks, Source, Trajectories, UnknownTask
+from metarl.rl import (
+    RecordedTrajectories,
+    SimulatedTasks,
+    Source,
+    Trajectories,
+    UnknownTask,
+    read_minari,
+)
 from metarl.rl.guarded import ANYTHING, GuardedEnv, fault_of
 from metarl.rl.observations import as_arrays
 from metarl.rl.plain_spaces import space_of
@@ -100,10 +107,20 @@ def _fitting(given: Recording, facts: EnvFacts) -> Trajectories:
         if path.name.isdigit() and not path.exists():
             raise InputError(f"{path}: no such file; {HOW_MANY}", OPTION)
         with input_errors(OPTION):
-            given = Trajectories.load(path)
+            given = _read(path)
     with input_errors(OPTION, prefix=f"{named}: "):
         given.check_spaces(space_of(facts.observation_space), space_of(facts.action_space))
     return given
+
+
+def _read(path: Path) -> Trajectories:
+    """An .npz file, or the folder of a data set of Minari."""
+    if not path.is_dir():
+        return Trajectories.load(path)
+    try:
+        return read_minari(path)
+    except ModuleNotFoundError as error:
+        raise InputError(f"{path}: {error}", OPTION) from error
 
 
 def _unknown_task(
