@@ -1,6 +1,8 @@
 """What a rollout on a device must not do, seen on the CPU: wait for the device, or copy."""
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -66,3 +68,16 @@ def _is_host_index(part: Any) -> bool:
     if isinstance(part, torch.Tensor):
         return part.dtype == torch.bool
     return isinstance(part, list) or hasattr(part, "__array__")
+
+
+@contextmanager
+def nothing_waits() -> Iterator[None]:
+    """Within it, what torch makes the host wait for on CUDA is an error; not so what Warp does."""
+    torch.cuda.synchronize()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that the mode is a prototype
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

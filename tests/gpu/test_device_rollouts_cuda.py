@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from device_tensors import nothing_waits
 from torch import Tensor, nn
 
 from metarl.core import Streams, expand, parameters_of
@@ -104,12 +105,8 @@ def test_nothing_is_waited_for_between_the_first_step_and_the_last(
     run = DeviceSteps.run
 
     def watched(self: DeviceSteps, params: Any, seeds: Tensor) -> None:
-        torch.cuda.synchronize()
-        torch.cuda.set_sync_debug_mode("error")
-        try:
+        with nothing_waits():
             run(self, params, seeds)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
 
     monkeypatch.setattr(DeviceSteps, "run", watched)
     steps = sampler._steps

@@ -53,12 +53,15 @@ def _put_back() -> Any:
     ],
 )
 def test_resume_is_exact(learner: str, env: str | None, tmp_path: Path) -> None:
+    said: list[str] = []
+
     def trained(name: str, iterations: int) -> metarl.runs.Run:
         options: dict[str, Any] = {
             "iterations": iterations,
             "device": "cuda",
             "deterministic": True,
             "eval_tasks": 0,
+            "say": said.append,
             "output": tmp_path / name,
             "checkpoint_every": 3,
         }
@@ -68,7 +71,7 @@ def test_resume_is_exact(learner: str, env: str | None, tmp_path: Path) -> None:
         return metarl.train(learner, env=env, **POLICY, **options)
 
     whole, part = trained("whole", 6), trained("part", 3)
-    session = go_on(part.folder, UserObjects(), iterations=6)
+    session = go_on(part.folder, UserObjects(), iterations=6, say=said.append)
     session.train()
     for ours, theirs in zip(weights(session.run), weights(whole), strict=True):
         assert torch.equal(ours, theirs)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from device_tensors import nothing_waits
 from test_device_rollouts_cuda import FAMILIES, assert_same, collect, make_policy, make_sampler
 
 from metarl.rl import PRESETS, DeviceSampler, make_maml
@@ -41,12 +42,8 @@ def test_torch_waits_for_nothing_between_the_first_step_and_the_last(
     collect(sampler, policy)
 
     def watched(self: DeviceSteps, params: Any, seeds: torch.Tensor) -> None:
-        torch.cuda.synchronize()
-        torch.cuda.set_sync_debug_mode("error")
-        try:
+        with nothing_waits():
             run(self, params, seeds)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
 
     monkeypatch.setattr(DeviceSteps, "run", watched)
     assert collect(sampler, policy, 1).num_steps() == 8 * 16 * 5
