@@ -12,6 +12,7 @@ from metarl.nn.distributions import (
 )
 from metarl.nn.mlp import MLP, FeatureMLP
 from metarl.nn.multi_policies import BernoulliPolicy, MultiCategoricalPolicy
+from metarl.nn.observation_normaliser import ObservationNormaliser
 from metarl.nn.policies import CategoricalPolicy, GaussianPolicy, Policy
 from metarl.nn.policy_networks import policy_network
 from metarl.nn.resnet12 import ResNet12
@@ -32,6 +33,7 @@ __all__ = [
     "LiftedBackbone",
     "MultiCategorical",
     "MultiCategoricalPolicy",
+    "ObservationNormaliser",
     "Policy",
     "RawInputs",
     "ResNet12",

@@ -17,6 +17,7 @@ from metarl.core.params import dry_run, lift, parameters_of, submodule_params
 from metarl.nn.cnn import CNN
 from metarl.nn.distributions import ActionDistribution, Categorical, Gaussian
 from metarl.nn.mlp import MLP
+from metarl.nn.observation_normaliser import ObservationNormaliser
 from metarl.types import Metrics, Params
 
 
@@ -45,6 +46,8 @@ class Policy(nn.Module, ABC):
 
     network_name: str
     """Of the network among the attributes, and so in the names of the parameters."""
+    normaliser: ObservationNormaliser | None
+    """In front of the network, where observations are normalised; the context is not."""
 
     def __init__(
         self, network: nn.Module, num_outputs: int, action_width: int, context_size: int
@@ -53,6 +56,7 @@ class Policy(nn.Module, ABC):
         self.num_outputs = num_outputs
         self.action_width = action_width
         setattr(self, self.network_name, network)
+        self.register_module("normaliser", None)
         self._run_network = lift(network)
         self.context_size = context_size
         if context_size:
@@ -136,6 +140,8 @@ class Policy(nn.Module, ABC):
 
     def _outputs(self, params: Params, observations: Tensor) -> Tensor:
         """Of the network, ``[M, B, A]``."""
+        if self.normaliser is not None:
+            observations = self.normaliser(observations)
         if self.context_size:
             context = params["context"][:, None].expand(-1, observations.shape[1], -1)
             observations = torch.cat([observations, context], -1)

@@ -77,7 +77,7 @@ class Actor:
         if not isinstance(own, StoredPolicy):
             raise ValueError(f"a {type(own).__name__} is no policy that files can hold")
         if params is not None:
-            own.load_state_dict(params)
+            own.load_state_dict(own.state_dict() | params)  # statistics are no parameters
         return cls(own, PolicySpec.of(own, observation_size), to_env, given=given)
 
     def predict(

@@ -1,5 +1,7 @@
 """From facts to what a loss consumes: baseline, GAE and normalisation, each within a task."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -15,7 +17,9 @@ SAME_REWARDS = 1e-5
 """Rewards that differ less than so between trajectories, in the same unit, say nothing."""
 
 
-def advantage_batch(rollout: Rollout, *, gae_lambda: float) -> AdvantageBatch:
+def advantage_batch(
+    rollout: Rollout, *, gae_lambda: float, seen: Callable[[Tensor], Tensor] | None = None
+) -> AdvantageBatch:
     """Advantages of a rollout with the linear baseline fitted on the same rollout.
 
     The baseline is fitted to the discounted returns up to each trajectory's end. At a time limit
@@ -25,6 +29,8 @@ def advantage_batch(rollout: Rollout, *, gae_lambda: float) -> AdvantageBatch:
     Args:
         rollout: facts; entries of masked steps, and successors of terminations, change nothing.
         gae_lambda: λ in [0, 1].
+        seen: what the baseline sees of observations, such as a policy's normaliser; themselves by
+            default.
     """
     mask = rollout.mask
     rewards = torch.where(mask, rollout.rewards, 0.0)
@@ -34,7 +40,8 @@ def advantage_batch(rollout: Rollout, *, gae_lambda: float) -> AdvantageBatch:
     rollout = rollout._replace(
         final_observations=torch.where(goes_on, rollout.final_observations, 0.0)
     )
-    values = fit_values(rollout, discounted_returns(rewards, discounts, ends))
+    facts = rollout if seen is None else _as_seen(rollout, seen)
+    values = fit_values(facts, discounted_returns(rewards, discounts, ends))
     advantages = gae(
         rewards, values.current, values.following, discounts, ends, gae_lambda=gae_lambda
     )
@@ -58,6 +65,11 @@ def advantage_batch(rollout: Rollout, *, gae_lambda: float) -> AdvantageBatch:
         scale=scale.flatten(1),
         num_trajectories=mask.shape[2],
     )
+
+
+def _as_seen(rollout: Rollout, seen: Callable[[Tensor], Tensor]) -> Rollout:
+    observations, final = seen(rollout.observations), seen(rollout.final_observations)
+    return rollout._replace(observations=observations, final_observations=final)
 
 
 def normalise(advantages: Tensor, weights: Tensor, *, floor: Tensor) -> tuple[Tensor, Tensor]:

@@ -45,6 +45,10 @@ class Experience(NamedTuple):
         """Mean return of every task after 0..K steps, ``[K + 1, M]``; NaN without trajectories."""
         return torch.stack([rollout.mean_returns() for rollout in self.rollouts])
 
+    def observations(self) -> Tensor:
+        """All that was observed where a step was taken, ``[N, D]``."""
+        return torch.cat([rollout.observations[rollout.mask] for rollout in self.rollouts])
+
     def outcomes(self) -> dict[str, NDArray[np.float64]]:
         """What environments told, mean of every task after 0..K steps, ``[K + 1, M]`` by name.
 

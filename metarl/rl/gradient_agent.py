@@ -101,7 +101,8 @@ class GradientAgent(Agent):
 
     @torch.no_grad()
     def _adapt(self, rollout: Rollout) -> None:
-        batch = advantage_batch(rollout, gae_lambda=self._objective.gae_lambda)
+        gae_lambda, normaliser = self._objective.gae_lambda, self._actor.policy.normaliser
+        batch = advantage_batch(rollout, gae_lambda=gae_lambda, seen=normaliser)
         params, state = self._objective.adapt_further(
             self._actor.policy, self._rule, self._params, batch, self._rule_state
         )

@@ -130,7 +130,10 @@ class MAMLLearner:
         return experience
 
     def update(self, experience: Experience) -> Metrics:
-        """One outer step. A non-finite meta-gradient changes nothing: ``meta/skipped`` is 1."""
+        """One outer step. A non-finite meta-gradient changes nothing: ``meta/skipped`` is 1.
+
+        Statistics of observations, where the policy has them, stay until the step is over.
+        """
         problem = self.problem(experience)
         meta = problem.gradient()
         skipped = not meta.is_finite()
@@ -141,6 +144,8 @@ class MAMLLearner:
             step, self._optimiser = self.outer_step.step(problem, meta, state)
             step = meta.metrics | step
             self.policy.keep_within_bounds()
+        if self.policy.normaliser is not None:
+            self.policy.normaliser.update(experience.observations())
         return {
             **experience.metrics(),
             "rollout/env_steps": float(self.env_steps),
@@ -242,14 +247,16 @@ class MAMLLearner:
         """
         self.objective.check_trajectories(sampler.num_trajectories, sampler.horizon)
         rule, steps = self._rule(steps)
+        gae_lambda, normaliser = self.objective.gae_lambda, self.policy.normaliser
         rollouts: list[Rollout] = []
         batches: list[AdvantageBatch] = []
 
         def roll_out(params: Params) -> AdvantageBatch:
             at_step = streams.at(len(rollouts))
             rollouts.append(sampler.collect(self.policy, params, at_step, first_task))
-            batches.append(advantage_batch(rollouts[-1], gae_lambda=self.objective.gae_lambda))
-            return batches[-1]
+            batch = advantage_batch(rollouts[-1], gae_lambda=gae_lambda, seen=normaliser)
+            batches.append(batch)
+            return batch
 
         start = expand(parameters_of(self.policy), sampler.num_tasks)
         with torch.no_grad():

@@ -13,6 +13,7 @@ from metarl.nn import (
     CategoricalPolicy,
     GaussianPolicy,
     MultiCategoricalPolicy,
+    ObservationNormaliser,
     policy_network,
 )
 from metarl.nn.cnn import HIGHEST
@@ -46,6 +47,8 @@ class PolicySpec(NamedTuple):
     """Whether actions are switches."""
     highest: float = HIGHEST
     """Of a pixel, where observations are images."""
+    normalised: bool = False
+    """Whether observations are normalised by running statistics."""
 
     @classmethod
     def of(
@@ -72,6 +75,7 @@ class PolicySpec(NamedTuple):
             max_log_std=policy.max_log_std if isinstance(policy, GaussianPolicy) else None,
             choices=policy.sizes if isinstance(policy, MultiCategoricalPolicy) else (),
             switches=isinstance(policy, BernoulliPolicy),
+            normalised=policy.normaliser is not None,
             highest=policy.network.highest if isinstance(policy.network, CNN) else HIGHEST,
         )
 
@@ -116,6 +120,12 @@ class PolicySpec(NamedTuple):
                 generator=torch.Generator() if generator is None else generator,
                 highest=self.highest,
             )
+        policy = self._around(network, initial_log_std)
+        if self.normalised:
+            policy.normaliser = ObservationNormaliser(int(np.prod(self.observation_size)))
+        return policy
+
+    def _around(self, network: nn.Module, initial_log_std: float | None) -> StoredPolicy:
         if self.categorical:
             return CategoricalPolicy(network, self.action_size, context_size=self.context_size)
         if self.choices:

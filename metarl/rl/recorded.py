@@ -229,7 +229,8 @@ def _batch(
         for name, value in extras.items()
         if value is not None
     }
-    return advantage_batch(rollout, gae_lambda=gae_lambda)._replace(**padded)
+    batch = advantage_batch(rollout, gae_lambda=gae_lambda, seen=policy.normaliser)
+    return batch._replace(**padded)
 
 
 def _rollout(trajectories: Trajectories, actions: NDArray[np.float32], discount: float) -> Rollout:

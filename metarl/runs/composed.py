@@ -22,9 +22,10 @@ from metarl.rl import (
     TrustRegion,
 )
 from metarl.rl.task_sampler import TaskSampler
-from metarl.runs.config import CODEC, EnvProblem, PolicyConfig, RunConfig, SamplingConfig, validated
+from metarl.runs.config import CODEC, EnvProblem, RunConfig, validated
 from metarl.runs.errors import InputError
 from metarl.runs.facts import class_name, env_facts
+from metarl.runs.policy_config import PolicyConfig, SamplingConfig
 
 RULES = (SGD, Momentum, LearnedStepSizes)
 OBJECTIVES = (Surrogate, ClippedSurrogate, ReptileDirection)
@@ -97,10 +98,15 @@ def compose(
 
 def _policy_config(spec: PolicySpec) -> PolicyConfig:
     if spec.own_network:
-        return PolicyConfig(min_log_std=spec.min_log_std, max_log_std=spec.max_log_std)
+        return PolicyConfig(
+            min_log_std=spec.min_log_std,
+            max_log_std=spec.max_log_std,
+            normalise_observations=spec.normalised,
+        )
     kept = ("hidden_sizes", "activation", "min_log_std", "max_log_std")
     values = {name: getattr(spec, name) for name in kept}
     start = float(np.clip(0.0, spec.min_log_std, spec.max_log_std))
+    values["normalise_observations"] = spec.normalised
     return validated(PolicyConfig, {"initial_log_std": start, **values})
 
 

@@ -21,24 +21,20 @@ from metarl import rl, sb3
 from metarl.configs import (
     STRICT,
     Count,
-    LogStd,
     Natural,
     NumTasksOrNone,
-    Positive,
     Preset,
     Seed,
-    UnitInterval,
-    Widths,
     complaint,
 )
 from metarl.fewshot import configs as fewshot
 from metarl.fewshot.data.config import DataConfig
 from metarl.files import one_error
-from metarl.nn.mlp import Activation
 from metarl.rl.plain_spaces import space_of
 from metarl.runs.errors import InputError, nearest
 from metarl.runs.facts import DataFacts, EnvFacts
 from metarl.runs.json_option import JsonObject
+from metarl.runs.policy_config import PolicyConfig, SamplingConfig
 from metarl.training import DeviceName, Schedule
 
 KindT = TypeVar("KindT")
@@ -76,41 +72,6 @@ PolicyAlgorithm = Annotated[
     | sb3.ProtoEmbeddingConfig,
     Field(discriminator="learner"),
 ]
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class PolicyConfig:
-    """Shape and start of the policy."""
-
-    hidden_sizes: Widths = (64, 64)
-    """Widths of the hidden layers."""
-    activation: Activation = "tanh"
-    """Between the layers."""
-    initial_log_std: LogStd = 0.0
-    """Starting log standard deviation of the actions."""
-    min_log_std: LogStd = -0.5
-    """Floor of the log standard deviation. Inner steps grow with 1/σ, so it also bounds them."""
-    max_log_std: LogStd | None = None
-    """Ceiling of the log standard deviation; none by default."""
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class SamplingConfig:
-    """How much is collected."""
-
-    meta_batch_size: Count = 20
-    """Tasks of a meta-iteration."""
-    num_trajectories: Count = 20
-    """Trajectories a task and inner step."""
-    horizon: Count | None = None
-    """Longest trajectory; the environment's own time limit by default."""
-    discount: UnitInterval = 0.99
-    """γ, in [0, 1]."""
-    action_scale: Positive = 1.0
-    """Policy actions of ±action_scale span the environment's action bounds."""
-    info_keys: tuple[str, ...] = ()
-    """Numbers of the environment's info to report: each trajectory's last. Success is without
-    asking."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -53,4 +53,5 @@ def _shape_of(spec: PolicySpec) -> str:
     discrete = spec.categorical or spec.choices or spec.switches
     kind = "discrete" if discrete else "continuous"
     widths = [spec.observation_size, *spec.hidden_sizes, spec.action_size]
-    return f"{'-'.join(map(str, widths))} {spec.activation}, {kind}"
+    normalised = ", observations normalised" if spec.normalised else ""
+    return f"{'-'.join(map(str, widths))} {spec.activation}, {kind}{normalised}"

@@ -102,14 +102,26 @@ def _copy(policy: Policy, theirs: Any, factor: Tensor | None, shift: Tensor | No
 
 
 def layers_of(policy: Policy) -> list[tuple[Tensor, Tensor]]:
-    """Weight ``[in, out]`` and bias of every layer."""
+    """Weight ``[in, out]`` and bias of every layer.
+
+    The policy's own tensors, but for the first where observations are normalised: that has the
+    statistics in it, and what lies beyond ten standard deviations is not cut any more.
+    """
     network = policy.network
     if not isinstance(network, MLP):
         raise ValueError(
             f"only MLP policies can be exported, this one has a {type(network).__name__}"
         )
     own = dict(network.named_parameters())
-    return [(own[f"layers.{i}.weight"], own[f"layers.{i}.bias"]) for i in range(len(own) // 2)]
+    layers: list[tuple[Tensor, Tensor]] = [
+        (own[f"layers.{i}.weight"], own[f"layers.{i}.bias"]) for i in range(len(own) // 2)
+    ]
+    if policy.normaliser is not None:
+        weight, bias = (value.double() for value in layers[0])
+        weight = weight / policy.normaliser.std()[:, None]
+        bias = bias - policy.normaliser.mean @ weight
+        layers[0] = weight.float(), bias.float()
+    return layers
 
 
 def affine(actor: Actor) -> tuple[Tensor, Tensor]:

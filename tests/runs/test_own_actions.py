@@ -52,7 +52,7 @@ def test_actions_without_bounds_are_as_the_policy_has_them(learner: str, tmp_pat
     assert np.isfinite(run.evaluate(tasks=2, trajectories=2, steps=1).values).all()
     if learner == "rl2":
         return
-    adapted = run.adapt(task={"place": 0.0}, steps=1, trajectories=2)
+    adapted = run.adapt(task={"place": 0.0}, steps=1, num_trajectories=2)
     adapted.save(tmp_path / "policy.pt")
     actor = load_policy(tmp_path / "policy.pt")
     acted = actor.act(np.array([0.0, 1.0], np.float32), np.full(2, 5.0, np.float32))

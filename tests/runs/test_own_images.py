@@ -40,7 +40,7 @@ def test_every_kind_of_learner_trains_on_images(learner: str, tmp_path: Path) ->
     assert np.isfinite(again.evaluate(tasks=2, trajectories=2, steps=1).values).all()
     if learner in ("rl2", "proto-embedding"):
         with pytest.raises(InputError, match=r"has no policy to keep: a .* cannot be taken out"):
-            again.adapt(task={"place": 0.0}, steps=1, trajectories=2)
+            again.adapt(task={"place": 0.0}, steps=1, num_trajectories=2)
 
 
 PLACES = [("last", np.uint8), ("first", np.uint8), ("first", np.float32)]
@@ -52,7 +52,7 @@ def test_the_same_pictures_make_the_same_policy_however_they_come(tmp_path: Path
     for layout, dtype in PLACES:
         env = partial(Buttons, "vector", sees(layout, dtype))
         run = metarl.train("maml-trpo", env=env, output=tmp_path, say=[].append, **TINY)
-        run.adapt(task={"place": 0.0}, steps=1, trajectories=2).save(tmp_path / "policy.pt")
+        run.adapt(task={"place": 0.0}, steps=1, num_trajectories=2).save(tmp_path / "policy.pt")
         actor = load_policy(tmp_path / "policy.pt")
         weights.append(actor.policy.state_dict())
         pictures = np.stack([picture(layout, dtype, step, 0.0) for step in range(3)])

@@ -28,9 +28,10 @@ from metarl.runs.build.env_makers import (
 )
 from metarl.runs.build.trial_learners import only_task, trial_learner
 from metarl.runs.composed import compose
-from metarl.runs.config import EnvProblem, PolicyConfig, RunConfig
+from metarl.runs.config import EnvProblem, RunConfig
 from metarl.runs.errors import InputError, input_errors
 from metarl.runs.facts import EnvFacts
+from metarl.runs.policy_config import PolicyConfig
 from metarl.runs.policy_files import read_policy, start_from
 from metarl.runs.simulated import PolicyLearner, Simulated
 from metarl.runs.user_objects import UserObjects
@@ -96,6 +97,9 @@ def _check(problem: EnvProblem, given: UserObjects) -> None:
     for name, what in (("min_log_std", "floor"), ("max_log_std", "ceiling")):
         if getattr(problem.policy, name) != getattr(PolicyConfig, name):
             raise InputError(f"is for learners by gradients: PPO has no {what}", name)
+    if problem.policy.normalise_observations:
+        about = "is for learners by gradients; those of stable-baselines3 have --normalise"
+        raise InputError(about, "normalise_observations")
 
 
 def _check_memory(problem: EnvProblem, facts: EnvFacts) -> None:
@@ -187,9 +191,12 @@ def _spec(problem: EnvProblem, facts: EnvFacts) -> PolicySpec:
     """The shape of the policy."""
     acted, shape = space_of(facts.action_space), problem.policy
     seen = space_of(facts.observation_space)
+    if shape.normalise_observations and len(seen.shape or ()) == 3:
+        raise InputError("is for vectors: pixels are divided by white", "normalise_observations")
     choices = acted.nvec.ravel() if isinstance(acted, gym.spaces.MultiDiscrete) else ()
     return PolicySpec(
-        0 if facts.own_network else _size(facts),  # a network of one's own takes what it takes
+        # a network of one's own takes what it takes
+        gym.spaces.flatdim(seen) if facts.own_network else _size(facts),
         gym.spaces.flatdim(acted),
         hidden_sizes=shape.hidden_sizes,
         activation=shape.activation,
@@ -200,5 +207,6 @@ def _spec(problem: EnvProblem, facts: EnvFacts) -> PolicySpec:
         switches=isinstance(acted, gym.spaces.MultiBinary),
         context_size=getattr(problem.algorithm, "context_size", 0),
         own_network=facts.own_network,
+        normalised=shape.normalise_observations,
         highest=highest_pixel(seen) if len(seen.shape or ()) == 3 else HIGHEST,
     )
