@@ -21,9 +21,13 @@ MEASURED = {
     "walker2d.xml": Sizes(8, 64),
     "humanoid.xml": Sizes(24, 96),
 }
+"""Demand under random torques and in falls from any pose, bodies and gravity random, and half more.
+
+``njmax`` are multiples of the 16 rows that Warp's solver takes at once.
+"""
 DEFAULT = Sizes(48, 96)
-ROWS_OF_A_FEW = 64
-"""A few worlds may all lie on the ground at once: their shared buffer holds that many a world."""
+FEW, CONTACTS_OF_FEW = 64, 64
+"""So few worlds may all lie on the ground at once: the buffer has room for that."""
 
 
 def choose_sizes(robot: Robot, num_worlds: int, nconmax: int | None, njmax: int | None) -> Sizes:
@@ -36,8 +40,7 @@ def choose_sizes(robot: Robot, num_worlds: int, nconmax: int | None, njmax: int 
         if given is not None and given < 1:
             raise ValueError(f"{name} must be at least 1, got {given}")
     measured = MEASURED.get(robot.xml_file, DEFAULT)
-    few = ROWS_OF_A_FEW if num_worlds <= ROWS_OF_A_FEW else 0
+    shared = CONTACTS_OF_FEW if num_worlds <= FEW else measured.nconmax
     return Sizes(
-        max(measured.nconmax, few) if nconmax is None else nconmax,
-        measured.njmax if njmax is None else njmax,
+        shared if nconmax is None else nconmax, measured.njmax if njmax is None else njmax
     )
