@@ -11,6 +11,7 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metarl.rl.env_faults import EnvironmentFaultError
 from metarl.types import Task
 
 
@@ -106,10 +107,22 @@ def captured(work: Callable[[], None], device: torch.device) -> Callable[[], Non
     Args:
         work: launches on tensors that stay; it was done before, so that nothing is made late.
         device: where.
+
+    Raises:
+        EnvironmentFaultError: something in it reads what it has computed, or copies to the device.
     """
     if device.type != "cuda":
         return work
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        work()
+    try:
+        with torch.cuda.graph(graph):
+            work()
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise EnvironmentFaultError(
+            "steps of the policy and its environments cannot be captured in a CUDA graph, which "
+            "nothing in the network may read from, or copy to, the device: make it so, or take "
+            f"--engine c; torch says: {str(error).splitlines()[0]}"
+        ) from error
     return graph.replay

@@ -42,6 +42,7 @@ class DeviceSampler(TaskSampler[DeviceEnvs]):
     def _set_tasks(self, tasks: Sequence[Task]) -> None:
         self.env.set_tasks(tasks, self.num_trajectories)
 
+    @torch.no_grad()
     def _collect(
         self,
         policy: Policy,
@@ -61,10 +62,9 @@ class DeviceSampler(TaskSampler[DeviceEnvs]):
         noise, starts = (
             streams.rows(stream, *drawn, device) for stream in ("actions", "environments")
         )
-        with torch.no_grad():
-            draw_noise(policy, noise, steps.noise)
-            steps.run(params, starts.flatten())
-            rollout, faults = steps.recorded(self.discount)
+        draw_noise(policy, noise, steps.noise)
+        steps.run(params, starts.flatten())
+        rollout, faults = steps.recorded(self.discount)
         try:
             steps.env.check()
         except ValueError as error:

@@ -1,5 +1,6 @@
 """Collection on a device: the numbers of a toy family, and those of the sampler on the cores."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from metarl.core import Streams, expand, parameters_of
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import DeviceSampler, Rollout, Sampler
 from metarl.rl.advantages import advantage_batch
+from metarl.rl.device_envs import captured
 from metarl.rl.device_rollout import DeviceSteps
 from metarl.rl.env_faults import EnvironmentFaultError, EnvironmentFaultWarning
 
@@ -78,6 +80,8 @@ def test_the_next_rollout_leaves_a_rollout_alone(counters: DeviceCounters) -> No
     sampler = device_sampler(counters)
     first = collect(sampler)
     kept = [value.clone() for value in first]
+    counters.observations[:, 0] += 7
+    counters.terminate[:] = NEVER
     collect(sampler, streams=Streams(1, "training"))
     assert all(map(torch.equal, first, kept))
 
@@ -200,3 +204,15 @@ def test_what_went_wrong_in_an_engine_is_one_line(
     monkeypatch.setattr(counters, "check", check)
     with pytest.raises(EnvironmentFaultError, match="give a larger njmax"):
         collect(device_sampler(counters))
+
+
+def test_what_no_graph_can_hold_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without CUDA, with what torch has instead of graphs replaced."""
+
+    def read() -> None:
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore")
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph: nullcontext())
+    with pytest.raises(EnvironmentFaultError, match=r"--engine c; torch says: .* capturing$"):
+        captured(read, torch.device("cuda"))
