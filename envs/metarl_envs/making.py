@@ -26,6 +26,10 @@ or an environment, of which copies are made."""
 _REGISTERED_BY_GYMNASIUM = gym.registry.keys() - FAMILIES.keys()
 
 
+class WorkersError(ValueError):
+    """Processes were asked for where there are no single environments for them."""
+
+
 class Around(NamedTuple):
     """What goes around environments when they are made."""
 
@@ -156,15 +160,15 @@ def _make_registered(
 
 
 def _check_workers(env_id: str, options: dict[str, Any], *, at_once: bool) -> None:
-    """Raise a :class:`ValueError` where single environments would not be what processes step."""
+    """Raise a :class:`WorkersError` where something else makes a vector of the environments."""
     if at_once:
-        raise ValueError(
-            f"workers are for single environments, and {env_id} steps all of a batch by itself; "
-            "leave them out (MuJoCo families take num_threads)"
+        raise WorkersError(
+            f"workers must be 1: {env_id} steps all of a batch by itself (MuJoCo families take "
+            "num_threads)"
         )
     for name in ("vectorization_mode", "vector_kwargs"):
         if name in options:
-            raise ValueError(f"{name} of {env_id} says how it is made a vector, and so do workers")
+            raise WorkersError(f"workers must be 1 with {name}, which steps {env_id}, too")
 
 
 def _registered_maker(

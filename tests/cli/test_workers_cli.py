@@ -98,13 +98,13 @@ def test_what_goes_wrong_in_a_process_is_one_line(
         (
             "metarl/PointGoal-v0",
             ["--workers", "2"],
-            "--env workers are for single environments, and metarl/PointGoal-v0 steps all",
+            "--workers must be 1: metarl/PointGoal-v0 steps all of a batch by itself",
         ),
         (ENV, ["--workers", "0"], "--workers must be at least 1, got 0"),
         (
             ENV,
             ["--workers", "2", "--env-kwargs", '{"vectorization_mode": "async"}'],
-            f"--env vectorization_mode of {ENV} says how it is made a vector, and so do workers",
+            f"--workers must be 1 with vectorization_mode, which steps {ENV}, too",
         ),
     ],
 )

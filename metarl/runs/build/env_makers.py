@@ -1,8 +1,8 @@
 """From a config to functions that make its environments, and what they are like."""
 
 import os
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any
 
@@ -50,7 +50,7 @@ def env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskEn
         name = environments.name_of(source)
         guard = partial(GuardedEnv, name=name, process=os.getpid())
         module = source.rpartition(":")[0] if isinstance(source, str) else ""
-        try:
+        with _one_line(name):
             if module and not given.allow_code and given.env is None:
                 check_installed(module, f"--env {source}")
             env: TaskEnvs = environments.make_task_env(
@@ -65,18 +65,27 @@ def env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskEn
                 around=environments.Around(guard, as_arrays),
                 workers=problem.workers,
             )
-        except InputError:
-            raise
-        except ValueError as error:
-            raise InputError(str(error), "env") from error
-        except ANYTHING as error:
-            raise fault_of(error, name, None, "making it") from error
         guarded: Any = env if source in environments.FAMILIES else GuardedEnvs(env, name)
         if trained_on is not None:
             check_spaces(name, guarded, trained_on)
         return guarded  # type: ignore[no-any-return]
 
     return make
+
+
+@contextmanager
+def _one_line(name: str) -> Iterator[None]:
+    """What goes wrong when environments of that name are made."""
+    try:
+        yield
+    except InputError:
+        raise
+    except environments.WorkersError as error:
+        raise InputError(str(error).removeprefix("workers "), "workers") from error
+    except ValueError as error:
+        raise InputError(str(error), "env") from error
+    except ANYTHING as error:
+        raise fault_of(error, name, None, "making it") from error
 
 
 def single_maker(

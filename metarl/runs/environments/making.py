@@ -11,6 +11,7 @@ from metarl_envs import FAMILIES, making, validate_task
 from metarl_envs.making import (
     Around,
     EnvSource,
+    WorkersError,
     check_id,
     device_maker,
     has_single,
@@ -26,6 +27,7 @@ __all__ = [
     "MUJOCO_FAMILIES",
     "Around",
     "EnvSource",
+    "WorkersError",
     "check_id",
     "device_hindrance",
     "has_single",
