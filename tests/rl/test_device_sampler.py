@@ -24,6 +24,7 @@ from metarl.rl import DeviceSampler, Rollout, Sampler
 from metarl.rl.advantages import advantage_batch
 from metarl.rl.device_envs import captured
 from metarl.rl.device_rollout import DeviceSteps
+from metarl.rl.device_sampler import draw_noise
 from metarl.rl.env_faults import EnvironmentFaultError, EnvironmentFaultWarning
 
 
@@ -77,12 +78,12 @@ def test_a_rollout_is_as_long_as_its_longest_trajectory() -> None:
 
 
 def test_the_next_rollout_leaves_a_rollout_alone(counters: DeviceCounters) -> None:
-    sampler = device_sampler(counters)
-    first = collect(sampler)
+    sampler, policy = device_sampler(counters), make_policy()
+    first = collect(sampler, policy)
     kept = [value.clone() for value in first]
     counters.observations[:, 0] += 7
     counters.terminate[:] = NEVER
-    collect(sampler, streams=Streams(1, "training"))
+    collect(sampler, policy, Streams(1, "training"))
     assert all(map(torch.equal, first, kept))
 
 
@@ -153,6 +154,15 @@ def test_draws_depend_on_task_and_trajectory_alone() -> None:
     assert torch.equal(actions(2, 3), whole)
     assert torch.equal(actions(4, 1, first_task=2), whole[2:])
     assert len(set(whole.flatten().tolist())) == whole.numel()
+
+
+def test_noise_that_is_drawn_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, seeds = make_policy(), torch.arange(6).reshape(2, 3)
+    whole, parts = torch.zeros(5, 2, 3, 2), torch.zeros(5, 2, 3, 2)
+    draw_noise(policy, seeds, whole)
+    monkeypatch.setattr("metarl.rl.device_sampler.MOST_DRAWN", 2 * whole[0].numel())
+    draw_noise(policy, seeds, parts)
+    assert torch.equal(parts, whole)
 
 
 def test_bounds_of_observations_are_looked_at(counters: DeviceCounters) -> None:
