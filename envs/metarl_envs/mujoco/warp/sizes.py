@@ -41,6 +41,4 @@ def choose_sizes(robot: Robot, num_worlds: int, nconmax: int | None, njmax: int 
             raise ValueError(f"{name} must be at least 1, got {given}")
     measured = MEASURED.get(robot.xml_file, DEFAULT)
     shared = CONTACTS_OF_FEW if num_worlds <= FEW else measured.nconmax
-    return Sizes(
-        shared if nconmax is None else nconmax, measured.njmax if njmax is None else njmax
-    )
+    return Sizes(shared if nconmax is None else nconmax, measured.njmax if njmax is None else njmax)
