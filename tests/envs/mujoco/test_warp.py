@@ -164,6 +164,14 @@ def test_who_diverges_is_marked_and_nobody_else_notices(env: WarpEnv, value: flo
     env.check()
 
 
+def test_who_diverges_has_not_filled_a_buffer(env: WarpEnv) -> None:
+    """Warp counts any number of contacts where there are no numbers."""
+    env.physics.views.qvel[1] = float("nan")
+    wp.to_torch(env.physics.data.overflow)[1] = 1
+    env._judge()
+    env.check()
+
+
 def test_a_full_buffer_is_an_error_that_names_the_option(env: WarpEnv) -> None:
     small = WarpEnv(hopper_rand_params(), NUM, 200, CPU, name="my/Hopper-v0", nconmax=1)
     small.restart(torch.arange(NUM))
