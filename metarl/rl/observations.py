@@ -10,12 +10,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorWrapper
+from gymnasium.vector import VectorWrapper
 from gymnasium.wrappers import TransformObservation
 from gymnasium.wrappers import vector as vector_wrappers
 from numpy.typing import NDArray
 
 from metarl.nn.cnn import HIGHEST
+from metarl.rl.task_envs import are_copies
 
 Array = NDArray[np.float32]
 
@@ -151,7 +152,7 @@ def given_space(envs: Any) -> spaces.Space[Any] | None:
         if isinstance(view, ObservationView):
             return view.given
         envs = envs.env
-    if not isinstance(envs, SyncVectorEnv | AsyncVectorEnv):
+    if not are_copies(envs):
         return None
     space: spaces.Space[Any] | None = envs.get_attr("given_observation_space")[0]
     return space

@@ -126,6 +126,11 @@ class DeferredEnvs:
         self.envs.set_attr(name, values)
 
 
+def are_copies(envs: Any) -> bool:
+    """Whether environments are single ones, in this process or in others."""
+    return isinstance(envs, SyncVectorEnv | AsyncVectorEnv) or hasattr(envs, "num_workers")
+
+
 def set_some(env: TaskEnvs, name: str, rows: Sequence[int], values: Sequence[Any]) -> None:
     """Set an attribute of some environments, while the others may be within a trajectory.
 

@@ -3,14 +3,13 @@
 from dataclasses import field
 from typing import Any
 
-from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from pydantic.dataclasses import dataclass
 from torch import nn
 
 from metarl.configs import STRICT, Count, Natural
 from metarl.fewshot import ClassGroups, Scaling, Split
 from metarl.rl.plain_spaces import plain_space, space_of
-from metarl.rl.task_envs import TaskEnvs
+from metarl.rl.task_envs import TaskEnvs, are_copies
 from metarl.runs.errors import InputError, input_errors
 from metarl.types import Task
 
@@ -76,14 +75,9 @@ def env_facts(envs: TaskEnvs, horizon: int, **own: Any) -> EnvFacts:
         action_space=plain_space(envs.single_action_space),
         task_space={k: plain_space(v) for k, v in envs.get_attr("task_space")[0].items()},
         horizon=horizon,
-        batched=not _are_copies(getattr(envs, "unwrapped", envs)),
+        batched=not are_copies(getattr(envs, "unwrapped", envs)),
         **own,
     )
-
-
-def _are_copies(inner: Any) -> bool:
-    """Whether environments are single ones, in this process or in others."""
-    return isinstance(inner, SyncVectorEnv | AsyncVectorEnv) or hasattr(inner, "num_workers")
 
 
 def time_limit(env: TaskEnvs) -> int | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import pytest
 from gymnasium import spaces
 
 from metarl_envs import Choice, Product
@@ -61,6 +62,28 @@ class Buttons(gym.Env[Any, Any]):
         return self.look(self.time, place), reward, False, self.time == self.limit, info
 
 
+BOX = spaces.Box(-1.0, 9.0, (1,), np.float32)
+GOAL = spaces.Dict({"observation": BOX, "achieved_goal": BOX, "desired_goal": BOX})
+
+
+def goals(step: int, place: float) -> Any:
+    """What an environment with a goal dictionary gives."""
+    parts = {"observation": step, "achieved_goal": place + 1, "desired_goal": place}
+    return {name: np.array([value], np.float32) for name, value in parts.items()}
+
+
+def tells(step: int, reward: float) -> dict[str, Any]:
+    """Success in the third step of four; what the number is, is of the last."""
+    return {"success": step == 3, "step": step}
+
+
+gym.register(
+    "Everything-v0",
+    lambda: Buttons("choices", (GOAL, goals), tells),
+    max_episode_steps=4,
+    disable_env_checker=True,
+)
+
 TINY: dict[str, Any] = {
     "meta_batch_size": 2,
     "num_trajectories": 2,
@@ -76,3 +99,9 @@ FEW_STEPS: dict[str, dict[str, Any]] = {
     "proto-embedding": {"num_epochs": 1, "encoder_steps": 1, "encoder_warmup": 1, "num_ways": 2},
 }
 """Options that make one iteration of a learner short."""
+
+
+def some(*fast: str) -> list[Any]:
+    """The learners, of which others than these are slow tests: about 1 s of CPU each."""
+    slow = pytest.mark.slow
+    return [name if name in fast else pytest.param(name, marks=slow) for name in FEW_STEPS]

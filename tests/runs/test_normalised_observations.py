@@ -34,7 +34,7 @@ def learner_of(run: metarl.Run) -> MAMLLearner:
     return run.learner
 
 
-@pytest.mark.parametrize("name", ["maml-trpo", "promp"])
+@pytest.mark.parametrize("name", ["maml-trpo", pytest.param("promp", marks=pytest.mark.slow)])
 def test_statistics_change_after_an_iteration_by_what_it_saw(name: str, tmp_path: Path) -> None:
     learner = learner_of(metarl.train(name, env=ENV, output=tmp_path, **OPTIONS))
     normaliser = learner.policy.normaliser
@@ -86,6 +86,9 @@ def test_who_has_another_option_says_so(tmp_path: Path) -> None:
         metarl.train("promp", env=partial(Buttons, sees=image), output=tmp_path, **OPTIONS)
 
 
+SLOWER = ("promp", "e-maml", "reptile")
+
+
 class Scaled(Buttons):
     """Pays 4096 times as much, a power of two."""
 
@@ -94,7 +97,9 @@ class Scaled(Buttons):
         return observation, 4096 * reward, *rest
 
 
-@pytest.mark.parametrize("name", ["maml-trpo", "promp", "e-maml", "reptile"])
+@pytest.mark.parametrize(
+    "name", ["maml-trpo", *(pytest.param(n, marks=pytest.mark.slow) for n in SLOWER)]
+)
 def test_the_scale_of_rewards_does_not_matter(name: str, tmp_path: Path) -> None:
     """Why there is no option to normalise them: advantages are, within each task."""
     policies = [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from numpy.typing import NDArray
-from own_spaces import FEW_STEPS, TINY, Buttons
+from own_spaces import FEW_STEPS, TINY, Buttons, some
 
 import metarl
 from metarl.rl import load_policy
@@ -30,7 +30,7 @@ def sees(layout: str, dtype: Any) -> tuple[spaces.Box, Any]:
     return space, partial(picture, layout, dtype)
 
 
-@pytest.mark.parametrize("learner", FEW_STEPS)
+@pytest.mark.parametrize("learner", some("proto-embedding"))
 def test_every_kind_of_learner_trains_on_images(learner: str, tmp_path: Path) -> None:
     env, said = partial(Buttons, "choices", sees("first", np.uint8)), list[str]()
     few = FEW_STEPS[learner]
@@ -46,6 +46,7 @@ def test_every_kind_of_learner_trains_on_images(learner: str, tmp_path: Path) ->
 PLACES = [("last", np.uint8), ("first", np.uint8), ("first", np.float32)]
 
 
+@pytest.mark.slow  # 3 s
 def test_the_same_pictures_make_the_same_policy_however_they_come(tmp_path: Path) -> None:
     """Channels first or last to the last bit; floats in [0, 1] to single precision."""
     weights, actions = [], []

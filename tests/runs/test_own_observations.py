@@ -7,20 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium import spaces
-from own_spaces import FEW_STEPS, TINY, Buttons
+from own_spaces import BOX, FEW_STEPS, GOAL, TINY, Buttons, goals, some
 
 import metarl
 from metarl.rl import load_policy
 from metarl.runs.errors import InputError
-
-BOX = spaces.Box(-1.0, 9.0, (1,), np.float32)
-GOAL = spaces.Dict({"observation": BOX, "achieved_goal": BOX, "desired_goal": BOX})
-
-
-def goals(step: int, place: float) -> Any:
-    parts = {"observation": step, "achieved_goal": place + 1, "desired_goal": place}
-    return {name: np.array([value], np.float32) for name, value in parts.items()}
-
 
 SEES: dict[str, tuple[spaces.Space[Any], Any]] = {
     "goal": (GOAL, goals),
@@ -29,15 +20,15 @@ SEES: dict[str, tuple[spaces.Space[Any], Any]] = {
 }
 
 
+@pytest.mark.parametrize("learner", some("maml-trpo"))
 @pytest.mark.parametrize(
-    ("learner", "sees"),
-    [*((learner, "goal") for learner in FEW_STEPS), ("maml-trpo", "number"), ("cavia", "pair")],
+    "sees", ["goal", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("number", "pair"))]
 )
 def test_it_trains_adapts_and_acts_on_what_the_environment_gives(
     learner: str, sees: str, tmp_path: Path
 ) -> None:
     env, said = partial(Buttons, "choices", SEES[sees]), list[str]()
-    few = FEW_STEPS.get(learner, {})
+    few = FEW_STEPS[learner]
     run = metarl.train(learner, env=env, output=tmp_path, say=said.append, **TINY, **few)
     assert len(said) == 1
     assert "policies see observations" in said[0]

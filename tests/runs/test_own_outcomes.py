@@ -4,30 +4,25 @@ import csv
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from own_spaces import FEW_STEPS, TINY, Buttons
+from own_spaces import FEW_STEPS, TINY, Buttons, some, tells
 from stable_baselines3 import PPO
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import metarl
+from metarl.cli import main
 from metarl.cli.evaluate import print_evaluation
 from metarl.rl.env_faults import EnvironmentFaultError
 from metarl.runs.evaluate import EvaluationOptions
 from metarl.sb3 import TaskVecEnv
 
-
-def tells(step: int, reward: float) -> dict[str, Any]:
-    """Success in the third step of four; what the number is, is of the last."""
-    return {"success": step == 3, "step": step}
-
-
 ENV = partial(Buttons, "choices", tells=tells)
 
 
-@pytest.mark.parametrize("learner", FEW_STEPS)
+@pytest.mark.parametrize("learner", some("rl2"))
 def test_success_reaches_metrics_evaluation_and_table(
     learner: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -49,6 +44,24 @@ def test_success_reaches_metrics_evaluation_and_table(
     shown = capsys.readouterr().out
     assert "success, %" in shown
     assert "100 [100, 100]" in shown
+
+
+def test_a_family_with_everything_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A goal Dict, several choices, success, in two processes: TensorBoard has what is printed."""
+    options = ["--meta-batch-size", "2", "--num-trajectories", "2", "--iterations", "1"]
+    more = ["--eval-every", "1", "--eval-tasks", "2", "--output", str(tmp_path), "--workers", "2"]
+    given = ["--env", "own_spaces:Everything-v0", "--info-keys", "step", *options, *more]
+    assert main(["train", "maml-trpo", *given]) == 0
+    (run,) = tmp_path.iterdir()
+    said = capsys.readouterr()
+    assert "success, %" in said.out
+    assert "achieved_goal, desired_goal, observation, as 3 numbers; desired_goal is" in said.err
+    events = EventAccumulator(str(run)).Reload()
+    for name in ("rollout/success_post", "eval/success_pre", "eval/success_post"):
+        assert [event.value for event in events.Scalars(name)] == [1.0]
+    assert json.loads((run / "evaluation.json").read_text())["info_step_mean"] == [4.0] * 4
 
 
 def test_what_no_info_has_is_named(tmp_path: Path) -> None:
