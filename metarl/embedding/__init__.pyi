@@ -1,5 +1,5 @@
 from .agent import OnlineAgent
-from .cells import Cell, Dense, Feedforward, Normaliser, Recurrent, State, cell_of, dense_of
+from .cells import GRU, LSTM, Dense, Feedforward, Normaliser, Recurrent, State, dense_of
 from .configs import EncoderConfig
 from .contexts import (
     Context,
@@ -13,6 +13,7 @@ from .encoders import RecurrentEncoder, TaskEncoder, TransitionEncoder
 from .heads import ChoicesHead, GaussianHead, SwitchesHead
 from .loss import embedding_logits, embedding_loss
 from .memories import HeldContext, LastStep, Prototype
+from .online_actor import online_actor
 from .online_policy import Memory, OnlinePolicy
 from .prototypes import (
     OnlinePrototypes,
@@ -25,7 +26,8 @@ from .trial_data import HardNegatives, TrialData, first_prototypes
 from .trials import ReturnSpan, TrialRecorder, Trials
 
 __all__ = [
-    "Cell",
+    "GRU",
+    "LSTM",
     "ChoicesHead",
     "Context",
     "Dense",
@@ -58,11 +60,11 @@ __all__ = [
     "TrialData",
     "TrialRecorder",
     "Trials",
-    "cell_of",
     "dense_of",
     "embedding_logits",
     "embedding_loss",
     "first_prototypes",
     "nearest_accuracy",
+    "online_actor",
     "whole_prototypes",
 ]

@@ -23,51 +23,44 @@ class OnlineAgent(Agent):
         head = policy.head
         sizes = head.num_outputs, head.choices
         super().__init__(policy.observation_shape, *sizes, head.to_env, seed)
-        self.policy = policy
-        self._ended = {over: torch.full((1, 1), float(over)) for over in (False, True)}
-        self._state = policy.start()
+        self.policy = policy.in_numpy()
+        self._known = policy.digest()
+        self._ended = {over: np.full(1, over, np.float32) for over in (False, True)}
+        self._state = self.policy.starts
 
     def context(self) -> NDArray[np.float32]:
         """What the policy sees beside the observation now, ``[C]``."""
-        seen: NDArray[np.float32] = self.policy.memory.context(self._state)[0].numpy()
+        seen: NDArray[np.float32] = self.policy.memory.context(self._state)
         return seen
 
     def _noise(self) -> NDArray[np.float32]:
         return self.policy.head.noise(self._rng)
 
-    @torch.inference_mode()
     def _act(self, observation: NDArray[np.float32], noise: NDArray[np.float32]) -> Acted:
-        given = torch.from_numpy(observation)[None], torch.from_numpy(noise)[None]
-        drawn, self._state = self.policy.act(self._state, *given)
-        return Acted(*(value.numpy()[0] for value in drawn))
+        drawn, self._state = self.policy.act(self._state, observation, noise)
+        return Acted(*drawn)
 
-    @torch.inference_mode()
     def _observe(self, step: Step) -> None:
-        features = self._features(step)
+        acted, rest = self.policy.head.vectors(step.raw_action), self._ended[step.terminated]
+        reward = np.array([step.reward], np.float32)
+        features = np.concatenate([step.observation, acted, reward, step.next_observation, rest])
         ended = self._ended[step.terminated or step.truncated]
         self._state = self.policy.observe(self._state, features, ended)
-
-    def _features(self, step: Step) -> torch.Tensor:
-        """As :attr:`metarl.embedding.Transitions.features`, ``[1, F]``."""
-        raw = self.policy.head.vectors(torch.from_numpy(step.raw_action)[None])
-        rest = np.concatenate([[step.reward], step.next_observation, [step.terminated]])
-        parts = torch.from_numpy(step.observation)[None], raw, torch.from_numpy(rest).float()[None]
-        return torch.cat(parts, 1)
 
     def _end_trajectory(self) -> None:
         self._state = self.policy.end_trajectory(self._state)
 
     def _forget(self) -> None:
-        self._state = self.policy.start()
+        self._state = self.policy.starts
 
     def _info(self) -> dict[str, Any]:
         return self.policy.memory.info(self._state)
 
     def _digest(self) -> str:
-        return self.policy.digest()
+        return self._known
 
     def _remembered(self) -> dict[str, Any]:
-        return {name: value.clone() for name, value in self._state.items()}
+        return {name: torch.from_numpy(value.copy()) for name, value in self._state.items()}
 
     def _remember(self, remembered: dict[str, Any]) -> None:
-        self._state = {name: remembered[name] for name in self.policy.state_sizes}
+        self._state = {name: remembered[name].numpy() for name in self.policy.starts}

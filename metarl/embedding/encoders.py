@@ -97,12 +97,12 @@ class TaskEncoder(nn.Module, ABC):
             What is made of them, and the next state.
         """
         outputs, state = self._advance(self._seen(self.inputs(transitions)), state)
-        return split(outputs), state
+        return _split(outputs), state
 
     def encode(self, trajectories: Tensor) -> Encoded:
         """What is made of all transitions ``[B, T, F]``."""
         normal = self.inputs(trajectories.flatten(0, 1)).reshape(trajectories.shape)
-        return split(self._outputs(self._seen(normal)))
+        return _split(self._outputs(self._seen(normal)))
 
     def _seen(self, normal: Tensor) -> Tensor:
         """Normalised transitions ``[..., F]`` with features in place of images."""
@@ -123,7 +123,7 @@ class TaskEncoder(nn.Module, ABC):
         """Embeddings and log precisions of normalised ``[B, T, F]``, ``[B, T, 2 D]``."""
 
 
-def split(outputs: Tensor) -> Encoded:
+def _split(outputs: Tensor) -> Encoded:
     """The log precisions, the second half, are bounded here."""
     embeddings, log_precisions = outputs.chunk(2, -1)
     bounded = LOG_PRECISION_BOUND * torch.tanh(log_precisions / LOG_PRECISION_BOUND)

@@ -1,5 +1,6 @@
 """What outputs mean, one step at a time: actions by given noise, and their probability."""
 
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -7,27 +8,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metarl.nn.distributions import HALF_LOG_TWO_PI, Bernoulli
+from metarl.embedding.cells import Array, library, single
+from metarl.nn.distributions import HALF_LOG_TWO_PI
 from metarl.rl.actions import ActionMap, ActionScaling
 
 CPU = torch.device("cpu")
 
 
 class Drawn(NamedTuple):
-    """Actions of B policies."""
+    """Actions, of one policy or of B."""
 
-    raw_action: Tensor
-    """As emitted, ``[B, A]``; indices of choices, ``[B, G]``."""
-    action: Tensor
-    """As the environment takes it, ``[B, ...]``."""
-    log_prob: Tensor
-    """``[B]``."""
+    raw_action: Array
+    """As emitted, ``[..., A]``; indices of choices, ``[..., G]``."""
+    action: Array
+    """As the environment takes it."""
+    log_prob: Array
+    """``[...]``."""
 
 
 class Head(Protocol):
     """From a network's outputs to actions."""
 
-    to_env: ActionMap
+    @property
+    def to_env(self) -> ActionMap:
+        """To the environment's actions."""
+        ...
 
     @property
     def num_outputs(self) -> int:
@@ -43,108 +48,156 @@ class Head(Protocol):
         """Of one action, ``[A]``."""
         ...
 
-    def draw(self, outputs: Tensor, noise: Tensor) -> Drawn:
-        """Actions for ``[B, A]`` by noise ``[B, A]``; 0 for the likeliest."""
+    def draw(self, outputs: Array, noise: Array) -> Drawn:
+        """Actions for ``[..., A]`` by noise ``[..., A]``; 0 for the likeliest."""
         ...
 
-    def vectors(self, raw: Tensor) -> Tensor:
-        """Raw actions as transitions have them, ``[B, A']``."""
+    def vectors(self, raw: Array) -> Array:
+        """Raw actions as transitions have them, ``[..., A']``."""
         ...
 
 
+@dataclass(frozen=True)
 class GaussianHead:
-    """Actions around means, in bounds.
+    """Actions around means, in bounds."""
 
-    Args:
-        log_std: log σ, ``[A]``.
-        to_env: to the environment's actions.
-    """
+    std: Array
+    """σ, ``[A]``."""
+    to_env: ActionScaling
+    low: Array
+    """Bounds of the environment's actions, ``[A]``."""
+    high: Array
+    half_range: Array
+    middle: Array
+    most: Array
+    """Of raw actions, ``[A]``; stable-baselines3 cuts them before an environment sees them."""
+    halves: Array
+    """``[A]``."""
+    at_mean: float
+    """Log density of the mean."""
 
-    def __init__(self, log_std: Tensor, to_env: ActionScaling) -> None:
-        self.to_env: ActionMap = to_env
-        self.scale = to_env.scale
-        self.std = log_std.detach().cpu().exp()
-        self.num_outputs = len(self.std)
-        self.choices: tuple[int, ...] = ()
-        self._map = to_env.on(CPU)
-        self._at_mean = -float((self.std.double().log() + HALF_LOG_TWO_PI).sum())
+    choices: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, log_std: Tensor, to_env: ActionScaling) -> "GaussianHead":
+        """With a copy of log σ ``[A]``."""
+        low, high = (torch.as_tensor(np.array(bound, np.float32)) for bound in to_env[:2])
+        own, bounded = log_std.detach().cpu(), to_env.scale < np.inf
+        return cls(
+            own.exp(),
+            to_env,
+            low,
+            high,
+            half_range=(high - low) / (2 * to_env.scale) if bounded else torch.ones_like(own),
+            middle=(high + low) / 2 if bounded else torch.zeros_like(own),
+            most=torch.full_like(own, to_env.scale),
+            halves=torch.full_like(own, 0.5),
+            at_mean=-float((own.double() + HALF_LOG_TWO_PI).sum()),
+        )
+
+    @property
+    def num_outputs(self) -> int:
+        """A."""
+        return len(self.std)
 
     def noise(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """Standard normal numbers, ``[A]``."""
         return rng.standard_normal(self.num_outputs, np.float32)
 
-    def draw(self, outputs: Tensor, noise: Tensor) -> Drawn:
-        """Around means ``[B, A]``."""
-        raw = torch.addcmul(outputs, self.std, noise)
-        return Drawn(raw, self._map(raw), self._at_mean - 0.5 * noise.square().sum(-1))
+    def draw(self, outputs: Array, noise: Array) -> Drawn:
+        """Around means ``[..., A]``."""
+        xp, raw = library(outputs), outputs + self.std * noise
+        action = xp.minimum(xp.maximum(raw * self.half_range + self.middle, self.low), self.high)
+        return Drawn(raw, action, self.at_mean - (noise * noise) @ self.halves)
 
-    def vectors(self, raw: Tensor) -> Tensor:
-        """Cut at ±scale, as stable-baselines3 does before an environment sees them."""
-        return raw.clamp(-self.scale, self.scale)
+    def vectors(self, raw: Array) -> Array:
+        """Cut at ±scale."""
+        xp = library(raw)
+        return xp.minimum(xp.maximum(raw, -self.most), self.most)
 
 
+@dataclass(frozen=True)
 class ChoicesHead:
-    """G choices, given the observation independent; a discrete action is one.
+    """G choices, given the observation independent; a discrete action is one."""
 
-    Args:
-        sizes: how many each is of.
-        to_env: to the environment's numbers.
-        one_hot: whether transitions have them one-hot, side by side, or as indices.
-    """
+    choices: tuple[int, ...]
+    """How many each is of."""
+    to_env: ActionMap
+    one_hot: bool = True
+    """Whether transitions have them one-hot, side by side, or as indices."""
+    numbers: Array = field(default_factory=lambda: torch.zeros(0))
+    """0 … n - 1 of every choice, side by side, ``[A]``."""
 
-    def __init__(self, sizes: tuple[int, ...], to_env: ActionMap, *, one_hot: bool = True) -> None:
-        self.to_env = to_env
-        self.choices = sizes
-        self.num_outputs = sum(sizes)
-        self._map = to_env.on(CPU)
-        self._one_hot = one_hot
+    @classmethod
+    def of(cls, choices: tuple[int, ...], to_env: ActionMap, one_hot: bool = True) -> "ChoicesHead":
+        """Of so many each."""
+        numbers = torch.cat([torch.arange(n, dtype=torch.float32) for n in choices])
+        return cls(choices, to_env, one_hot, numbers)
+
+    @property
+    def num_outputs(self) -> int:
+        """A."""
+        return sum(self.choices)
 
     def noise(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """Standard Gumbel numbers, ``[A]``."""
         return rng.gumbel(size=self.num_outputs).astype(np.float32)
 
-    def draw(self, outputs: Tensor, noise: Tensor) -> Drawn:
-        """Of logits ``[B, A]``, side by side."""
-        indices, log_probs = [], []
-        parts = (torch.split(values, list(self.choices), -1) for values in (outputs, noise))
-        for logits, shifts in zip(*parts, strict=True):
-            indices.append((logits + shifts).argmax(-1, keepdim=True))
-            log_probs.append(logits.log_softmax(-1).gather(-1, indices[-1]))
-        raw = torch.cat(indices, -1).to(outputs.dtype)
-        return Drawn(raw, self._map(raw), torch.cat(log_probs, -1).sum(-1))
+    def draw(self, outputs: Array, noise: Array) -> Drawn:
+        """Of logits ``[..., A]``, side by side."""
+        xp, shifted, indices, log_prob, first = library(outputs), outputs + noise, [], 0.0, 0
+        for n in self.choices:
+            part = slice(first, first + n)
+            logits, index = outputs[..., part], shifted[..., part].argmax(-1)
+            highest = xp.amax(logits, -1)
+            total = xp.exp(logits - highest[..., None]).sum(-1)
+            chosen = (logits * (self.numbers[part] == index[..., None])).sum(-1)
+            log_prob = log_prob + chosen - highest - xp.log(total)
+            indices.append(index)
+            first += n
+        raw = single(xp.stack(indices, -1))
+        return Drawn(raw, _mapped(self.to_env, raw), log_prob)
 
-    def vectors(self, raw: Tensor) -> Tensor:
-        """``[B, A]``, or the indices ``[B, G]``."""
-        if not self._one_hot:
+    def vectors(self, raw: Array) -> Array:
+        """``[..., A]``, or the indices ``[..., G]``."""
+        if not self.one_hot:
             return raw
-        columns = zip(torch.split(raw, 1, -1), self.choices, strict=True)
-        return torch.cat([(index == torch.arange(n)).to(raw.dtype) for index, n in columns], -1)
+        parts, first = [], 0
+        for g, n in enumerate(self.choices):
+            parts.append(self.numbers[first : first + n] == raw[..., g : g + 1])
+            first += n
+        return single(library(raw).concat(parts, -1))
 
 
+@dataclass(frozen=True)
 class SwitchesHead:
-    """Switches, given the observation independent.
+    """Switches, given the observation independent."""
 
-    Args:
-        num_switches: A.
-        to_env: to the environment's.
-    """
+    num_outputs: int
+    """A."""
+    to_env: ActionMap
 
-    def __init__(self, num_switches: int, to_env: ActionMap) -> None:
-        self.to_env = to_env
-        self.num_outputs = num_switches
-        self.choices = (2,) * num_switches
-        self._map = to_env.on(CPU)
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """Of two each."""
+        return (2,) * self.num_outputs
 
     def noise(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """Standard logistic numbers, ``[A]``."""
         return rng.logistic(size=self.num_outputs).astype(np.float32)
 
-    def draw(self, outputs: Tensor, noise: Tensor) -> Drawn:
-        """Of log odds ``[B, A]``."""
-        distribution = Bernoulli(outputs)
-        raw = distribution.draw(noise)
-        return Drawn(raw, self._map(raw), distribution.log_prob(raw))
+    def draw(self, outputs: Array, noise: Array) -> Drawn:
+        """Of log odds ``[..., A]``."""
+        xp, raw = library(outputs), single(outputs + noise > 0)
+        against = outputs * (1.0 - 2.0 * raw)  # log odds of the other
+        excess = xp.maximum(against, 0.0 * against)
+        log_prob = -(excess + xp.log1p(xp.exp(-abs(against)))).sum(-1)
+        return Drawn(raw, _mapped(self.to_env, raw), log_prob)
 
-    def vectors(self, raw: Tensor) -> Tensor:
+    def vectors(self, raw: Array) -> Array:
         """As they are."""
         return raw
+
+
+def _mapped(to_env: ActionMap, raw: Array) -> Array:
+    return to_env.on(CPU)(raw) if isinstance(raw, Tensor) else to_env(raw)

@@ -3,21 +3,32 @@
 :mod:`metarl.embedding.contexts` has the same for the environments of a simulator.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
-from metarl.embedding.cells import Cell, Dense, State, cell_of, dense_of
-from metarl.embedding.encoders import RecurrentEncoder, TransitionEncoder, split
-from metarl.embedding.prototypes import OnlinePrototypes, moments, shown_prototypes
+from metarl.embedding.cells import (
+    GRU,
+    Array,
+    Dense,
+    State,
+    dense_of,
+    double,
+    library,
+    relu,
+    single,
+    tanh,
+)
+from metarl.embedding.encoders import LOG_PRECISION_BOUND, RecurrentEncoder, TransitionEncoder
+from metarl.embedding.prototypes import OnlinePrototypes
 
 
 class HeldContext(NamedTuple):
     """Numbers that stay: the policy does not adapt."""
 
-    values: Tensor
+    values: Array
     """``[C]``; may be empty."""
 
     @property
@@ -26,11 +37,11 @@ class HeldContext(NamedTuple):
         return len(self.values)
 
     @property
-    def state_sizes(self) -> dict[str, int]:
-        """Nothing."""
-        return {}
+    def starts(self) -> State:
+        """The numbers."""
+        return {"context": self.values} if self.size else {}
 
-    def add(self, state: State, features: Tensor, ended: Tensor) -> State:
+    def add(self, state: State, features: Array, ended: Array) -> State:
         """Nothing to remember."""
         return {}
 
@@ -38,9 +49,9 @@ class HeldContext(NamedTuple):
         """Nothing ends."""
         return {}
 
-    def context(self, state: State) -> Tensor:
-        """``[1, C]``."""
-        return self.values[None]
+    def context(self, state: State) -> Array:
+        """``[..., C]``."""
+        return state["context"] if self.size else self.values
 
     def info(self, state: State) -> dict[str, Any]:
         """Nothing."""
@@ -52,31 +63,32 @@ class LastStep(NamedTuple):
 
     observation_size: int
     """D."""
-    action_size: int
-    """A."""
+    nothing: Array
+    """Zeros, ``[A + 2]``."""
 
     @property
     def size(self) -> int:
         """A + 2."""
-        return self.action_size + 2
+        return len(self.nothing)
 
     @property
-    def state_sizes(self) -> dict[str, int]:
-        """Of what is shown."""
-        return {"last": self.size}
+    def starts(self) -> State:
+        """Zeros."""
+        return {"last": self.nothing}
 
-    def add(self, state: State, features: Tensor, ended: Tensor) -> State:
-        """Remember that of ``features``, ``[B, F]``."""
+    def add(self, state: State, features: Array, ended: Array) -> State:
+        """Remember that of ``features``, ``[..., F]``."""
         first = self.observation_size
-        return {"last": torch.cat([features[:, first : first + self.action_size + 1], ended], 1)}
+        acted = features[..., first : first + self.size - 1]
+        return {"last": library(features).concat([acted, ended], -1)}
 
     def end(self, state: State) -> State:
         """The last step ended a trajectory."""
-        last = state["last"]
-        return {"last": torch.cat([last[:, :-1], torch.ones_like(last[:, -1:])], 1)}
+        last, xp = state["last"], library(state["last"])
+        return {"last": xp.concat([last[..., :-1], xp.ones_like(last[..., -1:])], -1)}
 
-    def context(self, state: State) -> Tensor:
-        """``[B, A + 2]``."""
+    def context(self, state: State) -> Array:
+        """``[..., A + 2]``."""
         return state["last"]
 
     def info(self, state: State) -> dict[str, Any]:
@@ -86,15 +98,23 @@ class LastStep(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Prototype:
-    """The prototype of the trial's task; :class:`~metarl.embedding.OnlinePrototypes` of a state."""
+    """The prototype of the trial's task; :class:`~metarl.embedding.OnlinePrototypes` of a state.
 
-    mean: Tensor
+    Sums are in double precision: a robot may run for days, and of few transitions the spread is a
+    difference of numbers that are almost the same.
+    """
+
+    mean: Array
     """Of the encoder's inputs, ``[F]``."""
-    std: Tensor
+    std: Array
     layers: Dense
     """Of the encoder, to embeddings and log precisions."""
-    cell: Cell | None
+    cell: GRU | None
     """Before them, of a recurrent encoder."""
+    share: Array
+    """1 / E of every number, ``[E, 1]``."""
+    most: Array
+    """1."""
     within_trajectory: bool
     uncertainty: bool
     capacity: int
@@ -103,11 +123,11 @@ class Prototype:
     def of(cls, prototypes: OnlinePrototypes) -> "Prototype":
         """With copies of an encoder's weights, on the CPU."""
         encoder = prototypes.encoder
-        inputs = encoder.inputs
+        inputs, size = encoder.inputs, encoder.embedding_size
         assert inputs.running_mean is not None
         assert inputs.running_var is not None
         if isinstance(encoder, RecurrentEncoder):
-            last, cell = encoder.last, cell_of(encoder.gru)
+            last, cell = encoder.last, GRU.of(encoder.gru)
         else:
             assert isinstance(encoder, TransitionEncoder)
             last, cell = encoder.mlp, None
@@ -116,6 +136,8 @@ class Prototype:
             std=(inputs.running_var.cpu() + inputs.eps).sqrt(),
             layers=dense_of(last),
             cell=cell,
+            share=torch.full((size, 1), 1.0 / size, dtype=torch.float64),
+            most=torch.ones(1, dtype=torch.float64),
             within_trajectory=prototypes.within_trajectory,
             uncertainty=prototypes.uncertainty,
             capacity=prototypes.capacity,
@@ -124,7 +146,7 @@ class Prototype:
     @property
     def embedding_size(self) -> int:
         """E."""
-        return len(self.layers.biases[-1]) // 2
+        return len(self.share)
 
     @property
     def size(self) -> int:
@@ -132,55 +154,68 @@ class Prototype:
         return self.embedding_size + 2 * self.uncertainty
 
     @property
-    def state_sizes(self) -> dict[str, int]:
+    def starts(self) -> State:
         """Sums of moments and their count, those that wait, and the encoder's."""
-        moments_size = 3 * self.embedding_size + 1
-        sizes = {"sums": moments_size}
+        xp = library(self.mean)
+        moments = {"sums": xp.zeros(3 * self.embedding_size, dtype=xp.float64)}
+        moments["count"] = xp.zeros(1, dtype=xp.float64)
+        starts = dict(moments)
         if not self.within_trajectory:
-            sizes["waiting"] = moments_size
+            starts |= {f"waiting_{name}": value for name, value in moments.items()}
         if self.cell is not None:
-            sizes["encoder"] = self.cell.size
-        return sizes
+            starts["encoder"] = xp.zeros(self.cell.size, dtype=xp.float32)
+        return starts
 
-    def add(self, state: State, features: Tensor, ended: Tensor) -> State:
-        """One more transition ``[B, F]``; it counts at once, or with its trajectory's end."""
-        x, new = (features - self.mean) / self.std, {}
+    def add(self, state: State, features: Array, ended: Array) -> State:
+        """One more transition ``[..., F]``; it counts at once, or with its trajectory's end."""
+        xp, new = library(features), {}
+        x = (features - self.mean) / self.std
         if self.cell is not None:
-            x = torch.gru_cell(x, state["encoder"], *self.cell)
-            new["encoder"] = x
-        found = moments(split(self.layers(x)))
-        counted = "sums" if self.within_trajectory else "waiting"
-        new[counted] = state[counted] + torch.cat([found, torch.ones_like(found[:, :1])], 1)
+            x = new["encoder"] = self.cell(x, state["encoder"])
+        y, size = double(self.layers(x)), self.embedding_size
+        embedding, log_precision = y[..., :size], y[..., size:]
+        precision = xp.exp(LOG_PRECISION_BOUND * tanh(log_precision / LOG_PRECISION_BOUND))
+        weighted = precision * embedding
+        moments = xp.concat([weighted, weighted * embedding, precision], -1)
+        counted = "" if self.within_trajectory else "waiting_"
+        new[f"{counted}sums"] = state[f"{counted}sums"] + moments
+        new[f"{counted}count"] = state[f"{counted}count"] + 1.0
+        if self.cell is None and self.within_trajectory:
+            return new
         after = state | new
         ending = self.end(after)
-        return new | {name: torch.where(ended > 0, ending[name], after[name]) for name in ending}
+        return new | {name: xp.where(ended > 0, ending[name], after[name]) for name in ending}
 
     def end(self, state: State) -> State:
         """What waits counts now, and the encoder begins anew."""
-        new = {}
-        if self.cell is not None:
-            new["encoder"] = torch.zeros_like(state["encoder"])
+        new = {} if self.cell is None else {"encoder": 0.0 * state["encoder"]}
         if not self.within_trajectory:
-            new["sums"] = state["sums"] + state["waiting"]
-            new["waiting"] = torch.zeros_like(state["waiting"])
+            for name in ("sums", "count"):
+                waiting = state[f"waiting_{name}"]
+                new |= {name: state[name] + waiting, f"waiting_{name}": 0.0 * waiting}
         return new
 
-    def context(self, state: State) -> Tensor:
-        """``[B, C]``."""
+    def context(self, state: State) -> Array:
+        """As :func:`~metarl.embedding.prototypes.shown_prototypes`, ``[..., C]``."""
         return self._shown(state, self.uncertainty)
 
     def info(self, state: State) -> dict[str, Any]:
-        """Of the first trial: prototype, spread of the embeddings, precisions of the prototype."""
-        shown = self._shown(state, uncertainty=True)[0]
+        """Of one trial: prototype, spread of the embeddings, precisions of the prototype."""
+        shown = self._shown(state, uncertainty=True)
         size = self.embedding_size
         return {
             "prototype": shown[:size].tolist(),
             "spread": float(shown[-1]),
-            "precision": state["sums"][0, 2 * size : -1].tolist(),
+            "precision": state["sums"][2 * size :].tolist(),
         }
 
-    def _shown(self, state: State, uncertainty: bool) -> Tensor:
-        sums = state["sums"]
-        return shown_prototypes(
-            sums[:, :-1], sums[:, -1:], uncertainty=uncertainty, capacity=self.capacity
-        )
+    def _shown(self, state: State, uncertainty: bool) -> Array:
+        sums, count, size = state["sums"], state["count"], self.embedding_size
+        xp = library(sums)
+        total = sums[..., 2 * size :] + (count == 0)
+        mean = sums[..., :size] / total
+        if not uncertainty:
+            return single(mean)
+        variance = (sums[..., size : 2 * size] / total - mean * mean) @ self.share
+        seen = xp.minimum(xp.log1p(count) / math.log1p(self.capacity), self.most)
+        return single(xp.concat([mean, seen, xp.sqrt(relu(variance) + 1e-8)], -1))

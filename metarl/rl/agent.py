@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from metarl.files import FileError, NonFiniteError, load_weights, one_error, save_weights
 from metarl.rl.acting import Acted, checked_rows
 from metarl.rl.actions import ActionMap
+from metarl.rl.observations import ObservationView
 
 
 class Step(NamedTuple):
@@ -71,6 +72,8 @@ class Agent(ABC):
         """Observed since the task began."""
         self.num_trajectories = 0
         """Ended since the task began."""
+        self.view: ObservationView | None = None
+        """From what the environment gives, where policies see that as a vector or otherwise."""
         self._rng = np.random.default_rng(seed)
         self._under_way = False
 
@@ -196,6 +199,8 @@ class Agent(ABC):
             self.load_state(content)
 
     def _row(self, values: Any, what: str) -> NDArray[np.float32]:
+        if self.view is not None and not self.view.is_seen(values):
+            values = self.view(values)
         rows = checked_rows(values, self.observation_shape, what)
         if len(rows) != 1 or np.ndim(values) > len(self.observation_shape):
             raise ValueError(f"{what} must be a single one, of shape {self.observation_shape}")

@@ -2,11 +2,13 @@ from .adapted_classifier import AdaptedClassifier
 from .adapted_policy import AdaptedPolicy
 from .composed import describe
 from .config import RunConfig
+from .deployed import Format, export_policy
 from .env_checks import EnvReport, check_env
 from .errors import InputError
 from .evaluate import Evaluation, EvaluationOptions
 from .families import COLUMNS, families
 from .loading import load, load_run
+from .policy_files import read_policy
 from .run import Run
 from .sessions import Session, go_on, start, train, train_fewshot
 from .user_objects import UserObjects
@@ -18,6 +20,7 @@ __all__ = [
     "EnvReport",
     "Evaluation",
     "EvaluationOptions",
+    "Format",
     "InputError",
     "Run",
     "RunConfig",
@@ -25,10 +28,12 @@ __all__ = [
     "UserObjects",
     "check_env",
     "describe",
+    "export_policy",
     "families",
     "go_on",
     "load",
     "load_run",
+    "read_policy",
     "start",
     "train",
     "train_fewshot",

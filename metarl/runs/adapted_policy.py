@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from metarl import report
 from metarl.rl import Actor, Agent
+from metarl.runs.deployed import export_policy
 from metarl.runs.errors import InputError
 from metarl.runs.evaluate import planar_paths, write_json
 from metarl.runs.films import Camera
@@ -49,6 +50,18 @@ class AdaptedPolicy:
         takes up.
         """
         self.policy.save(Path(path))
+
+    def export_onnx(self, path: str | Path) -> list[Path]:
+        """Write the policy as an ONNX graph; the files that were written.
+
+        Raises:
+            InputError: it cannot be written, or is an agent's, which its run exports.
+        """
+        return export_policy(self.policy, path, "onnx")
+
+    def export_numpy(self, path: str | Path) -> list[Path]:
+        """Write the policy as arrays in a .npz, and a reader that needs NumPy alone; as above."""
+        return export_policy(self.policy, path, "numpy")
 
     def film(self, camera: Camera, seed: int = 0) -> Video:
         """The task before and after adaptation, mean actions."""

@@ -3,12 +3,21 @@
 from metarl import sb3
 from metarl.embedding import OnlineAgent
 from metarl.rl import Agent, GradientAgent, MAMLLearner
+from metarl.rl.observations import ObservationView
+from metarl.rl.plain_spaces import space_of
 from metarl.runs.errors import InputError, input_errors
 from metarl.runs.simulated import Simulated
 
 
 def make_agent(built: Simulated, trajectories: int | None, seed: int) -> Agent:
     """See :meth:`metarl.Run.agent`."""
+    agent = _agent(built, trajectories, seed)
+    if built.facts.given_observations is not None:
+        agent.view = ObservationView(space_of(built.facts.given_observations))
+    return agent
+
+
+def _agent(built: Simulated, trajectories: int | None, seed: int) -> Agent:
     learner, name = built.learner, built.config.learner
     if isinstance(learner, MAMLLearner):
         given = built.problem.sampling.num_trajectories if trajectories is None else trajectories

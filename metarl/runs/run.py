@@ -19,6 +19,7 @@ from metarl.runs.agents import make_agent
 from metarl.runs.build import Built
 from metarl.runs.config import RunConfig, validated
 from metarl.runs.dataset import DataSets
+from metarl.runs.deployed import Format, export_policy
 from metarl.runs.errors import InputError, input_errors, written
 from metarl.runs.evaluate import (
     Evaluation,
@@ -187,6 +188,32 @@ class Run:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             with replacing(Path(path)) as file:
                 sb3.to_sb3(actor, env).save(file)
+
+    def export_onnx(self, path: str | Path, *, policy: str | Path | None = None) -> list[Path]:
+        """Write a policy as an ONNX graph of one step; its state, where it adapts, is in and out.
+
+        Args:
+            path: the .onnx file.
+            policy: a policy.pt adapted from this run, instead of the run's own.
+
+        Returns:
+            The files that were written.
+
+        Raises:
+            InputError: the file cannot be written, or not hold the policy.
+        """
+        return self._deployed(path, policy, "onnx")
+
+    def export_numpy(self, path: str | Path, *, policy: str | Path | None = None) -> list[Path]:
+        """Write a policy as arrays, and ``numpy_agent.py``, which reads them and needs NumPy alone.
+
+        The same but for the file, a .npz.
+        """
+        return self._deployed(path, policy, "numpy")
+
+    def _deployed(self, path: str | Path, policy: str | Path | None, kind: Format) -> list[Path]:
+        learner = self.policies.learner
+        return export_policy(learner if policy is None else self._actor(Path(policy)), path, kind)
 
     def _actor(self, adapted: Path | None) -> Actor:
         """The policy to export: the run's own, or an adapted one of its shape."""

@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor, nn
 
 from metarl.embedding import (
+    LSTM,
     ChoicesHead,
     Context,
     Feedforward,
@@ -25,7 +26,6 @@ from metarl.embedding import (
     Prototype,
     PrototypeContext,
     Recurrent,
-    cell_of,
     dense_of,
 )
 from metarl.embedding.heads import Head
@@ -67,7 +67,7 @@ def online_policy(learner: Trained) -> OnlinePolicy:
         raise ValueError("its observations are images, which agents do not take yet")
     size = spaces.flatdim(trials.venv.observation_space)
     layers = dense_of(nn.Sequential(*policy.mlp_extractor.policy_net, policy.action_net))
-    cell = cell_of(policy.lstm_actor) if hasattr(policy, "lstm_actor") else None
+    cell = LSTM.of(policy.lstm_actor) if hasattr(policy, "lstm_actor") else None
     return OnlinePolicy(
         observation_shape=(size,),
         memory=_memory(trials.context, size),
@@ -83,7 +83,7 @@ def _memory(context: Context, observation_size: int) -> Memory:
     if isinstance(context, NoContext):
         return HeldContext(torch.zeros(0))
     if isinstance(context, LastTransition):
-        return LastStep(observation_size, context.size - 2)
+        return LastStep(observation_size, torch.zeros(context.size))
     if not isinstance(context, PrototypeContext):
         raise ValueError("joint: its policy sees a sample of transitions, which has no small state")
     if context.shuffle is not None:
@@ -97,13 +97,14 @@ def _head(trials: TrialVecEnv, log_std: Tensor | None, scale: float) -> Head:
     to_env = action_map(taken, scale)
     if isinstance(to_env, ActionScaling):
         assert log_std is not None
-        return GaussianHead(log_std, to_env)
+        return GaussianHead.of(log_std, to_env)
     sizes = (acted.n,) if isinstance(acted, spaces.Discrete) else acted.nvec  # type: ignore[attr-defined]
     one_hot = not isinstance(taken, spaces.MultiBinary)
-    return ChoicesHead(tuple(int(size) for size in sizes), to_env, one_hot=one_hot)
+    return ChoicesHead.of(tuple(int(size) for size in sizes), to_env, one_hot)
 
 
 def _normaliser(statistics: RunningMeanStd) -> Normaliser:
     """That of ``VecNormalize``."""
     mean, var = torch.as_tensor(statistics.mean), torch.as_tensor(statistics.var)
-    return Normaliser(mean.double(), (var.double() + NORMALISE_EPSILON).sqrt(), NORMALISE_CLIP)
+    std = (var.double() + NORMALISE_EPSILON).sqrt()
+    return Normaliser(mean.double(), std, torch.tensor(NORMALISE_CLIP).double())

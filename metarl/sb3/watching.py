@@ -31,7 +31,7 @@ def adapt_by_watching(
         ValueError: the policy does not adapt, or the source does not fit.
     """
     policy = online_policy(learner)
-    if not policy.state_sizes:
+    if not policy.starts:
         raise ValueError("it does not adapt: nothing that happens changes its policy")
     agent = OnlineAgent(policy, seed=Streams(getattr(source, "seed", 0), "test").seed_of("actions"))
     figures: dict[str, Any] = {}
@@ -46,7 +46,7 @@ def adapt_by_watching(
         figures["trajectories"] = 1  # one trial
 
     def model(task: int, after: bool) -> Actor | Agent:
-        if policy.network.state_sizes:
+        if policy.network.starts:
             return agent if after else OnlineAgent(policy)
         return learner.actor(agent.context() if after else None)
 

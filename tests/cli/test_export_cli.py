@@ -1,5 +1,7 @@
 """``metarl export``: the model is the policy, and wrong input is named."""
 
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -47,11 +49,45 @@ def test_an_adapted_policy_is_exported_and_goes_on_training(run: Any, tmp_path: 
     model.learn(10)
 
 
+def numpy_actions(folder: Path) -> Any:
+    """Of the mean, by the files alone."""
+    names: dict[str, Any] = {}
+    exec((folder / "numpy_agent.py").read_text(), names)
+    robot = names["NumpyAgent"](folder / "robot.npz")
+    return np.stack([robot.act(seen, np.zeros(2))[1] for seen in OBSERVATIONS])
+
+
+def test_policies_leave_for_numpy(run: Any, tmp_path: Any) -> None:
+    """The meta-learned policy, one in a file, and an adapted one of the run."""
+    actor = load_run(run).learner.actor()
+    actor.save(tmp_path / "policy.pt")
+    expected, _ = actor.predict(OBSERVATIONS, deterministic=True)
+    policy = str(tmp_path / "policy.pt")
+    for number, source in enumerate([[str(run)], [policy], [str(run), "--policy", policy]]):
+        folder = tmp_path / str(number)
+        assert main(["export", *source, "--numpy", str(folder / "robot.npz")]) == 0
+        np.testing.assert_allclose(numpy_actions(folder), expected, atol=1e-6)
+
+
+def test_a_missing_extra_is_one_line(run: Any, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert main(["export", str(run), "--onnx", "m.onnx"]) == 2
+    assert capsys.readouterr().err.endswith(
+        "onnx and onnxscript are missing: pip install 'metarl-toolkit[deploy]'\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--sb3", "model.pt"], "--sb3 must be a file that ends in .zip, got model.pt"),
         (["--sb3", "m.zip", "--policy", "none.pt"], "--policy: .*none.pt"),
+        (["--numpy", "m.npy"], "--numpy must be a file that ends in .npz, got m.npy"),
+        (
+            ["--onnx", "m.onnx", "--numpy", "m.npz"],
+            "--onnx FILE.onnx, --numpy FILE.npz or --sb3 FILE.zip must be given",
+        ),
+        (["--numpy", "m.npz", "--policy", "none.pt"], "--policy: .*none.pt"),
     ],
 )
 def test_wrong_input_is_named(

