@@ -63,7 +63,8 @@ def run(name: str, options: Options) -> dict[str, Any]:
         called([*command, *options.extra, *limit, "--eval-tasks", "0", "--output", str(folder)])
     (config,) = folder.glob("*/config.json")
     target = config.parent / "40-tasks.json"
-    called(["evaluate", str(config.parent), "--tasks", "40", "--steps", "3", "--json", str(target)])
+    tasks = ["2", "--trajectories", "2"] if options.small else ["40"]
+    called(["evaluate", str(config.parent), "--tasks", *tasks, "--json", str(target)])
     evaluation = json.loads(target.read_text())
     return {
         "card": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
