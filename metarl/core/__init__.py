@@ -1,7 +1,7 @@
 """The shared core: tensors in, tensors out; no environment, data set, optimiser or logger."""
 
 from metarl.core.adapted import AdaptedModel
-from metarl.core.captured import Captured
+from metarl.core.captured import Captured, capturing
 from metarl.core.gradients import NoSecondDerivativeError, second_derivatives, task_gradients
 from metarl.core.inner import (
     SGD,
@@ -50,6 +50,7 @@ __all__ = [
     "Streams",
     "adapt",
     "adaptation_path",
+    "capturing",
     "checked_steps",
     "dry_run",
     "expand",

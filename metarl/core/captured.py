@@ -1,6 +1,8 @@
 """Work that a CUDA graph repeats: its hundreds of launches, without Python between them."""
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -51,7 +53,7 @@ class _Graph:
     def __init__(self, work: Callable[..., Tensors], inputs: Sequence[Tensor]) -> None:
         self.inputs = [x.clone() for x in inputs]
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        with capturing(self.graph):
             self.outputs = work(*self.inputs)
 
     def replay(self, inputs: Sequence[Tensor]) -> Tensors:
@@ -59,3 +61,20 @@ class _Graph:
             own.copy_(value)
         self.graph.replay()
         return self.outputs
+
+
+@contextmanager
+def capturing(graph: torch.cuda.CUDAGraph) -> Iterator[None]:
+    """What is launched becomes part of the graph.
+
+    No garbage is collected meanwhile: a graph of old among it would end, which spoils a capture.
+    """
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        with torch.cuda.graph(graph):
+            yield
+    finally:
+        if collecting:
+            gc.enable()

@@ -11,6 +11,7 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metarl.core import capturing
 from metarl.rl.env_faults import EnvironmentFaultError
 from metarl.types import Task
 
@@ -115,7 +116,7 @@ def captured(work: Callable[[], None], device: torch.device) -> Callable[[], Non
         return work
     graph = torch.cuda.CUDAGraph()
     try:
-        with torch.cuda.graph(graph):
+        with capturing(graph):
             work()
     except torch.OutOfMemoryError:
         raise

@@ -10,6 +10,7 @@ from device_tensors import nothing_waits
 from gymnasium import spaces
 from torch import Tensor
 
+from metarl.core import capturing
 from metarl_envs import NUMPY_FAMILIES, Arrays, FamilyDeviceEnv
 
 pytestmark = [
@@ -84,7 +85,7 @@ def test_a_graph_does_what_its_steps_do(env_id: str) -> None:
     expected = rollout(eager, *given)
     rollout(env, *given)  # makes what the first call makes
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with capturing(graph):
         seen = rollout(env, *given)
     for _ in range(2):
         graph.replay()

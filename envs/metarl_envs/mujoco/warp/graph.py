@@ -1,6 +1,8 @@
 """Work recorded once: Warp's and torch's, launched on torch's current stream."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -32,7 +34,7 @@ class Graph:
                 torch.cuda.synchronize(device)  # Warp works on a stream of its own here
             work()
             wp.synchronize_device(place)
-            with wp.ScopedCapture(place) as capture:
+            with _without_collecting(), wp.ScopedCapture(place) as capture:
                 work()
         self._graph = capture.graph
 
@@ -59,6 +61,19 @@ def recorded(device: torch.device, work: Callable[[], None]) -> Callable[[], Non
         return work
     work()  # torch makes what it needs at the first call
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with _without_collecting(), torch.cuda.graph(graph):
         work()
     return graph.replay
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """No garbage is collected: a graph of old among it would end, which spoils a capture."""
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
