@@ -3,6 +3,7 @@
 Adaptation to recorded data starts here. ``docs/trajectories.md`` describes the file.
 """
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -140,15 +141,18 @@ class Trajectories:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what :meth:`save` wrote, or anything with such arrays.
+        """Read what :meth:`save` wrote, or anything with such arrays; others are left alone.
 
         Raises:
             FileError: it is no such file, or :class:`ValueError` above has something to say.
         """
-        present = array_names(Path(path))
-        names = [e.name for e in fields(cls) if e.name in NEEDED or e.name in present]
+        present, known = array_names(Path(path)), [entry.name for entry in fields(cls)]
+        names = [name for name in known if name in NEEDED or name in present]
         arrays = read_npz(Path(path), names)
         with one_error(FileError, str(path)):
+            for other in set(present) - set(known):
+                if meant := difflib.get_close_matches(other, set(known) - set(present), 1, 0.8):
+                    raise ValueError(f"{other} is no array of trajectories: {meant[0]} is")
             return cls(**arrays)
 
     @classmethod

@@ -75,7 +75,7 @@ def test_the_gain_from_files_is_that_of_an_evaluation(tmp_path: Path) -> None:
     curve = run.evaluate(tasks=200, steps=1, trajectories=10, seed=1).values
     goals = np.random.default_rng(7).uniform(-0.5, 0.5, (40, 2))
     files = [str(tmp_path / f"{index}.npz") for index in range(len(goals))]
-    recordings = [record(run.learner.actor(), goal) for goal in goals]
+    recordings = [record(run.agent(seed=1), goal) for goal in goals]
     for data, file in zip(recordings, files, strict=True):
         data.save(file)
     subprocess.run([sys.executable, "-c", ADAPT, str(run.folder), *files], check=True)

@@ -125,6 +125,11 @@ def test_weights_are_clipped_and_counted() -> None:
     weights = np.where(np.arange(20) < 5, 50.0, 1.0)
     share = weights.sum() ** 2 / (20 * (weights**2).sum())
     assert found.figures["effective_sample_size"] == pytest.approx([share], rel=1e-3)
+    ten = np.where(np.arange(len(given)) < 5, given - math.log(LARGEST_WEIGHT), given)
+    as_ten = adapted(learner, recorded(rollouts[0], 0, log_probs=ten), steps=1)
+    ours, theirs = (one.model(0, True).policy.state_dict() for one in (found, as_ten))
+    for name, value in theirs.items():
+        torch.testing.assert_close(ours[name], value, rtol=1e-4, atol=1e-6)
 
 
 def test_data_of_another_policy_are_refused_unless_forced() -> None:

@@ -48,6 +48,8 @@ def test_steps_and_observations_are_those_of_their_trajectories() -> None:
 def test_what_is_written_is_read(left_out: str, tmp_path: Path) -> None:
     found = Trajectories(**arrays(**{left_out: None} if left_out else {}))
     found.save(tmp_path / "data.npz")
+    with np.load(tmp_path / "data.npz") as content:
+        np.savez(tmp_path / "data.npz", **content, battery=np.zeros(7))  # is left alone
     again = Trajectories.load(tmp_path / "data.npz")
     for name in arrays():
         value = getattr(found, name)
@@ -68,6 +70,10 @@ WRONG = {
     "no actions": (
         {"actions": None, "raw_actions": None},
         "needs actions or raw_actions, and has neither",
+    ),
+    "a misspelt array": (
+        {"log_probs": None, "log_prob": np.zeros(3)},
+        "log_prob is no array of trajectories: log_probs is",
     ),
     "a row less": (
         {"observations": np.zeros((4, 2))},

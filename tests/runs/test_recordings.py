@@ -1,5 +1,7 @@
 """Runs adapt to recorded trajectories and in environments whose task nobody knows."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,30 @@ def test_what_an_agent_believes_is_made_of_recordings(name: str, runs: Any, tmp_
         np.testing.assert_allclose(adapted.act(seen), agent.act(seen, noise).action, atol=1e-6)
     with pytest.raises(metarl.InputError, match="steps are of learners by gradients"):
         run.adapt(trajectories=recorder.trajectories(), steps=2)
+
+
+ADAPT = """
+import sys
+
+class NoFamilies:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "metarl_envs":
+            raise ImportError(f"{name} is not there")
+
+sys.meta_path.insert(0, NoFamilies())
+import metarl
+metarl.load_run(sys.argv[1]).adapt(trajectories=sys.argv[2]).save(sys.argv[3])
+"""
+
+
+@pytest.mark.slow  # 10 s: processes that import everything
+@pytest.mark.parametrize("name", ["random-init", "proto-embedding", "rl2"])
+def test_a_process_without_task_families_adapts(name: str, runs: Any, tmp_path: Path) -> None:
+    data, saved = tmp_path / "data.npz", tmp_path / "adapted.pt"
+    recorded(runs[name].agent()).save(data)
+    command = [sys.executable, "-c", ADAPT, str(runs[name].folder), str(data), str(saved)]
+    subprocess.run(command, check=True)
+    assert saved.is_file()
 
 
 @pytest.mark.slow  # 2 s of training
