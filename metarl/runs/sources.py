@@ -140,6 +140,8 @@ def _opened(given: Environment) -> UnknownEnvs:
     there = isinstance(given, gym.Env | VectorEnv)
     name = given if isinstance(given, str) else "the environment"
     made: Any = given
+    if not (isinstance(given, str) or there or callable(given)):
+        raise InputError(f"must be an id, a function or an environment, got {given!r}", "env")
     try:
         if isinstance(given, str):
             environments.check_id(given)

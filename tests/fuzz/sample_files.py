@@ -95,7 +95,23 @@ def _archives(folder: Path) -> list[Sample]:
         path = folder / f"{name}.npz"
         samples.append(Sample(f"npz {name}", path, partial(_load, data=str(path), array_kind=kind)))
     cache = folder / "glyphs.npz"
-    return [*samples, Sample("npz glyph cache", cache, partial(_read_cache, cache, 2))]
+    samples.append(Sample("npz glyph cache", cache, partial(_read_cache, cache, 2)))
+    return [*samples, _trajectories(folder / "trajectories.npz")]
+
+
+def _trajectories(path: Path) -> Sample:
+    lengths, ends = np.array([2, 1, 3]), np.array([True, False, False])
+    metarl.Trajectories(
+        lengths=lengths,
+        observations=RNG.normal(size=(9, 2)),
+        rewards=np.ones(6),
+        terminated=ends,
+        truncated=~ends,
+        raw_actions=RNG.normal(size=(6, 1)),
+        actions=RNG.uniform(size=(6, 1)),
+        log_probs=-np.ones(6),
+    ).save(path)
+    return Sample("npz trajectories", path, lambda: metarl.Trajectories.load(path).after())
 
 
 def _load(**settings: Any) -> object:

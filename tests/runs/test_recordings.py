@@ -265,6 +265,8 @@ def test_actions_of_other_bounds_are_refused(runs: Any) -> None:
         metarl.InputError, match=r"env Wide has actions Box\(-1.0, 1.0, .* Box\(-0.1"
     ):
         runs["random-init"].adapt(env=Wide())
+    with pytest.raises(metarl.InputError, match="env must be an id, a function or an environment"):
+        runs["random-init"].adapt(env=3)
     two = SyncVectorEnv([Plane, Plane])
     with pytest.raises(metarl.InputError, match="env it adapts within one trial: give one env"):
         runs["rl2"].adapt(env=two)
