@@ -2,6 +2,7 @@
 
 Run from this folder; from the root of the repository it is ``--env experiments.own_robot:ID``.
 ``PendulumDynamics-v0``: a cart-pole with poles, rails and gravities to adapt to.
+``SwingUpDynamics-v0``: the classic pendulum, with masses, lengths and gravities to adapt to.
 ``PusherGoal-v0``: an arm that pushes an object to a goal it has to find out from rewards.
 """
 
@@ -24,6 +25,16 @@ def pendulum_dynamics(**options: Any) -> RandomDynamics:
     return RandomDynamics(gym.make("InvertedPendulum-v5", **options), fields)
 
 
+def swing_up_dynamics(**options: Any) -> RandomDynamics:
+    """Pendulum-v1 with a mass, a length and a gravity that differ: attributes, not a model's."""
+    fields = {
+        "m": LogUniform(-1, 1, base=2),
+        "l": LogUniform(-1, 1, base=1.3),
+        "g": Uniform(0.8, 1.2),
+    }
+    return RandomDynamics(gym.make("Pendulum-v1", **options), fields)
+
+
 def pusher_goal(**options: Any) -> RandomGoal:
     """Pusher-v5 with a goal that differs and is not in the observation."""
 
@@ -36,4 +47,5 @@ def pusher_goal(**options: Any) -> RandomGoal:
 
 
 gym.register("PendulumDynamics-v0", entry_point=pendulum_dynamics, max_episode_steps=100)
+gym.register("SwingUpDynamics-v0", entry_point=swing_up_dynamics, max_episode_steps=200)
 gym.register("PusherGoal-v0", entry_point=pusher_goal, max_episode_steps=100)

@@ -63,5 +63,6 @@ def test_a_robot_trains_in_processes(tmp_path):
 
 def test_robots_hide_what_they_change(monkeypatch):
     monkeypatch.chdir(EXPERIMENTS)
-    spaces = [gym.make(f"own_robot:{robot}").observation_space.shape for robot in ROBOTS]
-    assert spaces == [(4,), (20,)]
+    robots = [*ROBOTS, "SwingUpDynamics-v0"]
+    spaces = [gym.make(f"own_robot:{robot}").observation_space.shape for robot in robots]
+    assert spaces == [(4,), (20,), (3,)]
