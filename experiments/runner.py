@@ -15,22 +15,26 @@ from numpy.typing import NDArray
 from metarl.cli import main
 
 
-def trained(folder: Path, command: list[str], iterations: int) -> Path:
-    """The run folder in ``folder``, trained to ``iterations``.
+def trained(
+    folder: Path, command: list[str], iterations: int, time_limit: float | None = None
+) -> Path:
+    """The run folder in ``folder``, trained to ``iterations`` unless the time is over before.
 
     Args:
         folder: holds this one run.
         command: of a fresh run, without ``--iterations`` and ``--output``.
         iterations: in all.
+        time_limit: seconds of training in this call; none by default.
     """
     made = sorted(folder.glob("*/config.json"))
     if made and finished(made[-1].parent, iterations):
         return made[-1].parent
     if made:
-        arguments = ["resume", str(made[-1].parent), "--iterations", str(iterations)]
+        arguments = ["resume", str(made[-1].parent), "--allow-code"]
     else:
-        arguments = [*command, "--iterations", str(iterations), "--output", str(folder)]
-    called(arguments)
+        arguments = [*command, "--output", str(folder)]
+    limit = [] if time_limit is None else ["--time-limit", str(time_limit)]
+    called([*arguments, "--iterations", str(iterations), *limit])
     (config,) = folder.glob("*/config.json")
     return config.parent
 
