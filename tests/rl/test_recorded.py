@@ -10,9 +10,16 @@ import torch
 from rl_samples import make_learner
 
 from metarl.core import Streams
+from metarl.nn import ObservationNormaliser
 from metarl.nn.distributions import Gaussian
 from metarl.rl import MAMLLearner, RecordedTrajectories, Rollout, Trajectories
-from metarl.rl.recorded import LARGEST_WEIGHT, RecordedSupport, effective_share
+from metarl.rl.actions import ActionNumbering, ActionNumberings
+from metarl.rl.recorded import (
+    LARGEST_WEIGHT,
+    RecordedSupport,
+    effective_share,
+    policy_actions,
+)
 from metarl.types import Params
 
 
@@ -77,6 +84,17 @@ def test_steps_on_recordings_are_those_in_the_simulator(name: str, known: bool) 
         assert found.figures["effective_sample_size"] == pytest.approx([1.0, 1.0])
         returns = [rollout.mean_returns()[task] for rollout in rollouts[:2]]
         np.testing.assert_allclose(found.values[:, 0], returns, rtol=1e-5)
+
+
+def test_observations_are_normalised_as_in_the_simulator() -> None:
+    learner = make_learner()
+    learner.policy.normaliser = ObservationNormaliser(2)
+    learner.policy.normaliser.update(torch.randn(50, 2, generator=torch.Generator()) * 3 + 1)
+    rollouts, params = simulated(learner, 1)
+    own = adapted(learner, recorded(rollouts[0], 0), steps=1).model(0, True).policy
+    for key, value in params.items():
+        torch.testing.assert_close(own.state_dict()[key], value[0], rtol=1e-4, atol=1e-5)
+    assert own.normaliser is not None
 
 
 def test_the_policy_before_adaptation_is_the_own() -> None:
@@ -191,3 +209,21 @@ def test_clipped_actions_are_censored() -> None:
         strict=True,
     ):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("to_env", "shape"), [(ActionNumbering(1), ()), (ActionNumberings(np.array([[0, 4]])), (1, 2))]
+)
+def test_choices_lose_nothing(to_env: Any, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    given = Trajectories(
+        lengths=np.array([5]),
+        observations=np.zeros((6, 2)),
+        rewards=np.zeros(5),
+        terminated=np.array([False]),
+        truncated=np.array([True]),
+        actions=rng.integers(4, 7, (5, *shape)),
+    )
+    raw, sides = policy_actions(given, to_env)
+    assert sides is None
+    np.testing.assert_array_equal(to_env(raw), given.actions)
