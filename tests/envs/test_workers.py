@@ -259,6 +259,7 @@ def test_processes_of_what_is_forgotten_end() -> None:
     assert active_children() == []
 
 
+@pytest.mark.slow  # 2 s, in which processes import what they need
 def test_processes_that_start_anew_do_the_same() -> None:
     """As on macOS and Windows, and from Python 3.14 on: functions come pickled."""
     fns: list[Any] = [lambda: Walk(1), lambda: Walk(2)]

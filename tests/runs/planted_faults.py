@@ -19,7 +19,7 @@ class Navigation(gym.Env[Any, Any]):
     """
 
     action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
-    observation_space = spaces.Box(-10.0, 10.0, (2,), np.float32)
+    observation_space = spaces.Box(-10.0, 10.0, (4,), np.float32)
     task_distribution: Any = GOALS
     task_space = task_distribution.space
     shared: ClassVar[Any] = np.zeros(2)
@@ -71,7 +71,9 @@ class Navigation(gym.Env[Any, Any]):
         self.x = np.clip(self.x + 0.1 * self.gain * action + 0.01 * noise, -5, 5)
         goal = Navigation.shared if self.fault == "shared goal" else self.goal
         reward: Any = -float(np.linalg.norm(self.x - goal))
-        if self.fault == "no effect":
+        if self.fault == "redrawn late" and self.time == 15:
+            self._task = {"goal": self.np_random.uniform(-0.5, 0.5, 2)}
+        if self.fault in ("no effect", "only shown"):
             reward = -float(np.linalg.norm(self.x))
         if self.fault == "raises":
             raise KeyError("no such goal")
@@ -81,7 +83,9 @@ class Navigation(gym.Env[Any, Any]):
         return self._observe(), reward, terminated, False, {}
 
     def _observe(self) -> Any:
-        x = self.x.astype(np.float64 if self.fault == "dtype" else np.float32)
+        goal = self.goal if self.fault == "only shown" else np.zeros(2)
+        x = np.concatenate([self.x, goal])
+        x = x.astype(np.float64 if self.fault == "dtype" else np.float32)
         if self.fault == "bounds":
             return x + 20 * (self.time > 2)
         return x / (0.0 if self.fault == "nan" and self.time > 10 else 1.0)

@@ -8,6 +8,7 @@ import pytest
 
 from metarl.cli import main
 from metarl.runs import InputError, check_env
+from metarl.runs.env_checks import effects
 from metarl.runs.env_checks import steps as looks
 from metarl_envs import FAMILIES, Disk, RandomDynamics, RandomGoal, Uniform
 
@@ -24,9 +25,11 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     ("fault", "check", "text"),
     [
         ("redrawn", "sticky", "after a reset with a seed the task is"),
-        ("redrawn inside", "effect", "changes neither rewards nor observations"),
+        ("redrawn late", "sticky", "after a trajectory the task is"),
+        ("redrawn inside", "effect", "changes neither rewards nor dynamics"),
         ("redrawn without a seed", "sticky", "no effect any more after a second reset"),
-        ("no effect", "effect", "changes neither rewards nor observations"),
+        ("only shown", "effect", "changes neither rewards nor dynamics"),
+        ("no effect", "effect", "changes neither rewards nor dynamics"),
         ("seed ignored", "seed", "the same seed, task and actions give other observations"),
         ("global numbers", "seed", "draw from self.np_random alone"),
         ("drawn when made", "seed", "two environments give different observations and rewards"),
@@ -38,7 +41,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
             "neighbours",
             "another task of a neighbour changes observations and rewards",
         ),
-        ("dtype", "kinds", "observations are float64 of shape (2,), observation_space float32"),
+        ("dtype", "kinds", "observations are float64 of shape (4,), observation_space float32"),
         ("reward array", "kinds", "rewards are float64 of shape (1,); they must be numbers"),
         ("no flag", "kinds", "terminated is int; it must be a bool"),
         ("bounds", "bounds", "not within [-10.0, 10.0]; widen observation_space, or clip"),
@@ -48,7 +51,10 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
-def test_a_planted_fault_is_found(fault: str, check: str, text: str) -> None:
+def test_a_planted_fault_is_found(
+    fault: str, check: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(effects, "NUM_TRIES", 2)
     report = check_env(FAULT, env_kwargs={"fault": fault}, steps=60)
     found = [one for one in report.findings if one.wrong and one.check != "gymnasium"]
     assert [one.check for one in found] == [check]

@@ -65,9 +65,11 @@ def _check_seed(subject: Subject, env: TaskEnvs, tasks: Sequence[Task]) -> Itera
 def _check_stays(subject: Subject, env: TaskEnvs, tasks: Sequence[Task]) -> Iterator[Finding]:
     """The task is what was set, after a first reset, a second one and the end of a trajectory."""
     actions = subject.actions(env, SHORT, 1, subject.seed, held=False)
-    for occasion, num_resets in (("a reset with a seed", 1), ("a reset without a seed", 2)):
+    occasions = {"a reset with a seed": (1, 0), "a reset without a seed": (2, 0)}
+    occasions["a trajectory"] = 1, SHORT
+    for occasion, (num_resets, length) in occasions.items():
         for task in tasks[:3]:
-            play(env, [task], [subject.seed], actions[: num_resets - 1], num_resets=num_resets)
+            play(env, [task], [subject.seed], actions[:length], num_resets=num_resets)
             now = env.get_attr("task")[0]
             if not same([now], [_cast(env, task)]):
                 yield Finding(
@@ -81,24 +83,24 @@ def _check_stays(subject: Subject, env: TaskEnvs, tasks: Sequence[Task]) -> Iter
 def _check_effect(subject: Subject, env: TaskEnvs, tasks: Sequence[Task]) -> Iterator[Finding]:
     """Tasks change rewards or dynamics, also in trajectories that begin without a seed."""
     for length in (SHORT, subject.steps):
-        what, at_start = _effect(subject, env, tasks, length, num_resets=1)
-        if what:
+        pair = _effect(subject, env, tasks, length, num_resets=1)
+        if pair is not None:
             break
     else:
         yield Finding(
             "effect",
-            f"the task changes neither rewards nor observations in {NUM_TRIES} trajectories of "
+            f"the task changes neither rewards nor dynamics in {NUM_TRIES} trajectories of "
             f"random actions: let it act at once or in the next reset, and draw none in reset; "
             "where rewards are rare, look longer (--steps)",
         )
         return
-    if at_start:
+    if not np.array_equal(*(played.observations[0] for played in pair)):
         yield note(
             "effect",
             "the first observation depends on the task: a policy that sees it has little to adapt "
             "to",
         )
-    if not _effect(subject, env, tasks, length, num_resets=2)[0]:
+    if _effect(subject, env, tasks, length, num_resets=2) is None:
         yield Finding(
             "sticky",
             "a task has no effect any more after a second reset, which has no seed: reset draws "
@@ -108,8 +110,8 @@ def _check_effect(subject: Subject, env: TaskEnvs, tasks: Sequence[Task]) -> Ite
 
 def _effect(
     subject: Subject, env: TaskEnvs, tasks: Sequence[Task], length: int, *, num_resets: int
-) -> tuple[list[str], bool]:
-    """What of a trajectory depends on the task, and whether its first observation does."""
+) -> tuple[Played, Played] | None:
+    """Two trajectories that only the task makes different, if there are any."""
     for attempt in range(NUM_TRIES):
         # held actions go somewhere, which those drawn in every step do not
         actions = subject.actions(env, length, 1, attempt, held=attempt % 2 == 1)
@@ -117,9 +119,18 @@ def _effect(
         each = (play(env, [task], seed, actions, num_resets=num_resets) for task in tasks)
         first = next(each)
         for other in each:
-            if what := other.differs(first):
-                return what, not np.array_equal(other.observations[0], first.observations[0])
-    return [], False
+            if _matters(first, other):
+                return first, other
+    return None
+
+
+def _matters(first: Played, other: Played) -> bool:
+    """Whether more is different than entries of observations that show the task at once."""
+    what = first.differs(other)
+    if what != ["observations"]:
+        return bool(what)
+    alike = np.equal(first.observations[0], other.observations[0])[0]
+    return not np.array_equal(first.observations[..., alike], other.observations[..., alike])
 
 
 def _check_neighbours(subject: Subject, tasks: Sequence[Task]) -> Iterator[Finding]:
