@@ -4,7 +4,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
 from metarl.embedding import NoContext, TrialRecorder
-from metarl.sb3.evaluation import act, trial_metrics
+from metarl.sb3.evaluation import act, outcome_metrics, trial_metrics
 from metarl.sb3.state import global_generators
 from metarl.sb3.trials import TrialVecEnv
 from metarl.sb3.vec_env import TaskVecEnv
@@ -57,11 +57,13 @@ class AdaptationCallback(BaseCallback):
         return True
 
     def _evaluate(self) -> None:
+        keys = self.env.venv.outcomes.info_keys
         recorder = TrialRecorder(
             self.env.num_envs,
             self.num_trajectories,
             horizon=1,
             task_vectors=self.env.venv.task_vectors,
+            num_outcomes=1 + len(keys),
         )
         self.env.observer = recorder
         env: VecEnv = self.env
@@ -73,5 +75,7 @@ class AdaptationCallback(BaseCallback):
         with global_generators(self.seed):
             env.seed(self.seed)
             act(self.model, env, recorder)
-        for name, value in trial_metrics("eval", recorder.current.returns.T).items():
+        trials = recorder.current
+        told = outcome_metrics("eval", trials.outcomes, keys)
+        for name, value in (trial_metrics("eval", trials.returns.T) | told).items():
             self.logger.record(name, value)

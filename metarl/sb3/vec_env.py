@@ -92,7 +92,7 @@ class TaskVecEnv(VecEnv):
         self.on_fault = on_fault
         self._horizon = horizon or np.inf
         self._every = np.ones(env.num_envs, bool)
-        self._outcomes = Outcomes(env.num_envs, info_keys)
+        self.outcomes = Outcomes(env.num_envs, info_keys)
         self.faults: list[str] = []
         """The newest, in words."""
         self._outside: list[str] = []
@@ -165,7 +165,7 @@ class TaskVecEnv(VecEnv):
         self.num_steps, self._begun = 0, self.num_envs
         self._starts = np.zeros(self.num_envs, np.int64)
         self._spoilt = np.zeros(self.num_envs, bool)
-        self._outcomes.begin(self._every)
+        self.outcomes.begin(self._every)
         observations, _ = self.env.reset(seed=list(seeds))
         self._observations = np.zeros_like(observations)
         self._observations, _, _ = self._numbers(observations, np.zeros(self.num_envs))
@@ -186,7 +186,7 @@ class TaskVecEnv(VecEnv):
             terminated, truncated = terminated & ~bad, truncated | bad
         truncated = truncated | (self.num_steps - self._starts >= self._horizon)
         ended = terminated | truncated
-        self._outcomes.step(info, self._every)
+        self.outcomes.step(info, self._every)
         infos = listed(info, self.num_envs)
         if ended.any():
             seen = observations.reshape(1, 1, self.num_envs, -1)
@@ -196,7 +196,7 @@ class TaskVecEnv(VecEnv):
             self.num_diverged += int(diverged.sum())
             drawn = self._draw_for(ended)
             more = {"diverged": diverged, "left_out": self._spoilt, "task_drawn": drawn}
-            told, by_limit = self._outcomes.take(ended), truncated & ~terminated
+            told, by_limit = self.outcomes.take(ended), truncated & ~terminated
             tell_ends(infos, observations, by_limit, told, ended=ended, **more)
             observations = self._restart(ended)
         self._observations = observations

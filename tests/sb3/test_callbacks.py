@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
+from own_families import walks
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import VecNormalize
@@ -95,3 +96,16 @@ def test_a_model_over_a_task_vec_env_is_measured_over_one(monkeypatch: pytest.Mo
         assert row["eval/return_last"] == pytest.approx(np.mean(each), abs=1e-5)
     with pytest.raises(ValueError, match="make its TaskVecEnv draw_every=0"):
         AdaptationCallback(made(2), every=10)
+
+
+def test_it_logs_what_environments_tell_of_their_trajectories() -> None:
+    """Walks succeed where they end."""
+    evaluation = TaskVecEnv(walks([None, None]), draw_every=0, horizon=6)
+    evaluation.set_tasks([{"length": np.array(4.0)}] * 2)
+    env = TaskVecEnv(walks([None]))
+    model = PPO("MlpPolicy", env, n_steps=4, batch_size=4, n_epochs=1, device="cpu")
+    kept = Kept()
+    model.set_logger(Logger(None, [kept]))
+    model.learn(4, callback=AdaptationCallback(evaluation, every=2, num_trajectories=1))
+    (measured,) = [row for row in kept.rows if "eval/success_last" in row]
+    assert measured["eval/success_first"] == measured["eval/success_last"] == 1.0
