@@ -6,6 +6,7 @@ for all steps at once. On CUDA the steps are captured in graphs.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -102,15 +103,17 @@ class DeviceSteps:
         if env.capturable:
             at_once = max(n for n in range(1, MOST_CAPTURED + 1) if self.horizon % n == 0)
             steps = captured(lambda: _repeat(self._step, at_once), device)
-            return lambda: _repeat(steps, self.horizon // at_once)
+            return partial(_repeat, steps, self.horizon // at_once)
         act, record = captured(self._write_actions, device), captured(self._write_step, device)
+
+        given = self._given  # what is made here refers to no steps: they go when they are dropped
 
         def step() -> None:
             act()
-            env.step(self._given)
+            env.step(given)
             record()
 
-        return lambda: _repeat(step, self.horizon)
+        return partial(_repeat, step, self.horizon)
 
     def _step(self) -> None:
         self._write_actions()
