@@ -51,7 +51,7 @@ class ActionScaling(NamedTuple):
         half, centre, low, high = (
             torch.as_tensor(np.asarray(bound, np.float32), device=device) for bound in bounds
         )
-        return lambda actions: torch.clamp(actions * half + centre, low, high)
+        return lambda actions: torch.clamp(torch.addcmul(centre, actions, half), low, high)
 
     def raw(self, action: Any) -> NDArray[np.float32]:
         """The policy's action of one of the environment's, ``[A]``, the inverse within the bounds.

@@ -37,7 +37,8 @@ class DeviceEnv(Protocol):
     diverged: Tensor
     """``[N]`` bool; what has diverged has ended."""
     capturable: bool
-    """Whether a caller may capture :meth:`step` in a CUDA graph; else it has a graph of its own."""
+    """Whether a caller may capture :meth:`step` in a CUDA graph; what is not is in three parts, see
+    :class:`PhysicsEnv`."""
 
     def set_tasks(self, tasks: dict[str, NDArray[Any]]) -> None:
         """Give every environment its task, a batch of N, between rollouts."""
@@ -53,6 +54,22 @@ class DeviceEnv(Protocol):
 
     def check(self) -> None:
         """Raise for what went wrong in a rollout; waits for the device."""
+        ...
+
+
+class PhysicsEnv(DeviceEnv, Protocol):
+    """One whose steps have a part with a graph of its own; a caller may capture the two others."""
+
+    def begin(self, actions: Tensor) -> None:
+        """Take the actions, as :meth:`step` does."""
+        ...
+
+    def simulate(self) -> None:
+        """Physics, by a graph of its own."""
+        ...
+
+    def finish(self) -> None:
+        """Write the results."""
         ...
 
 

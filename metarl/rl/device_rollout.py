@@ -7,14 +7,14 @@ for all steps at once. On CUDA the steps are captured in graphs.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from metarl.nn import Policy
-from metarl.rl.device_envs import DeviceEnv, captured
+from metarl.rl.device_envs import DeviceEnv, PhysicsEnv, captured
 from metarl.rl.rollout import Rollout
 from metarl.types import Params
 
@@ -57,20 +57,26 @@ class DeviceSteps:
         horizon: int,
     ) -> None:
         self.env, self.policy, self.horizon = env, policy, horizon
+        self._physics = None if env.capturable else cast("PhysicsEnv", env)
         self._to_env = to_env
         self._params = {name: value.detach().clone() for name, value in params.items()}
         like = self._observed()
         m, e = env.num_envs // num_trajectories, num_trajectories
         self._observations = like.new_zeros(m, horizon + 1, e, like.shape[-1])
-        self._actions = like.new_zeros(m, horizon, e, policy.action_width)
+        # of a step after the last one, too, which is never taken
+        self._actions = like.new_zeros(m, horizon + 1, e, policy.action_width)
         self._rewards = like.new_zeros(m, horizon, e)
         self._terminated = torch.zeros_like(self._rewards, dtype=torch.bool)
         self._diverged = torch.zeros_like(self._terminated)
-        self.noise = like.new_zeros(horizon, m, e, policy.num_outputs)
-        """Of the next rollout, ``[T, M, E, ...]``; whoever runs it fills it."""
+        self._noise = like.new_zeros(horizon + 1, m, e, policy.num_outputs)
         self._time = torch.zeros(1, dtype=torch.int64, device=like.device)
         self._given = self._act()  # where the environments find their actions
         self._run: Callable[[], None] | None = None
+
+    @property
+    def noise(self) -> Tensor:
+        """Of the next rollout, ``[T, M, E, ...]``; whoever runs it fills it."""
+        return self._noise[: self.horizon]
 
     def fits(self, policy: Policy, params: Params) -> bool:
         """Whether rollouts of such parameters are these steps."""
@@ -84,41 +90,53 @@ class DeviceSteps:
             value.copy_(params[name])
         if self._run is None:
             self._run = self._prepared(seeds)
+        self._start(seeds)
+        self._run()
+
+    def _start(self, seeds: Tensor) -> None:
         self._time.zero_()
         self.env.restart(seeds)
-        self._run()
-        self._record("observations", self._observed())
+        self._write_actions()
+        if self._physics is not None:
+            self._physics.begin(self._given)
 
     def _observed(self) -> Tensor:
         """By the environments, float32 ``[M·E, D]``; pictures are made so."""
         return self.env.observations.flatten(1).float()
 
     def _prepared(self, seeds: Tensor) -> Callable[[], None]:
-        """All steps; on CUDA after a trial of one, which makes what the first call makes."""
-        env, device = self.env, self._time.device
+        """All steps; on CUDA after a trial of one, which makes what the first call makes.
+
+        What is made here refers to no steps: graphs go when the steps are dropped.
+        """
+        physics, device = self._physics, self._time.device
         if device.type == "cuda":
-            self._time.zero_()
-            env.restart(seeds)
+            self._start(seeds)
+            if physics is not None:
+                physics.simulate()
             self._step()
-        if env.capturable:
+        if physics is None:
             at_once = max(n for n in range(1, MOST_CAPTURED + 1) if self.horizon % n == 0)
             steps = captured(lambda: _repeat(self._step, at_once), device)
             return partial(_repeat, steps, self.horizon // at_once)
-        act, record = captured(self._write_actions, device), captured(self._write_step, device)
-
-        given = self._given  # what is made here refers to no steps: they go when they are dropped
+        around = captured(self._step, device)
 
         def step() -> None:
-            act()
-            env.step(given)
-            record()
+            physics.simulate()
+            around()
 
         return partial(_repeat, step, self.horizon)
 
     def _step(self) -> None:
-        self._write_actions()
-        self.env.step(self._given)
+        """All of a step that can be captured, and the actions of the next."""
+        if self._physics is None:
+            self.env.step(self._given)
+        else:
+            self._physics.finish()
         self._write_step()
+        self._write_actions()
+        if self._physics is not None:
+            self._physics.begin(self._given)
 
     def _write_actions(self) -> None:
         self._given.copy_(self._act())
@@ -127,8 +145,8 @@ class DeviceSteps:
         """The environments' next actions; of a policy that has diverged nothing reaches them."""
         observed = self._observed()
         self._record("observations", observed)
-        by_task = observed.reshape(*self.noise.shape[1:3], -1).nan_to_num(0.0, 0.0, 0.0)
-        noise = self.noise.index_select(0, self._time)[0]
+        by_task = observed.reshape(*self._noise.shape[1:3], -1).nan_to_num(0.0, 0.0, 0.0)
+        noise = self._noise.index_select(0, self._time)[0]
         actions = self.policy.act(self._params, by_task, noise)
         self._record("actions", actions)
         return self._to_env(actions.nan_to_num(0.0, 0.0, 0.0).flatten(0, 1))
@@ -159,12 +177,13 @@ class DeviceSteps:
         left_out = (bad & happened).any(1) | ~started
         mask = happened & ~left_out[:, None]
         last = steps[:, None, :, None].expand(-1, 1, -1, observations.shape[-1])
-        acted = torch.isfinite(self._actions).all(-1)  # no number is earned where none was acted
+        actions = self._actions[:, :-1]
+        acted = torch.isfinite(actions).all(-1)  # no number is earned where none was acted
         length, num_faults = torch.stack([steps.max(), left_out.sum()]).tolist()
         kept = slice(max(length, 1))
         rollout = Rollout(
             observations=observations[:, kept].clone(memory_format=torch.contiguous_format),
-            actions=self._actions[:, kept].clone(memory_format=torch.contiguous_format),
+            actions=actions[:, kept].clone(memory_format=torch.contiguous_format),
             rewards=torch.where(acted, self._rewards, torch.nan)[:, kept].contiguous(),
             discounts=torch.where(ended, 0.0, discount)[:, kept].contiguous(),
             mask=mask[:, kept].contiguous(),

@@ -120,3 +120,25 @@ class RowCategoricalPolicy(CategoricalPolicy):
 
     def noise(self, shape: Sequence[int], rng: Any) -> Tensor:
         return _noise(self, shape, rng)
+
+
+class InParts:
+    """An environment whose steps have physics with a graph of their own, as robots have."""
+
+    capturable = False
+
+    def __init__(self, env: Any) -> None:
+        self.env, self._actions = env, None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.env, name)
+
+    def begin(self, actions: Tensor) -> None:
+        self._actions = actions.clone()
+
+    def simulate(self) -> None:
+        self.env.step(self._actions)
+
+    def finish(self) -> None:
+        assert self._actions is not None
+        self._actions = None

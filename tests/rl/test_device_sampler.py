@@ -9,6 +9,7 @@ import torch
 from device_samples import (
     NEVER,
     DeviceCounters,
+    InParts,
     RowGaussianPolicy,
     RowStreams,
     device_envs,
@@ -75,6 +76,16 @@ def test_a_rollout_is_as_long_as_its_longest_trajectory() -> None:
     assert rollout.mask.shape == (1, 4, 2)
     assert {value.shape[1] for value in rollout[:5]} == {4}
     assert rollout.final_observations[..., 1].tolist() == [[2, 4]]
+
+
+def test_steps_in_parts_are_the_same(counters: DeviceCounters) -> None:
+    policy = make_policy()
+    whole = collect(device_sampler(counters), policy)
+    given, counters.given = counters.given, []
+    parts = collect(device_sampler(InParts(counters)), policy)
+    assert all(map(torch.equal, parts, whole))
+    assert len(given) == 5
+    assert all(map(torch.equal, counters.given, given))
 
 
 def test_the_next_rollout_leaves_a_rollout_alone(counters: DeviceCounters) -> None:

@@ -168,7 +168,7 @@ def test_who_diverges_has_not_filled_a_buffer(env: WarpEnv) -> None:
     """Warp counts any number of contacts where there are no numbers."""
     env.physics.views.qvel[1] = float("nan")
     wp.to_torch(env.physics.data.overflow)[1] = 1
-    env._judge()
+    env.finish()
     env.check()
 
 
@@ -199,7 +199,7 @@ def test_too_few_rows_of_constraints_are_an_error(env: WarpEnv) -> None:
 
 def test_restarting_does_not_forget_a_full_buffer(env: WarpEnv) -> None:
     wp.to_torch(env.physics.data.overflow)[3] = 8
-    env._judge()
+    env.finish()
     env.restart(torch.arange(NUM))
     with pytest.raises(ValueError, match="nconmax"):
         env.check()

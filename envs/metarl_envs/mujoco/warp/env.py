@@ -73,7 +73,7 @@ class WarpEnv:
         model = family.robot.model
         self.dt = float(model.opt.timestep) * family.robot.frame_skip
         self._allocate()
-        self._finish = recorded(self.device, self._judge)
+        self._finish = recorded(self.device, self.finish)
         size = self.observations.shape[1]
         low, high = action_bounds(model)
         self.single_observation_space = spaces.Box(-np.inf, np.inf, (size,), np.float32)
@@ -145,12 +145,20 @@ class WarpEnv:
         Args:
             actions: ``[num_envs, A]``; MuJoCo keeps them within their range.
         """
-        self.physics.ctrl.copy_(actions)
-        self.physics.step()
+        self.begin(actions)
+        self.simulate()
         self._finish()
 
-    def _judge(self) -> None:
-        """Results of a step from the state that physics left."""
+    def begin(self, actions: Tensor) -> None:
+        """The first part of a step: take the actions; a caller may capture it."""
+        self.physics.ctrl.copy_(actions)
+
+    def simulate(self) -> None:
+        """The second: physics, in a graph of its own."""
+        self.physics.step()
+
+    def finish(self) -> None:
+        """The third: results from the state that physics left; a caller may capture it."""
         self.physics.settle(self.diverged)
         self._overflow |= self.physics.overflow
         views = self.physics.views
