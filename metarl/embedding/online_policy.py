@@ -21,6 +21,7 @@ from metarl.embedding.cells import (
     moved,
 )
 from metarl.embedding.heads import Drawn, Head
+from metarl.files import check_finite
 
 
 class Memory(Protocol):
@@ -81,6 +82,17 @@ class OnlinePolicy:
         """The same, its arrays NumPy's."""
         converted: OnlinePolicy = moved(self, lambda value: value.detach().numpy())
         return converted
+
+    def check_finite(self) -> None:
+        """Raise a :class:`NonFiniteError` for weights that command no motor."""
+
+        def check(value: Tensor) -> Tensor:
+            check_finite(value, "a weight of the policy")
+            return value
+
+        moved((self.memory, self.network), check)
+        if isinstance(self.network.layers, nn.Module):
+            check_finite(dict(self.network.layers.state_dict()), "policy")
 
     def digest(self) -> str:
         """Of all weights."""

@@ -13,7 +13,8 @@ from metarl.embedding import online_actor
 from metarl.rl import Actor
 from metarl.rl.actions import action_map
 from metarl.rl.policy_spec import PolicySpec
-from metarl.runs.deployed import write_numpy, write_onnx
+from metarl.runs import InputError
+from metarl.runs.deployed import export_policy, write_numpy, write_onnx
 
 SPECS: dict[str, tuple[PolicySpec, spaces.Space[Any]]] = {
     "mlp": (PolicySpec(3, 2, (8,), "tanh", -1.5), spaces.Box(-0.1, 0.3, (2,))),
@@ -108,3 +109,12 @@ def test_onnx_acts_as_the_actor(name: str, tmp_path: Path) -> None:
     found = session.run(None, {"observation": seen, "noise": noise})
     for ours, theirs in zip(found, actor.act(seen, noise), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=2e-6)
+
+
+def test_weights_that_are_no_numbers_are_not_exported(tmp_path: Path) -> None:
+    actor = make_actor("mlp")
+    with torch.no_grad():
+        actor.policy.get_parameter("mean.layers.0.bias")[0] = torch.nan
+    with pytest.raises(InputError, match="a weight of the policy is not finite"):
+        export_policy(actor, tmp_path / "robot.npz", "numpy")
+    assert not list(tmp_path.iterdir())

@@ -147,9 +147,9 @@ def test_a_damaged_graph_is_told(tmp_path: Path) -> None:
 def test_the_reader_takes_numbers_only(step: Any, tmp_path: Path) -> None:
     robot = exported(online_policy(make_learner("proto")), "numpy", tmp_path)
     seen, reward = step
-    with pytest.raises(ValueError, match="must be finite, of shape"):
+    with pytest.raises(ValueError, match=r"must be .* finite numbers"):
         robot.observe(seen, np.zeros(2, "f"), reward, [0.1, 0.2], False, False)
-    with pytest.raises(ValueError, match="must be finite, of shape"):
+    with pytest.raises(ValueError, match=r"must be .* finite numbers"):
         robot.act(seen, np.full(2, reward * np.nan if reward == 1.0 else reward))
 
 

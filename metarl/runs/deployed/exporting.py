@@ -33,6 +33,7 @@ def export_policy(policy: Any, path: str | Path, kind: Format) -> list[Path]:
         raise InputError(f"must be a file that ends in {SUFFIXES[kind]}, got {path}", kind)
     with input_errors(kind, "cannot hold this policy: "), written(path, kind):
         online = online_of(policy)
+        online.check_finite()
         path.parent.mkdir(parents=True, exist_ok=True)
         if kind == "numpy":
             return [path, write_numpy(online, path)]

@@ -61,23 +61,32 @@ def arrays_of(policy: OnlinePolicy) -> Arrays:
         raise ValueError(f"a {type(layers).__name__} is for --onnx: here are linear layers")
     arrays, config = _head(policy)
     arrays |= _dense("net", layers)
-    config |= {"tanh": layers.activation == "tanh", "net": len(layers.weights), "ends": []}
+    config |= {"tanh": layers.activation == "tanh", "ends": []}
+    config["layers"] = {"net": len(layers.weights)}
     start = {"context": memory.context(memory.starts), **network.starts}
-    nothing = Normaliser(np.float32(0.0), np.float32(1.0), np.float32(np.inf))
-    arrays |= (policy.normaliser or nothing)._asdict()
+    arrays |= _normaliser(policy.normaliser, math.prod(policy.observation_shape) + memory.size)
     if isinstance(network, Recurrent):
         arrays |= dict(zip(("lstm.w", "lstm.u", "lstm.b"), network.cell, strict=True))
         config["ends"] = list(network.starts) if policy.forgets else []
     if isinstance(memory, Prototype):
         arrays |= _encoder(memory)
-        start |= memory.starts
-        config |= {"enc": len(memory.layers.weights)}
+        start |= memory.starts | {"count": np.float64(0.0)}
+        config["full"] = math.log1p(memory.capacity)
+        config["layers"]["enc"] = len(memory.layers.weights)
         config["ends"] += [] if memory.cell is None else ["encoder"]
     elif not isinstance(memory, HeldContext) and not isinstance(network, Recurrent):
         raise ValueError(f"{type(memory).__name__} without a recurrent network is for --onnx")
     arrays |= {f"start.{name}": value for name, value in start.items()}
     config["state"] = list(start)
     return arrays | {"config": np.frombuffer(json.dumps(config).encode(), np.uint8)}
+
+
+def _normaliser(normaliser: Normaliser | None, width: int) -> Arrays:
+    """Of observation and context; without one what changes nothing."""
+    if normaliser is None:
+        normaliser = Normaliser(np.zeros(1, "f"), np.ones(1, "f"), np.float32(np.inf))
+    clip = np.full(width, normaliser.clip, normaliser.mean.dtype)
+    return {"mean": normaliser.mean, "std": normaliser.std, "clip": clip, "floor": -clip}
 
 
 def _dense(name: str, layers: Dense) -> Arrays:
@@ -94,13 +103,13 @@ def _encoder(memory: Prototype) -> Arrays:
     arrays = {"enc.mean": memory.mean, "enc.std": memory.std, **_dense("enc", memory.layers)}
     for name in (f"enc.w{last}", f"enc.b{last}"):
         arrays[name] = arrays[name] * bound
-    arrays |= {"full": np.float32(math.log1p(memory.capacity)), "share": memory.share}
+    arrays["share"] = memory.share[:, 0]
     cell = () if memory.cell is None else memory.cell
     return arrays | dict(zip(("gru.w", "gru.u", "gru.b", "gru.c"), cell, strict=False))
 
 
 def _head(policy: OnlinePolicy) -> tuple[Arrays, dict[str, Any]]:
-    """From outputs to actions, and the shapes of all that the reader is given."""
+    """From outputs to actions, and how many numbers the reader is given."""
     head = policy.head
     if isinstance(head, GaussianHead):
         arrays = {
@@ -113,15 +122,14 @@ def _head(policy: OnlinePolicy) -> tuple[Arrays, dict[str, Any]]:
             "-": -head.most,
             "+": head.most,
         }
-        raw_size = head.num_outputs
     elif isinstance(head, ChoicesHead) and isinstance(head.to_env, ActionNumbering):
-        arrays, raw_size = _discrete(head.num_outputs, head.to_env.start), 1
+        arrays = _discrete(head.num_outputs, head.to_env.start)
     else:
         raise ValueError("several discrete actions at once are for --onnx")
     size = math.prod(policy.observation_shape)
     step = 2 * size + head.num_outputs + 2
-    shapes = {"observation": size, "noise": head.num_outputs, "raw_action": raw_size, "step": step}
-    return arrays, {"shapes": {name: [width] for name, width in shapes.items()}}
+    sizes = {"observation": size, "noise": head.num_outputs, "step": step}
+    return arrays, {"sizes": sizes}
 
 
 def _discrete(number: int, start: int) -> Arrays:
