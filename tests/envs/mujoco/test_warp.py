@@ -13,6 +13,7 @@ import torch
 import warp as wp
 from device_tensors import NoHostCopies
 from engines import CPU, FAMILIES, actions_of, make_pair
+from test_warp_parity import compare_a_step, compare_constants
 from torch import Tensor
 
 import metarl_envs.mujoco.warp.installed as installed
@@ -66,6 +67,12 @@ def test_seeds_start_both_engines_in_the_same_states(
     expected, _ = c.reset(seed=seeds.tolist())
     warp.restart(torch.from_numpy(seeds))
     np.testing.assert_allclose(warp.observations.numpy(), expected, rtol=0, atol=1e-6)
+
+
+def test_a_step_is_the_c_engines(pair: tuple[MujocoVectorEnv, WarpEnv]) -> None:
+    """Of a few hoppers here; ``make warp`` has all robots, a hundred each."""
+    compare_constants(*pair)
+    compare_a_step(*pair)
 
 
 def test_two_runs_are_bit_for_bit_the_same(env: WarpEnv) -> None:
