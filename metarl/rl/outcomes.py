@@ -43,16 +43,15 @@ class Outcomes:
 
     def step(self, info: dict[str, Any], rows: NDArray[np.bool_]) -> None:
         """A step told this, as a vector environment has it, of the environments that count."""
-        if not info:
-            return
-        success = self.values[:, 0]
-        if (told := _told(info, ANY_STEP, rows)) is not None:
-            success[told[0]] = np.fmax(success[told[0]], told[1])
-        elif (told := _told(info, LAST_STEP, rows)) is not None:
-            success[told[0]] = told[1]
+        if ANY_STEP in info:
+            which, told = _told(info, ANY_STEP, rows)
+            self.values[which, 0] = np.fmax(self.values[which, 0], told)
+        elif LAST_STEP in info:
+            which, told = _told(info, LAST_STEP, rows)
+            self.values[which, 0] = told
         for column, key in enumerate(self.info_keys, 1):
-            if (told := _told(info, key, rows)) is not None:
-                self.values[told[0], column] = told[1]
+            which, told = _told(info, key, rows)
+            self.values[which, column] = told
 
 
 def check_told(env: SampledEnvs, values: NDArray[Any], info_keys: Sequence[str]) -> None:
@@ -72,14 +71,11 @@ def check_told(env: SampledEnvs, values: NDArray[Any], info_keys: Sequence[str])
 
 def _told(
     info: dict[str, Any], key: str, rows: NDArray[np.bool_]
-) -> tuple[NDArray[np.bool_], Array] | None:
-    """Which of the environments that count tell a number, and the numbers; None if none does."""
-    values = info.get(key)
-    if not isinstance(values, list | tuple | np.ndarray) or np.shape(values)[:1] != rows.shape:
-        return None
-    array = np.asarray(values)
-    if array.ndim != 1 or array.dtype.kind not in "buif":
-        return None
+) -> tuple[NDArray[np.bool_], Array]:
+    """Which of the environments that count tell a number, and the numbers."""
+    array = np.asarray(info.get(key))
+    if array.shape != rows.shape or array.dtype.kind not in "buif":
+        return np.zeros_like(rows), np.empty(0, np.float32)
     given = rows & np.asarray(info.get(f"_{key}", True), bool)
     return given, array[given].astype(np.float32)
 

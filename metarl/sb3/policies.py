@@ -30,7 +30,8 @@ def to_sb3(actor: Actor, env: VecEnv | gym.Env[Any, Any], **options: Any) -> PPO
         options: of :class:`stable_baselines3.PPO`.
 
     Raises:
-        ValueError: if the policy's network is no MLP, has a context or is not finite.
+        ValueError: if the policy's network is no MLP, has a context or is not finite, or
+            stable-baselines3 does not know such actions.
     """
     policy, spec = actor.policy, actor.spec
     check_finite(policy.state_dict(), "policy")
@@ -38,6 +39,12 @@ def to_sb3(actor: Actor, env: VecEnv | gym.Env[Any, Any], **options: Any) -> PPO
         raise ValueError(
             "only MLP policies without a context can be exported, this one has a "
             f"{type(policy.network).__name__} and a context of {spec.context_size}"
+        )
+    starts = () if isinstance(actor.to_env, ActionScaling) else actor.to_env[0]
+    if np.any(starts):
+        raise ValueError(
+            f"stable-baselines3 counts actions from 0, the environment from {starts}: "
+            "gymnasium.wrappers.TransformAction can add that"
         )
     hidden = list(spec.hidden_sizes)
     model = PPO(

@@ -90,7 +90,7 @@ class TaskVecEnv(VecEnv):
         self.split = split
         self.among = among
         self.on_fault = on_fault
-        self._horizon = horizon or np.inf
+        self._horizon = horizon or 2**62
         self._every = np.ones(env.num_envs, bool)
         self.outcomes = Outcomes(env.num_envs, info_keys)
         self.faults: list[str] = []

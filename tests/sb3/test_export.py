@@ -135,3 +135,38 @@ def test_what_cannot_cross_is_refused() -> None:
     model = PPO("MlpPolicy", env, device="cpu", policy_kwargs={"activation_fn": torch.nn.Sigmoid})
     with pytest.raises(ValueError, match="activations must be all tanh or all relu"):
         from_sb3(model)
+
+
+class Blank(gym.Env[Any, Any]):
+    """Spaces alone."""
+
+    def __init__(self, size: int, actions: spaces.Space[Any]) -> None:
+        self.observation_space = spaces.Box(-9.0, 9.0, (size,), np.float32)
+        self.action_space = actions
+
+
+@pytest.mark.parametrize("space", [spaces.MultiDiscrete([3, 2]), spaces.MultiBinary(3)])
+def test_several_choices_and_switches_are_exported(space: spaces.Space[Any]) -> None:
+    """The model takes what the actor takes, and with the same probability."""
+    choices = tuple(map(int, space.nvec)) if isinstance(space, spaces.MultiDiscrete) else ()
+    size = spaces.flatdim(space)
+    spec = PolicySpec(4, size, (16, 8), "tanh", -1.0, choices=choices, switches=not choices)
+    policy = spec.build(generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        policy.network.get_parameter("layers.2.bias").copy_(torch.linspace(-1, 1, size))
+    actor = Actor(policy, spec, action_map(space, 1.0))
+    model = to_sb3(actor, Blank(4, space))
+    observations = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    ours = actor.predict(observations, deterministic=True)[0]
+    np.testing.assert_array_equal(model.predict(observations, deterministic=True)[0], ours)
+    acted = actor.act(observations, np.zeros((6, size)))
+    theirs = model.policy.get_distribution(torch.from_numpy(observations))
+    expected = theirs.log_prob(torch.from_numpy(acted.raw_action)).detach()
+    np.testing.assert_allclose(acted.log_prob, expected, rtol=1e-5)
+
+
+def test_actions_that_do_not_count_from_0_are_refused() -> None:
+    space = spaces.MultiDiscrete([3, 2], start=[0, 1])
+    spec = PolicySpec(4, 5, (8,), "tanh", -1.0, choices=(3, 2))
+    with pytest.raises(ValueError, match=r"counts actions from 0, the environment from \[0 1\]"):
+        to_sb3(Actor(spec.build(), spec, action_map(space, 1.0)), Blank(4, space))
