@@ -46,7 +46,9 @@ class DeviceEnv(Protocol):
     """Whose physics broke down in the last step, bool ``[N]``; their rewards are 0."""
     capturable: bool
     """Whether the caller may capture :meth:`restart` and :meth:`step` in a CUDA graph, for they are
-    tensor operations throughout; if not, the environment captures what it can by itself."""
+    tensor operations throughout. If not, a step has three parts, ``begin(actions)``,
+    ``simulate()`` and ``finish()``: the middle one has a graph of its own, and the caller may
+    capture the others together with what it does itself."""
 
     def set_tasks(self, tasks: Task) -> None:
         """Give every environment its task, outside of rollouts.

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import metarl
-from metarl.rl import DeviceSampler
+from metarl.rl import DeviceSampler, Experience, MAMLLearner
 from metarl.runs.build.engines import chosen_engine
 from metarl.runs.config import RunConfig
 from metarl.runs.errors import InputError
@@ -104,3 +104,20 @@ def test_what_cannot_be_is_one_line(
 ) -> None:
     with pytest.raises(InputError, match=message):
         metarl.train(learner, output=tmp_path, **SMALL | {"engine": "device"} | changes)
+
+
+def test_a_meta_batch_that_does_not_fit_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect = MAMLLearner.collect
+
+    def limited(self: MAMLLearner) -> Experience:
+        if self.sampler.num_tasks > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return collect(self)
+
+    monkeypatch.setattr(MAMLLearner, "collect", limited)
+    line = "the meta-batch of 3 tasks x 2 trajectories of 5 steps on cpu does not fit its memory"
+    with pytest.raises(InputError, match=line) as caught:
+        metarl.train("maml-vpg", engine="device", output=tmp_path, **SMALL)
+    assert caught.value.on_command_line.endswith("--meta-batch-size 1")
