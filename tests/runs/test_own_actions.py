@@ -14,7 +14,7 @@ from metarl.rl.actions import action_map
 from metarl.runs.errors import InputError
 
 
-@pytest.mark.parametrize("learner", some("maml-trpo", "rl2"))
+@pytest.mark.parametrize("learner", some("maml-trpo"))
 @pytest.mark.parametrize("actions", ["choices", pytest.param("switches", marks=pytest.mark.slow)])
 def test_several_discrete_actions_train(learner: str, actions: str, tmp_path: Path) -> None:
     env = partial(Buttons, actions)
