@@ -171,12 +171,15 @@ def test_who_diverges_is_marked_and_nobody_else_notices(env: WarpEnv, value: flo
     env.check()
 
 
-def test_who_diverges_has_not_filled_a_buffer(env: WarpEnv) -> None:
-    """Warp counts any number of contacts where there are no numbers."""
+def test_who_diverges_leaves_nothing_behind(env: WarpEnv) -> None:
+    """No full buffer, though Warp counts contacts where there are no numbers, and no warm start."""
+    warm_start = wp.to_torch(env.physics.data.qacc_warmstart)
+    warm_start[1] = float("nan")
     env.physics.views.qvel[1] = float("nan")
     wp.to_torch(env.physics.data.overflow)[1] = 1
     env.finish()
     env.check()
+    assert warm_start.isfinite().all()
 
 
 def test_a_full_buffer_is_an_error_that_names_the_option(env: WarpEnv) -> None:
