@@ -1,0 +1,59 @@
+"""The programs of docs/deployment.md run, each with a robot."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import metarl
+
+GUIDE = Path(__file__).parents[1] / "docs" / "deployment.md"
+
+
+class Running:
+    """True for a hundred steps."""
+
+    left = 101
+
+    def __bool__(self) -> bool:
+        self.left -= 1
+        return self.left > 0
+
+
+class Robot:
+    """PointGoal, as somebody's robot."""
+
+    def __init__(self) -> None:
+        self.env = gym.make("metarl/PointGoal-v0", max_episode_steps=20)
+
+    def reset(self) -> Any:
+        return self.env.reset(seed=0)[0]
+
+    def step(self, action: Any) -> Any:
+        assert action in self.env.action_space
+        return self.env.step(action)[:4]
+
+
+@pytest.mark.slow  # 15 s, of it an export of 8 s
+@pytest.mark.parametrize("learner", ["rl2", "proto-embedding"])
+def test_its_programs_run(learner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small: dict[str, Any] = {"meta_batch_size": 2, "num_trajectories": 2, "eval_tasks": 0}
+    small |= {"iterations": 1, "horizon": 20}
+    if learner == "proto-embedding":
+        small |= {"encoder_warmup": 2, "num_ways": 2}
+    run = metarl.train(learner, env="metarl/PointGoal-v0", output=tmp_path / "runs", **small)
+    run.export_numpy(tmp_path / "agent.npz")
+    run.export_onnx(tmp_path / "agent.onnx")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "numpy_agent", raising=False)
+    programs = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    assert len(programs) == 3
+    for program in programs:
+        names = {"metarl": metarl, "np": np, "robot": Robot(), "running": Running()}
+        exec(program.replace("runs/…", str(run.folder)), names)
+        assert names["running"].left == 0
