@@ -4,7 +4,8 @@ Double precision, one robot, one step at a time. As they are made by default the
 HalfCheetah-v5 (with the control cost of ours) and Pendulum-v1; a :class:`Reality` is how a robot
 differs from that: other gains of its motors, actions that arrive late, sensors with noise, another
 friction. ``HALF_CHEETAH`` and ``PENDULUM`` are those of ``sim_to_real.py``, outside the families
-that is trained on.
+that is trained on. (A weaker motor alone would be a heavier pole of the pendulum's family; late
+actions, noise and friction are in neither.)
 """
 
 from abc import ABC, abstractmethod

@@ -75,8 +75,9 @@ PENDULUM = Robot(
             "--initial-log-std -0.5 --min-log-std -1.5",
         ),
         "proto-embedding": Recipe(
-            80,
-            "--meta-batch-size 20 --num-trajectories 1 --trial-length 4 --num-minibatches 16",
+            45,
+            "--meta-batch-size 40 --num-trajectories 1 --trial-length 2 --num-minibatches 16 "
+            "--prototype-noise 0.5",
         ),
         "rl2": Recipe(
             60,
@@ -91,28 +92,29 @@ HALF_CHEETAH = Robot(
     real_robots.HALF_CHEETAH,
     "--initial-log-std -1.0",
     {
-        "sb3-ppo": Recipe(120, "--meta-batch-size 80 --num-trajectories 1 --num-minibatches 16"),
+        "sb3-ppo": Recipe(200, "--meta-batch-size 80 --num-trajectories 1 --num-minibatches 16"),
         "maml-trpo": Recipe(
-            100,
-            "--meta-batch-size 20 --num-trajectories 10 --inner-lr 0.05 --gae-lambda 1.0 "
+            150,
+            "--meta-batch-size 40 --num-trajectories 5 --inner-lr 0.05 --gae-lambda 1.0 "
             "--min-log-std -1.5",
         ),
         "proto-embedding": Recipe(
-            120,
-            "--meta-batch-size 20 --num-trajectories 1 --trial-length 4 --num-minibatches 16 "
-            "--lr-half-life 100 --encoder-half-life 40",
+            200,
+            "--meta-batch-size 40 --num-trajectories 1 --trial-length 2 --num-minibatches 16 "
+            "--prototype-noise 0.5 --lr-half-life 100 --encoder-half-life 40",
         ),
+        # an update costs what its longest trial does, so there are few, of many trials
         "rl2": Recipe(
-            120,
-            "--meta-batch-size 20 --num-trajectories 1 --trial-length 4 --num-minibatches 4 "
-            "--num-epochs 4",
+            100,
+            "--meta-batch-size 40 --num-trajectories 1 --trial-length 2 --num-minibatches 4 "
+            "--num-epochs 6",
         ),
     },
 )
 WAYS = {"sb3-ppo": ("alone", "fine-tuned")}
 """To a policy for the robot; ``recorded`` and ``online`` where a learner is not named."""
 ROBOTS = {"pendulum": PENDULUM, "half-cheetah": HALF_CHEETAH}
-SCHEDULE = "--eval-tasks 0 --eval-every 20"
+SCHEDULE = "--eval-tasks 0 --eval-every 50"
 
 
 SMALL = Protocol((0, 1, 2), repeats=2, episodes=1, horizon=8)
