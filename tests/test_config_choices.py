@@ -33,7 +33,9 @@ REQUIRED: dict[Any, Any] = {
     OuterStep: Adam(),
 }
 """Values for fields without a default, by their type."""
-NO_CONFIGS = {"metarl.core.streams.Streams", "metarl.types.Adaptation"}
+TOGETHER: dict[str, dict[str, Any]] = {"Export": {"sb3": Path("file.zip")}}
+"""Values for fields with a default of which one has to be given, by the name of the class."""
+NO_CONFIGS = {"metarl.core.streams.Streams", "metarl.runs.sources.Given", "metarl.types.Adaptation"}
 """Dataclasses with such a field that we fill in, no user."""
 
 
@@ -118,7 +120,7 @@ def made(kind: type[Any], /, **given: Any) -> Any:
         for entry in fields(kind)
         if entry.init and entry.default is MISSING and entry.default_factory is MISSING
     }
-    return kind(**needed | given)
+    return kind(**needed | TOGETHER.get(kind.__name__, {}) | given)
 
 
 DATACLASSES = dataclasses_of_the_package()

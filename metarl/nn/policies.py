@@ -173,7 +173,7 @@ class GaussianPolicy(Policy):
         max_log_std: ceiling of log σ, likewise; none by default.
         context_size: C, see :class:`Policy`.
 
-    >>> policy = GaussianPolicy(policy_network(4, 2), 2)
+    >>> policy = GaussianPolicy(MLP([4, 64, 64, 2], "tanh"), 2)
     >>> sorted(dict(policy.named_parameters()))[:2]
     ['log_std', 'mean.layers.0.bias']
     >>> GaussianPolicy(nn.Sequential(nn.Linear(4, 8), nn.ELU(), nn.Linear(8, 2)), 2).head_names()
@@ -250,7 +250,7 @@ class CategoricalPolicy(Policy):
         num_actions: A.
         context_size: C, see :class:`Policy`.
 
-    >>> policy = CategoricalPolicy(policy_network(10, 5), 5)
+    >>> policy = CategoricalPolicy(MLP([10, 64, 64, 5], "tanh"), 5)
     >>> policy.head_names()
     ['logits.layers.2.weight', 'logits.layers.2.bias']
     """

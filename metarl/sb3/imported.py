@@ -87,8 +87,9 @@ def folded(
         raise ValueError("a recurrent policy cannot be taken out of its model")
     if isinstance(model.policy.features_extractor, PixelsBesideContext):
         raise ValueError("a policy of images cannot be taken out of its model")
-    own = model.action_space  # ±scale, and where there are no bounds what stands for that
-    scale = float(own.high.max()) if isinstance(to_env, ActionScaling) else 1.0
+    scale = to_env.scale if isinstance(to_env, ActionScaling) else 1.0
+    if not np.isfinite(scale):  # without bounds the model's own stand for them
+        scale = float(model.action_space.high.max())
     whole = _of_model(model, scale, min_log_std)
     theirs = layers_of(whole.policy)
     size = len(theirs[0][0]) - len(context)
