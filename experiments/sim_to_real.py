@@ -75,12 +75,12 @@ PENDULUM = Robot(
             "--initial-log-std -0.5 --min-log-std -1.5",
         ),
         "proto-embedding": Recipe(
-            45,
+            60,
             "--meta-batch-size 40 --num-trajectories 1 --trial-length 2 --num-minibatches 16 "
-            "--prototype-noise 0.5",
+            "--no-within-trajectory --prototype-noise 0.3",
         ),
         "rl2": Recipe(
-            60,
+            50,
             "--meta-batch-size 40 --num-trajectories 1 --trial-length 2 --num-minibatches 4 "
             "--num-epochs 6",
         ),
@@ -101,11 +101,12 @@ HALF_CHEETAH = Robot(
         "proto-embedding": Recipe(
             200,
             "--meta-batch-size 40 --num-trajectories 1 --trial-length 2 --num-minibatches 16 "
-            "--prototype-noise 0.5 --lr-half-life 100 --encoder-half-life 40",
+            "--no-within-trajectory --prototype-noise 0.3 --lr-half-life 100 "
+            "--encoder-half-life 40",
         ),
         # an update costs what its longest trial does, so there are few, of many trials
         "rl2": Recipe(
-            100,
+            75,
             "--meta-batch-size 40 --num-trajectories 1 --trial-length 2 --num-minibatches 4 "
             "--num-epochs 6",
         ),

@@ -57,6 +57,13 @@ def test_rows_hold_every_number_of_trajectories(output: Path) -> None:
     assert row(output, "sb3-ppo, alone")["steps"] == [0]
 
 
+def test_files_hold_as_many_trajectories_as_they_say(output: Path) -> None:
+    files = list(output.glob("half-cheetah/*/0/*/recorded/*.npz"))
+    assert len(files) == 3 * 2 * 2  # learners, repeats, numbers of trajectories
+    for path in files:
+        assert len(metarl.Trajectories.load(path)) == int(path.stem.split("-")[1])
+
+
 def test_recordings_make_of_rl2_what_it_is_online(output: Path) -> None:
     recorded, online = (row(output, f"rl2, {how}") for how in ("recorded", "online"))
     assert_allclose(recorded["mean"], online["mean"])
