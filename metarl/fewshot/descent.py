@@ -1,6 +1,7 @@
 """The gradient of a meta-batch, added up in the parameters; on a GPU perhaps by a CUDA graph."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -8,28 +9,32 @@ from torch import Tensor, nn
 from metarl.core import Captured, second_derivatives
 from metarl.fewshot.episodes import Episodes
 
-Losses = Callable[[Episodes], tuple[Tensor, Tensor]]
-"""From episodes to the loss of each ``[M]`` and the outputs of their queries."""
+
+class Descending(Protocol):
+    """What a learner brings."""
+
+    def losses(self, episodes: Episodes) -> tuple[Tensor, Tensor]:
+        """Loss of every episode ``[M]`` and outputs of its queries."""
+        ...
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """What losses are differentiated by; these stay where they are in memory."""
+        ...
+
+    def autocast(self) -> torch.autocast:
+        """The context in which losses are taken."""
+        ...
 
 
 class Descent:
     """Adds the gradients of episodes' losses to ``.grad``.
 
     Args:
-        losses: of episodes.
-        parameters: what they are differentiated by; these stay where they are in memory.
-        autocast: the context in which losses are taken.
+        learner: whose losses and parameters they are.
     """
 
-    def __init__(
-        self,
-        losses: Losses,
-        parameters: Callable[[], Iterable[nn.Parameter]],
-        autocast: Callable[[], torch.autocast],
-    ) -> None:
-        self._losses = losses
-        self._parameters = parameters
-        self._autocast = autocast
+    def __init__(self, learner: Descending) -> None:
+        self._learner = learner
         self._graph = Captured(self._gradients)
         self._used: list[nn.Parameter] = []
 
@@ -48,8 +53,8 @@ class Descent:
         """
         if repeated and episodes.support_x.device.type == "cuda":
             return self.add_repeated(episodes, total)
-        with self._autocast():
-            loss, outputs = self._losses(episodes)
+        with self._learner.autocast():
+            loss, outputs = self._learner.losses(episodes)
         with second_derivatives():
             (loss.sum() / total).backward()  # type: ignore[no-untyped-call]
         return loss.detach(), outputs.detach()
@@ -73,10 +78,10 @@ class Descent:
         total: int,
     ) -> tuple[Tensor, ...]:
         """Those of the parameters that have any, then losses and outputs."""
-        with self._autocast():
+        with self._learner.autocast():
             episodes = Episodes(support_x, support_y, query_x, query_y, num_ways)
-            loss, outputs = self._losses(episodes)
-        parameters = [p for p in self._parameters() if p.requires_grad]
+            loss, outputs = self._learner.losses(episodes)
+        parameters = [p for p in self._learner.parameters() if p.requires_grad]
         with second_derivatives():
             gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
                 loss.sum() / total, parameters, allow_unused=True

@@ -62,7 +62,7 @@ class FewShotLearner(ABC):
         self.iterations = iterations
         self.iteration = 0
         self._seed = seed
-        self.descent = Descent(self.losses, self.parameters, self.autocast)
+        self.descent = Descent(self)
         self.optimiser: torch.optim.Optimizer = torch.optim.Adam(
             self.parameters(), lr=config.lr, weight_decay=config.weight_decay
         )
@@ -231,7 +231,7 @@ class FewShotLearner(ABC):
         if self.norm in get_args(FixedStatistics):
             raise ValueError(f"{norm}: this backbone normalises by {self.norm} statistics only")
         other = copy.copy(self)
-        other.config = replace(self.config, norm=norm)
+        other.config, other.descent = replace(self.config, norm=norm), Descent(other)
         return other
 
     def adapt(self, source: EpisodeStream | Support, steps: int) -> Adaptation[Fitted]:
