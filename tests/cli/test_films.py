@@ -94,7 +94,9 @@ QUICK = ["--iterations", "1", "--num-epochs", "1"]
 
 # imageio's reader leaves its pipes to the garbage collector
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("learner", ["sb3-ppo", "proto-embedding"])
+@pytest.mark.parametrize(
+    "learner", ["sb3-ppo", pytest.param("proto-embedding", marks=pytest.mark.slow)]
+)  # 9 s
 def test_learners_without_gradients_are_filmed(learner: str, tmp_path: Path) -> None:
     run = train(tmp_path / "runs", "--video-every", "1", *QUICK, learner=learner)
     events = EventAccumulator(str(run))

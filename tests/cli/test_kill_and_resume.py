@@ -90,6 +90,7 @@ def test_killed_at_a_random_iteration(learner, uninterrupted, tmp_path):
     assert_same(folder, uninterrupted)
 
 
+@pytest.mark.slow  # 8 s
 def test_killed_before_the_first_scheduled_checkpoint(learner, uninterrupted, tmp_path):
     process = start(learner, tmp_path)
     folder = wait_for_iteration(tmp_path, 2)
@@ -99,6 +100,7 @@ def test_killed_before_the_first_scheduled_checkpoint(learner, uninterrupted, tm
     assert_same(folder, uninterrupted)
 
 
+@pytest.mark.slow  # 11 s
 def test_resumed_while_it_trains(learner, uninterrupted, tmp_path, capsys):
     """The second is sent away, and the first does not notice."""
     process = start(learner, tmp_path)

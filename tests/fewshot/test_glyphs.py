@@ -100,6 +100,7 @@ def sources(dataset: Dataset) -> Iterator[ArraySource]:
         yield source
 
 
+@pytest.mark.slow  # 5 s
 def test_the_package_holds_the_letters_of_the_rule() -> None:
     assert glyph_letters() == letters_by_rule()
 

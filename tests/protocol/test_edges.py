@@ -113,7 +113,14 @@ def update(output: Path, stride: int, trajectories: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("stride", "coprime", "trajectories"), [(4, 5, 4), (2, 3, 4), (3, 5, 6), (6, 7, 3), (9, 11, 6)]
+    ("stride", "coprime", "trajectories"),
+    [
+        (2, 3, 4),
+        *(
+            pytest.param(*numbers, marks=pytest.mark.slow)  # 4 s each
+            for numbers in [(4, 5, 4), (3, 5, 6), (6, 7, 3), (9, 11, 6)]
+        ),
+    ],
 )
 def test_the_fisher_matrix_is_of_all_trajectories(
     stride: int, coprime: int, trajectories: int, tmp_path: Path

@@ -119,7 +119,10 @@ def test_training_steps_are_in_train_tasks_and_all_others_in_held_out_ones(
     assert len(evaluated) == 20  # an evaluation of 40 tasks goes round all of them twice
 
 
-@pytest.mark.parametrize("learner", ["maml-trpo", "sb3-ppo", "rl2", "proto-embedding"])
+@pytest.mark.parametrize(
+    "learner",
+    ["maml-trpo", "sb3-ppo", "rl2", pytest.param("proto-embedding", marks=pytest.mark.slow)],
+)
 def test_the_tasks_of_an_evaluation_lie_in_held_out_cells(learner: str, tmp_path: Path) -> None:
     """Both in the one that ends the training and in one with another seed."""
     folder = train(learner, "metarl/PointGoal-v0", tmp_path)

@@ -117,6 +117,7 @@ def test_the_scale_is_kept_with_the_run_and_with_the_classifier(
     assert torch.equal(loaded.probabilities(queries), probabilities)
 
 
+@pytest.mark.slow  # 6 s
 @pytest.mark.parametrize("trained", ["table"], indirect=True)
 def test_a_saved_classifier_in_another_process(
     trained: tuple[metarl.Run, Tensor, list[str], Tensor], tmp_path: Path

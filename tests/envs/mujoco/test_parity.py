@@ -72,7 +72,11 @@ def restart(ours: list[MujocoVectorEnv], theirs: list[Any], rows: np.ndarray, se
         env.set_state(rows, qpos, qvel)
 
 
-@pytest.mark.parametrize("scaled", [False, True], ids=["nominal", "other bodies"])
+@pytest.mark.parametrize(
+    "scaled",
+    [pytest.param(False, marks=pytest.mark.slow), True],  # 3 s a family
+    ids=["nominal", "other bodies"],
+)
 @pytest.mark.parametrize("name", list(V5_FAMILIES))
 def test_not_one_bit_differs(name: str, scaled: bool) -> None:
     robot, rng = V5_FAMILIES[name], np.random.default_rng(0)
