@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 NAMES = ("envs", "utils", "tests", "runs", "experiments")
 TINY = (
     "--meta-batch-size 2 --num-trajectories 2 --horizon 3 --iterations 1 --hidden-sizes 4 "
@@ -113,6 +115,7 @@ def test_a_script_imports_them_beside_metarl(tmp_path: Path) -> None:
     assert run(tmp_path, "script.py") == "all of them\n"
 
 
+@pytest.mark.slow  # 4 s
 def test_the_users_tests_run(tmp_path: Path) -> None:
     write(tmp_path, OWN_ONES | OTHERS)
     (tmp_path / "tests" / "test_own.py").write_text(TEST)

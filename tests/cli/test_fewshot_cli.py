@@ -406,6 +406,7 @@ def wait_for_iteration(output, iteration):
     raise TimeoutError(f"no iteration {iteration} in {output}")
 
 
+@pytest.mark.slow  # 10 s
 def test_killed_and_resumed(tmp_path):
     """SIGKILL leaves no time for anything: what counts is the checkpoint before it."""
     options = ["--iterations", "90", "--checkpoint-every", "7", "--eval-every", "40"]

@@ -66,6 +66,7 @@ FEW_STEPS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow  # 4 s each
 @pytest.mark.parametrize("learner", FEW_STEPS)
 def test_never_more_copies_than_training_has(learner: str, most: Any, tmp_path: Path) -> None:
     few = FEW_STEPS[learner]
