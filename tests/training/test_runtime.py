@@ -106,6 +106,7 @@ print(kept, min(settled), max(settled))
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+@pytest.mark.slow  # 7 s
 def test_freed_memory_is_not_mapped_again() -> None:
     """64 MiB are 16,384 pages of 4 KiB, or 32 huge ones."""
     outputs = {
