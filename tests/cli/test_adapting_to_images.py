@@ -1,6 +1,7 @@
 """What normalises images that are classified, and in which units they come."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -119,20 +120,21 @@ def test_a_saved_classifier_can_be_switched(
     assert not torch.allclose(kept[other].probabilities(images), expected)
 
 
-def own_network(norm: nn.Module) -> nn.Module:
+def own_network(norm: Callable[[], nn.Module]) -> nn.Module:
+    """The same weights whatever ran before: a norm with weights is made after the seed, too."""
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(1, 8, 3), norm, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
+    return nn.Sequential(nn.Conv2d(1, 8, 3), norm(), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
 
 
 @pytest.mark.parametrize("learner", ["maml", "protonet"])
 @pytest.mark.parametrize(
     ("norm", "label"),
     [
-        (nn.BatchNorm2d(8), "running"),
-        (nn.BatchNorm2d(8, track_running_stats=False), "batch"),
-        (nn.GroupNorm(2, 8), "none"),
+        (lambda: nn.BatchNorm2d(8), "running"),
+        (lambda: nn.BatchNorm2d(8, track_running_stats=False), "batch"),
+        (lambda: nn.GroupNorm(2, 8), "none"),
         (
-            nn.Sequential(
+            lambda: nn.Sequential(
                 nn.Upsample(16), Conv4(8, (16, 16), filters=4), nn.Unflatten(1, (1, 2, 2))
             ),
             "running",
@@ -140,7 +142,7 @@ def own_network(norm: nn.Module) -> nn.Module:
     ],
 )
 def test_own_batch_norm_is_what_it_is(
-    learner: str, norm: nn.Module, label: str, root: Path, tmp_path: Path
+    learner: str, norm: Callable[[], nn.Module], label: str, root: Path, tmp_path: Path
 ) -> None:
     """No mode changes it, so none is accepted, and what it is is printed."""
     run = metarl.train_fewshot(

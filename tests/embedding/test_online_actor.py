@@ -1,10 +1,10 @@
 """Policies that have adapted, one step at a time and exported: as the actor acts."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from gymnasium import spaces
@@ -96,10 +96,6 @@ def test_numpy_acts_as_the_actor_or_is_refused(name: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", SPECS)
 def test_onnx_acts_as_the_actor(name: str, tmp_path: Path) -> None:
     """A batch of any length at once."""
-    if importlib.util.find_spec("onnxruntime") is None:
-        pytest.skip("onnxruntime is not installed")
-    import onnxruntime
-
     actor = make_actor(name)
     policy, rng = online_actor(actor), np.random.default_rng(3)
     write_onnx(policy, tmp_path / "robot.onnx")

@@ -143,6 +143,8 @@ def test_choices_are_compared(actions: dict[str, Any], message: str) -> None:
 def test_rounding_is_not_outside() -> None:
     edge = np.full((5, 2), np.float64(np.nextafter(np.float32(1), np.float32(2))))
     Trajectories(**arrays(observations=edge)).check_spaces(SEEN, ACTED)
+    with pytest.raises(ValueError, match=r"observations has 1\.001 in trajectory 0, step 0"):
+        Trajectories(**arrays(observations=1.001 * edge)).check_spaces(SEEN, ACTED)
 
 
 def test_a_recorder_takes_down_what_happens() -> None:
