@@ -30,7 +30,8 @@ class BesideContext(nn.Module):
 
     def forward(self, observations: Tensor) -> Tensor:
         """Of ``[B, D]``."""
-        context = self.get_buffer("context").expand(len(observations), -1)
+        batch = observations.shape[0]  # len would fix it in an exported graph
+        context = self.get_buffer("context").expand(batch, -1)
         outputs: Tensor = self.network(torch.cat([observations, context], -1))
         return outputs
 
