@@ -15,7 +15,9 @@ from metarl.rl.actions import ActionScaling
 from metarl.rl.advantages import advantage_batch
 from metarl.rl.agent import Agent, Step
 from metarl.rl.learner import MAMLLearner
+from metarl.rl.recorded import rollout_of
 from metarl.rl.rollout import Rollout
+from metarl.rl.trajectories import Trajectories
 from metarl.types import Params
 
 
@@ -95,9 +97,10 @@ class GradientAgent(Agent):
         self._trajectories.append(self._steps)
         self._steps = []
         if len(self._trajectories) == self.trajectories_a_step:
-            support = self._trajectories
+            support = recording_of(self._trajectories)
             self._trajectories = []
-            self._adapt(rollout_of(support, self._discount))
+            assert support.raw_actions is not None
+            self._adapt(rollout_of(support, support.raw_actions, self._discount))
 
     @torch.no_grad()
     def _adapt(self, rollout: Rollout) -> None:
@@ -163,21 +166,15 @@ def _plain(value: torch.Tensor) -> Any:
     return value.numpy() if value.ndim else value.item()
 
 
-def rollout_of(trajectories: Sequence[Sequence[Step]], discount: float) -> Rollout:
-    """Trajectories of one task as facts, M = 1."""
-    length = max(map(len, trajectories))
-    first = trajectories[0][0]
-    shape = (1, length, len(trajectories))
-    observations = torch.zeros(*shape, len(first.observation))
-    actions = torch.zeros(*shape, len(first.raw_action))
-    rewards, discounts, mask = (torch.zeros(shape) for _ in range(3))
-    for e, steps in enumerate(trajectories):
-        taken = 0, slice(len(steps)), e
-        observations[taken] = torch.from_numpy(np.stack([s.observation for s in steps]))
-        actions[taken] = torch.from_numpy(np.stack([s.raw_action for s in steps]))
-        rewards[taken] = torch.tensor([s.reward for s in steps])
-        discounts[taken] = torch.tensor([discount * (not s.terminated) for s in steps])
-        mask[taken] = 1.0
-    final = torch.from_numpy(np.stack([steps[-1].next_observation for steps in trajectories]))
-    diverged = torch.zeros(1, len(trajectories), dtype=torch.bool)
-    return Rollout(observations, actions, rewards, discounts, mask > 0, final[None], diverged)
+def recording_of(trajectories: Sequence[Sequence[Step]]) -> Trajectories:
+    """What an agent was told of some trajectories of one task."""
+    steps = [step for one in trajectories for step in one]
+    seen = [[*(step.observation for step in one), one[-1].next_observation] for one in trajectories]
+    return Trajectories(
+        lengths=np.array([len(one) for one in trajectories]),
+        observations=np.concatenate(seen).reshape(len(steps) + len(trajectories), -1),
+        rewards=np.array([step.reward for step in steps]),
+        terminated=np.array([one[-1].terminated for one in trajectories]),
+        truncated=np.array([one[-1].truncated for one in trajectories]),
+        raw_actions=np.stack([step.raw_action for step in steps]),
+    )

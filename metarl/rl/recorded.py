@@ -221,7 +221,7 @@ def _batch(
     """What a loss consumes of them, with what is known of how they were drawn."""
     check_log_probs(trajectories, policy)
     actions, sides = policy_actions(trajectories, like.to_env)
-    rollout = _rollout(trajectories, actions, like.discount)
+    rollout = rollout_of(trajectories, actions, like.discount)
     log_probs = trajectories.log_probs
     extras = {"sampled": log_probs, "censored": sides}
     padded: dict[str, Any] = {
@@ -233,13 +233,16 @@ def _batch(
     return batch._replace(**padded)
 
 
-def _rollout(trajectories: Trajectories, actions: NDArray[np.float32], discount: float) -> Rollout:
+def rollout_of(
+    trajectories: Trajectories, actions: NDArray[np.float32], discount: float
+) -> Rollout:
+    """Trajectories of one task, M = 1, with the policy's actions ``[S, A]``."""
     num, steps = len(trajectories), trajectories.num_steps
     last = trajectories.time == trajectories.lengths[trajectories.trajectory] - 1
     over = last & trajectories.terminated[trajectories.trajectory]
     columns: list[NDArray[Any]] = [
         trajectories.before().reshape(steps, -1).astype(np.float32),
-        actions,
+        actions.astype(np.float32),
         trajectories.rewards.astype(np.float32),
         (discount * ~over).astype(np.float32),
         np.ones(steps, bool),
