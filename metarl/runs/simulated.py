@@ -121,6 +121,7 @@ class Simulated:
             adaptation=adaptation,
             title=f"{self.config.learner} on {self.config.subject}: {about}",
             record={
+                "env_kwargs": self.problem.env_kwargs,
                 "env_steps": self.learner.env_steps,
                 "tasks": plain_tasks(adaptation.tasks),
                 "held_out": adaptation.held_out,
@@ -216,6 +217,9 @@ class Simulated:
 
     def source(self, given: Given) -> Source:
         """What to adapt to; :class:`InputError` if it does not fit."""
+        if given.env == self.problem.env:
+            # the run's own family by its id: with the run's options, physics perhaps among them
+            given = replace(given, env_kwargs=self.problem.env_kwargs)
         return source_of(given, self.facts, self.given_task)
 
     def tasks(

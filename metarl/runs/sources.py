@@ -1,7 +1,7 @@
 """What the policy of a run adapts to, from what a user gives."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ class Given:
 
     task: dict[str, Any] | None = None
     env: Environment | None = None
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Options of an id in ``env``."""
     trajectories: Recordings | None = None
     support: Any = None
     steps: int | None = None
@@ -84,7 +86,8 @@ def source_of(
         return of_task(given.task, given.num_trajectories, given.seed)
     if given.env is not None:
         count = given.num_trajectories or NUM_TRAJECTORIES
-        return _unknown_task(given.env, facts, num_trajectories=count, seed=given.seed)
+        envs = _opened(given.env, given.env_kwargs)
+        return _unknown_task(envs, facts, num_trajectories=count, seed=given.seed)
     if given.num_trajectories is not None:
         raise InputError("are collected, and --trajectories are recorded", "num_trajectories")
     return source
@@ -124,10 +127,9 @@ def _read(path: Path) -> Trajectories:
 
 
 def _unknown_task(
-    given: Environment, facts: EnvFacts, *, num_trajectories: int, seed: int
+    envs: UnknownEnvs, facts: EnvFacts, *, num_trajectories: int, seed: int
 ) -> UnknownTask:
     """An environment such as the run was trained on, as the policy is to collect in it."""
-    envs = _opened(given)
     _check_spaces(envs, facts)
     return UnknownTask(
         make_env=lambda num_envs: envs,
@@ -136,7 +138,7 @@ def _unknown_task(
     )
 
 
-def _opened(given: Environment) -> UnknownEnvs:
+def _opened(given: Environment, options: Mapping[str, Any]) -> UnknownEnvs:
     there = isinstance(given, gym.Env | VectorEnv)
     name = given if isinstance(given, str) else "the environment"
     made: Any = given
@@ -145,7 +147,7 @@ def _opened(given: Environment) -> UnknownEnvs:
     try:
         if isinstance(given, str):
             environments.check_id(given)
-            made = environments.make_single(given, {})
+            made = environments.make_single(given, dict(options))
         elif not there:
             made = made()
         name = name if isinstance(given, str) else type(made.unwrapped).__name__

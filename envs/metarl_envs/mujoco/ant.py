@@ -2,19 +2,25 @@
 
 Time step 0.05 s, eight torques in [-1, 1], starts qpos0 + U(-0.1, 0.1) and 0.1 · N(0, 1). What the
 papers' codes do differently from one another is an :class:`AntStyle`, by the name of the paper.
+``physics="maml"`` has the ant, starts and measurements of the authors of MAML, see
+:mod:`metarl_envs.mujoco.maml_physics`: 0.02 s a step, softer contacts, rewarded for the velocity of
+the centre of mass.
 
 Two defects of published environments are not copied: velocities and positions are those of the
 root's ``qpos``, where ``get_body_com`` lags by a simulation step and makes the first reward after
 a reset too small; and contact forces are computed (``mj_rnePostConstraint``), where MuJoCo 2 left
 them at zero. The contact forces and the torso's rotation in observations are those of the last
-simulation step, as in gymnasium's Ant-v5.
+simulation step, as in gymnasium's Ant-v5; with ``physics="maml"`` those of the state itself.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
+import mujoco
 import numpy as np
 
+from metarl_envs.mujoco import maml_physics
 from metarl_envs.mujoco.family import (
     Array,
     Bools,
@@ -22,10 +28,12 @@ from metarl_envs.mujoco.family import (
     Physics,
     Robot,
     Step,
+    as_it_is,
     choose,
     planar_position,
     square_norm,
 )
+from metarl_envs.mujoco.maml_physics import PhysicsName
 from metarl_envs.tasks import Choice, Disk, Distribution, Product, Uniform
 
 ANT = Robot("ant.xml", frame_skip=5, noise=0.1, velocity_noise="normal")
@@ -51,8 +59,14 @@ def joints_and_contacts(physics: Physics) -> list[Array]:
 
 def joints_contacts_and_torso(physics: Physics) -> list[Array]:
     """Everything, with the rotation matrix and position of the torso: 125 numbers (MAML)."""
-    state = [physics.qpos, physics.qvel, contact_forces(physics)]
+    state = state_and_contacts(physics)
     return [*state, physics.derived["xmat"][:, TORSO], physics.qpos[:, :3]]
+
+
+def joints_contacts_and_centre(physics: Physics) -> list[Array]:
+    """The same with the robot's centre of mass in place of the torso's position: 125 numbers."""
+    state = state_and_contacts(physics)
+    return [*state, physics.derived["xmat"][:, TORSO], maml_physics.centre(physics)]
 
 
 def state_and_contacts(physics: Physics) -> list[Array]:
@@ -79,6 +93,31 @@ STYLES = {
     "pearl": AntStyle(joints, (), 0.5, 1.0, 0.2),
 }
 Style = Literal["maml", "promp", "pearl"]
+
+
+class AntPhysics(NamedTuple):
+    """In what simulations of ants differ."""
+
+    robot: Robot
+    styles: dict[str, AntStyle]
+    measure: Callable[[Step], Step] = as_it_is
+    """The step as rewards see it."""
+    stage: mujoco.mjtStage = mujoco.mjtStage.mjSTAGE_NONE
+
+
+PHYSICS = {
+    "gymnasium": AntPhysics(ANT, STYLES),
+    "maml": AntPhysics(
+        maml_physics.ANT,
+        {
+            "maml": STYLES["maml"]._replace(
+                observe=joints_contacts_and_centre, fields=("xmat", "cfrc_ext", "sensordata")
+            )
+        },
+        maml_physics.as_authors_measure,
+        mujoco.mjtStage.mjSTAGE_ACC,
+    ),
+}
 
 
 def fallen(lowest: float) -> Callable[[Physics], Bools]:
@@ -108,7 +147,10 @@ def towards(step: Step) -> Array:
 
 
 def ant_dir(
-    dimensions: Literal[1, 2] = 1, style: Style = "maml", contact_cost: float = CONTACT_COST
+    dimensions: Literal[1, 2] = 1,
+    style: Style = "maml",
+    contact_cost: float = CONTACT_COST,
+    physics: PhysicsName = "gymnasium",
 ) -> MujocoFamily:
     """Run in a direction, of the line or of the plane.
 
@@ -128,8 +170,8 @@ def ant_dir(
         dimensions: 1 or 2.
         style: ``maml``, ``promp`` or ``pearl``.
         contact_cost: weight of contact forces; ``pearl`` without it (0) is a third faster.
+        physics: ``gymnasium``, or ``maml``, where xy is the centre of mass and ``style`` ``maml``.
     """
-    chosen: AntStyle = choose("style", style, STYLES)
     tasks: dict[str, Distribution]
     if dimensions == 1:
         tasks = {"direction": Choice([-1.0, 1.0])}
@@ -143,26 +185,15 @@ def ant_dir(
             return step.task["direction"] * step.velocity[:, 0]
         return (towards(step) * step.velocity).sum(1)
 
-    def reward(step: Step) -> Array:
-        cost = chosen.control_cost * square_norm(step.action)
-        contact = contact_penalty(step.physics, contact_cost)
-        return progress(step) - cost - contact + chosen.alive
-
-    return MujocoFamily(
-        robot=ANT,
-        task_distribution=Product(tasks),
-        observe=chosen.observe,
-        reward=reward,
-        terminated=fallen(chosen.lowest),
-        position=planar_position,
-        derived_fields=_fields(chosen.fields, contact_cost),
-    )
+    family = _runner(physics, style, contact_cost, Product(tasks), progress)
+    return replace(family, position=planar_position)
 
 
 def ant_vel(
     style: Style = "maml",
     velocity_range: tuple[float, float] = (0.0, 3.0),
     contact_cost: float = CONTACT_COST,
+    physics: PhysicsName = "gymnasium",
 ) -> MujocoFamily:
     """Run at a velocity along x (Finn et al. 2017; ``ant_env_rand``).
 
@@ -176,22 +207,41 @@ def ant_vel(
         style: ``maml``, ``promp`` or ``pearl``.
         velocity_range: lowest and highest velocity.
         contact_cost: weight of contact forces.
+        physics: as in :func:`ant_dir`.
     """
-    chosen: AntStyle = choose("style", style, STYLES)
+
+    def match(step: Step) -> Array:
+        return 1.0 - abs(step.velocity - step.task["velocity"])
+
+    tasks = Product({"velocity": Uniform(*velocity_range)})
+    return _runner(physics, style, contact_cost, tasks, match)
+
+
+def _runner(
+    physics: PhysicsName,
+    style: Style,
+    contact_cost: float,
+    tasks: Product,
+    gain: Callable[[Step], Array],
+) -> MujocoFamily:
+    """An ant that is to run: what it gains minus what that costs."""
+    simulated: AntPhysics = choose("physics", physics, PHYSICS)
+    chosen: AntStyle = choose(f"in {physics} physics style", style, simulated.styles)
 
     def reward(step: Step) -> Array:
-        match = 1.0 - abs(step.velocity - step.task["velocity"])
+        step = simulated.measure(step)
         cost = chosen.control_cost * square_norm(step.action)
         contact = contact_penalty(step.physics, contact_cost)
-        return match - cost - contact + chosen.alive
+        return gain(step) - cost - contact + chosen.alive
 
     return MujocoFamily(
-        robot=ANT,
-        task_distribution=Product({"velocity": Uniform(*velocity_range)}),
+        robot=simulated.robot,
+        task_distribution=tasks,
         observe=chosen.observe,
         reward=reward,
         terminated=fallen(chosen.lowest),
         derived_fields=_fields(chosen.fields, contact_cost),
+        stage=simulated.stage,
     )
 
 

@@ -65,10 +65,11 @@ class MujocoVectorEnv(TaskVectorEnv):
         self.render_mode = render_mode
         self._painter: Painter | None = None
         model, robot = family.robot.model, family.robot
-        with_contacts = "cfrc_ext" in family.derived_fields
-        self.batch = Batch(model, num_envs, num_threads, persistent=with_contacts)
+        # a batch that persists goes on from the stages that were computed after a step
+        persistent = family.with_contacts or family.stage != mujoco.mjtStage.mjSTAGE_NONE
+        self.batch = Batch(model, num_envs, num_threads, persistent=persistent)
         self.dt = float(model.opt.timestep) * robot.frame_skip
-        self._contacts = ContactForces(self.batch) if with_contacts else None
+        self._contacts = ContactForces(self.batch) if family.with_contacts else None
         self.physics = self._views()
         self._ctrl = self.batch.bind("ctrl")
         self._unstable = self.batch.warning[:, _UNSTABLE, 1]
@@ -115,6 +116,8 @@ class MujocoVectorEnv(TaskVectorEnv):
         self.batch.forward(rows)
         if self._contacts is not None:
             self._contacts.values[rows] = 0.0
+            if self.family.contacts_of_now:
+                self._contacts.compute(rows)
 
     def _views(self) -> Physics:
         names = [name for name in self.family.derived_fields if name != "cfrc_ext"]
@@ -151,7 +154,7 @@ class MujocoVectorEnv(TaskVectorEnv):
         """One environment step of the chosen simulations; those that diverged start anew."""
         diverged = np.zeros(self.num_envs, bool)
         try:
-            self.batch.step(ids, nstep=self.family.robot.frame_skip)
+            self.batch.step(ids, nstep=self.family.robot.frame_skip, stage=self.family.stage)
         except SimulationError as error:
             diverged[error.ids] = True
         # MuJoCo resets an unstable simulation by itself and counts that in its warnings

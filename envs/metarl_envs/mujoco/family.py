@@ -17,9 +17,10 @@ from typing import Any, Literal, NamedTuple
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from metarl_envs.arrays import Array as Array
-from metarl_envs.mujoco.models import load_model
+from metarl_envs.mujoco.models import ModelEdit, load_model
 from metarl_envs.rows import Random
 from metarl_envs.tasks import Product, Task
 
@@ -37,11 +38,22 @@ class Robot(NamedTuple):
     """Starts add U(-noise, noise) to every position."""
     velocity_noise: Literal["normal", "uniform"]
     """Starts add ``noise`` · N(0, 1), or U(-noise, noise), to every velocity."""
+    position_noise: float | None = None
+    """Starts add ``position_noise`` · N(0, 1) to every position, in place of U(-noise, noise)."""
+    posture: tuple[float, ...] | None = None
+    """Positions ``[nq]`` that starts are around; the model's reference positions by default."""
+    edit: ModelEdit | None = None
+    """Changes what the file describes before it is compiled."""
 
     @property
     def model(self) -> mujoco.MjModel:
         """The compiled model, shared: never to be written to."""
-        return load_model(self.xml_file)
+        return load_model(self.xml_file, self.edit)
+
+    @property
+    def start_qpos(self) -> NDArray[np.float64]:
+        """Positions ``[nq]`` that starts are around."""
+        return self.model.qpos0 if self.posture is None else np.array(self.posture)
 
     def start(self, rng: Random, num: int, qpos0: Array | None = None) -> tuple[Array, Array]:
         """Start positions ``[num, nq]`` and velocities ``[num, nv]``, as gymnasium draws them.
@@ -49,12 +61,14 @@ class Robot(NamedTuple):
         Args:
             rng: what to draw from.
             num: how many.
-            qpos0: the model's reference positions ``[nq]``, where they have to be arrays like those
-                that ``rng`` draws.
+            qpos0: :attr:`start_qpos`, where they have to be arrays like those that ``rng`` draws.
         """
         model, noise = self.model, self.noise
-        reference = model.qpos0 if qpos0 is None else qpos0
-        qpos = reference + rng.uniform(-noise, noise, (num, model.nq))
+        reference = self.start_qpos if qpos0 is None else qpos0
+        if self.position_noise is None:
+            qpos = reference + rng.uniform(-noise, noise, (num, model.nq))
+        else:
+            qpos = reference + self.position_noise * rng.standard_normal((num, model.nq))
         if self.velocity_noise == "normal":
             return qpos, noise * rng.standard_normal((num, model.nv))
         return qpos, rng.uniform(-noise, noise, (num, model.nv))
@@ -71,7 +85,8 @@ class Physics(NamedTuple):
     """The family's ``derived_fields``, ``[N, ...]`` each, of the last simulation step's start.
 
     That is how ``mj_step`` leaves them, and gymnasium reads them; ``cfrc_ext`` is as
-    ``mj_rnePostConstraint`` computes it then, and zero after a reset.
+    ``mj_rnePostConstraint`` computes it then, and zero after a reset. A family's ``stage`` makes
+    them those of the state itself.
     """
     xp: Any = np
     """Functions of these arrays' library, as the Python array API has them."""
@@ -131,11 +146,29 @@ class MujocoFamily:
     """Values ``[n, ...]`` of model fields in a batch of ``n`` tasks; always NumPy arrays."""
     derived_fields: tuple[str, ...] = ()
     """MjData fields that the functions read from ``Physics.derived``."""
+    stage: mujoco.mjtStage = mujoco.mjtStage.mjSTAGE_NONE
+    """How far they are computed for the state after a step: ``mjSTAGE_VEL`` what depends on
+    positions and velocities, ``mjSTAGE_ACC`` all, as by ``mj_forward``; by default not at all."""
+
+    @property
+    def with_contacts(self) -> bool:
+        """Whether contact forces are read."""
+        return "cfrc_ext" in self.derived_fields
+
+    @property
+    def contacts_of_now(self) -> bool:
+        """Whether contact forces are read that are of the state after a step."""
+        return self.with_contacts and self.stage == mujoco.mjtStage.mjSTAGE_ACC
 
 
 def square_norm(x: Array) -> Array:
     """||x||² of rows ``[N, ...]``, ``[N]``."""
     return (x.reshape(len(x), -1) ** 2).sum(-1)
+
+
+def as_it_is(step: Step) -> Step:
+    """The step unchanged."""
+    return step
 
 
 def choose(name: str, value: str, options: Mapping[str, Any]) -> Any:

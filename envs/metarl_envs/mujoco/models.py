@@ -2,7 +2,7 @@
 
 import difflib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -21,12 +21,17 @@ _NOT_PHYSICAL = ("cam_", "efm", "key_", "light_", "mat_", "numeric_", "sensor_")
 _NOT_PHYSICAL_ENDS = ("_user", "_rgba")
 
 
+ModelEdit = Callable[[mujoco.MjSpec], None]
+"""Changes the description of a model in place."""
+
+
 @cache
-def load_model(xml_file: str) -> mujoco.MjModel:
+def load_model(xml_file: str, edit: ModelEdit | None = None) -> mujoco.MjModel:
     """The compiled model of an MJCF file, shared: never to be written to.
 
     Args:
         xml_file: a path, or a file name in gymnasium's ``assets``.
+        edit: changes what the file describes.
 
     Raises:
         ValueError: there is no such file, or it is no model; in one line.
@@ -37,11 +42,22 @@ def load_model(xml_file: str) -> mujoco.MjModel:
     previous = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(_relay_warning)
     try:
-        return mujoco.MjModel.from_xml_path(str(path))
+        return _compiled(path, edit)
     except ValueError as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
     finally:
         mujoco.set_mju_user_warning(previous)
+
+
+def _compiled(path: Path, edit: ModelEdit | None) -> mujoco.MjModel:
+    if edit is None:
+        return mujoco.MjModel.from_xml_path(str(path))
+    spec = mujoco.MjSpec.from_file(str(path))
+    edit(spec)
+    with warnings.catch_warnings():
+        # a description is compiled with Python's warnings
+        warnings.filterwarnings("ignore", message=".*settotalmass")
+        return spec.compile()
 
 
 def _relay_warning(message: str) -> None:

@@ -88,7 +88,7 @@ class WarpEnv:
         self.terminated = torch.zeros(self.num_envs, dtype=torch.bool, device=device)
         self.diverged = torch.zeros_like(self.terminated)
         self._everyone = ~self.diverged
-        self._qpos0 = self._tensor(self.family.robot.model.qpos0)
+        self._start_qpos = self._tensor(self.family.robot.start_qpos)
         self._overflow = torch.zeros_like(self.physics.overflow)
         self._position = self.family.position(views).clone()
         self.observations = self._observe()
@@ -122,7 +122,7 @@ class WarpEnv:
             rows: which ones, bool ``[num_envs]``; all by default.
         """
         random = DeviceRowRandom(self._arrays, seeds)
-        self.set_state(*self.family.robot.start(random, self.num_envs, self._qpos0), rows)
+        self.set_state(*self.family.robot.start(random, self.num_envs, self._start_qpos), rows)
 
     def set_state(self, qpos: Tensor, qvel: Tensor, rows: Tensor | None = None) -> None:
         """Put environments, or those of ``rows``, at rest in a state.

@@ -43,7 +43,9 @@ class WarpPhysics:
     def __init__(self, family: MujocoFamily, num_worlds: int, arrays: Arrays, sizes: Sizes) -> None:
         device = arrays.device
         self._frame_skip = family.robot.frame_skip
-        self._with_contacts = _CONTACT_FORCES in family.derived_fields
+        self._current = family.stage != mujoco.mjtStage.mjSTAGE_NONE
+        self._with_contacts = family.with_contacts
+        self._contacts_of_now = family.contacts_of_now
         self._model = model = model_for_warp(family.robot)
         names = fields.fields_of_tasks(family)
         with wp.ScopedDevice(on_warp(device)):
@@ -73,15 +75,24 @@ class WarpPhysics:
         self._reset = Graph(device, lambda: mjw.reset_data(self.model, self.data, reset=rows))
         if self._fields:
             self._constants = Graph(device, lambda: mjw.set_const(self.model, self.data))
-        forward = {name for name in self.views.derived if name != _CONTACT_FORCES}
+        stale = set() if self._contacts_of_now else {_CONTACT_FORCES}
+        forward = self.views.derived.keys() - stale
         self._derived = {name: self.views.derived[name] for name in sorted(forward)}
         if forward:
-            self._forward = Graph(device, lambda: mjw.forward(self.model, self.data))
+            self._forward = Graph(device, self._compute)
 
     def _simulate(self) -> None:
         for _ in range(self._frame_skip):
             mjw.step(self.model, self.data)
+        if self._current:
+            mjw.forward(self.model, self.data)
         if self._with_contacts:
+            mjw.rne_postconstraint(self.model, self.data)
+
+    def _compute(self) -> None:
+        """What is derived of the states that there are."""
+        mjw.forward(self.model, self.data)
+        if self._contacts_of_now:
             mjw.rne_postconstraint(self.model, self.data)
 
     def _at_rest(self) -> Mapping[str, Tensor]:
@@ -112,7 +123,7 @@ class WarpPhysics:
             self._forward.launch()
             for name, view in self._derived.items():
                 _write(view, ~rows, kept[name])
-        if self._with_contacts:
+        if self._with_contacts and not self._contacts_of_now:
             _clear(self.views.derived[_CONTACT_FORCES], rows)
 
     def set_fields(self, values: Mapping[str, NDArray[Any]]) -> None:
