@@ -31,7 +31,7 @@ ARROWS = {
     "metarl/fewshot": ["metarl.types", "metarl.core", "metarl.nn", "metarl.fewshot"],
     "metarl/embedding": [f"metarl.{p}" for p in ("types", "core", "nn", "rl", "embedding")],
     "metarl/sb3": [f"metarl.{p}" for p in ("types", "core", "nn", "rl", "embedding", "sb3")],
-    "metarl/training": ["metarl.types", "metarl.training"],
+    "metarl/training": ["metarl.types", "metarl.core.collectives", "metarl.training"],
     "metarl/report": ["metarl.types", "metarl.report"],
     "metarl/runs": [f"metarl.{p}" for p in (*LIBRARY, "training", "report", "runs")],
     "metarl/runs/environments": ["metarl_envs"],  # lazily: runs open and adapt without it

@@ -4,12 +4,11 @@ from .runtime import (
     keep_freed_memory,
     resolve_device,
 )
+from .schedule import Ending, Schedule
 from .tensorboard import Films, TensorBoardWriter, write_embedding
 from .trainer import (
-    Ending,
     Learner,
     Progress,
-    Schedule,
     Trainer,
 )
 from .writers import CSVWriter, Writer

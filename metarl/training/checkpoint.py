@@ -14,12 +14,27 @@ _NAME = re.compile(r"iteration_(\d+)\.pt")
 
 
 def save_checkpoint(
-    folder: Path, iteration: int, content: dict[str, Any], *, best: bool = False
+    folder: Path,
+    iteration: int,
+    content: dict[str, Any],
+    *,
+    best: bool = False,
+    instead_of: Path | None = None,
 ) -> Path:
-    """Write one checkpoint, the best to a file of its own; drop the oldest beyond :data:`KEEP`."""
+    """Write one checkpoint; drop the oldest beyond :data:`KEEP`.
+
+    Args:
+        folder: of checkpoints.
+        iteration: after which it is made.
+        content: the whole state.
+        best: to write it to the file of the best.
+        instead_of: another checkpoint, which is no longer needed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / (BEST if best else f"iteration_{iteration:08d}.pt")
     save_weights(path, "checkpoint", content)
+    if instead_of not in (None, path):
+        instead_of.unlink(missing_ok=True)
     for old in list_checkpoints(folder)[KEEP:]:
         old.unlink()
     return path

@@ -2,8 +2,10 @@
 
 Iterations are counted from 1. After each, the metrics are written. Checkpoints are written before
 the first, on schedule, at the end, when the time is up and when the run is interrupted, and one
-more whenever an evaluation is the best so far. The learner's whole state is in them, so the
-iterations after one come out the same whoever runs them.
+more whenever an evaluation is the best so far. Between those of the schedule there is one after
+every iteration, or as often as costs next to nothing, so that a kill loses the current iteration.
+The learner's whole state is in them, so the iterations after one come out the same whoever runs
+them.
 """
 
 import math
@@ -11,13 +13,10 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
-from pydantic.dataclasses import dataclass
-
-from metarl.configs import STRICT, Count, Positive
+from metarl.core.collectives import of_first
 from metarl.files import replacing
 from metarl.training.checkpoint import list_checkpoints, save_checkpoint
 from metarl.training.runtime import (
@@ -27,6 +26,7 @@ from metarl.training.runtime import (
     sole_writer,
     stop_on_signals,
 )
+from metarl.training.schedule import Ending, Schedule
 from metarl.training.writers import Writer
 from metarl.types import Metrics
 
@@ -61,38 +61,7 @@ class Learner(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class Schedule:
-    """When a run evaluates, saves and ends."""
-
-    iterations: Count = 300
-    """Meta-iterations in all, those of earlier sessions included."""
-    time_limit: Positive | None = None
-    """Seconds of training in this session; then a checkpoint is written and the run ends."""
-    eval_every: Count = 10
-    """Evaluate on held-out tasks every n-th iteration, and on the first and the last."""
-    checkpoint_every: Count = 10
-    """Save every n-th iteration."""
-    patience: Count | None = None
-    """Stop early: after so many evaluations in a row without a better one; never by default."""
-
-    def evaluates(self, iteration: int) -> bool:
-        """Whether iteration ``iteration`` ends with an evaluation."""
-        return iteration in (1, self.iterations) or iteration % self.eval_every == 0
-
-
 DEFAULT_SCHEDULE = Schedule()
-
-
-class Ending(Enum):
-    """How a training session ended."""
-
-    COMPLETE = "complete"
-    EARLY = "stopped early"
-    TIME_LIMIT = "time limit"
-    INTERRUPTED = "interrupted"
-    DIVERGED = "diverged"
-
 
 Progress = Callable[[int, Metrics], object]
 """Called with the number and the metrics of every iteration."""
@@ -147,6 +116,8 @@ class Trainer:
         self.seconds = 0.0
         self.best: Best = {"score": -math.inf, "iteration": 0, "evaluations_since": 0}
         self._skipped = 0
+        self._between: Path | None = None  # the newest checkpoint, if it is none of the schedule
+        self._seconds_to_save = 0.0
         self.folder = new_folder(Path(output), name) if folder is None else folder
         if folder is None:
             with replacing(self.folder / "config.json") as file:
@@ -165,8 +136,14 @@ class Trainer:
         self._skipped = content["skipped"]
         self.best = content["best"]
 
-    def save(self, *, best: bool = False) -> Path:
-        """Write the whole state, as the best if that is said."""
+    def save(self, *, best: bool = False, between: bool = False) -> Path:
+        """Write the whole state.
+
+        Args:
+            best: as the best.
+            between: to be dropped once the next one is written.
+        """
+        started = time.perf_counter()
         content = {
             "iteration": self.iteration,
             "seconds": self.seconds,
@@ -175,7 +152,13 @@ class Trainer:
             "learner": self.learner.state_dict(),
             "config": self.config,
         }
-        path = save_checkpoint(self._checkpoints, self.iteration, content, best=best)
+        dropped = None if best else self._between
+        path = save_checkpoint(
+            self._checkpoints, self.iteration, content, best=best, instead_of=dropped
+        )
+        if not best:
+            self._between = path if between else None
+        self._seconds_to_save = of_first(time.perf_counter() - started)
         self._found = list_checkpoints(self._checkpoints)
         return path
 
@@ -204,7 +187,7 @@ class Trainer:
         ending = Ending.EARLY if self._lost_patience() else None
         if self.iteration == 0:
             self.save()  # a run killed before its first scheduled checkpoint starts from here
-        saved = self.iteration
+        saved, saved_after = self.iteration, 0.0
         while ending is None:
             if self.iteration < self.schedule.iterations:
                 metrics = self._iterate()
@@ -212,10 +195,11 @@ class Trainer:
                 if "eval/validation" in metrics and not self._skipped:
                     self._judge(metrics["eval/validation"])
                 self._report(metrics | {"time/seconds": self.seconds}, progress)
-            ending = self._ending(interruption.requested, time.perf_counter() - started)
-            if saved != self.iteration and self._should_save(ending):
-                self.save()
-                saved = self.iteration
+            session = time.perf_counter() - started
+            ending = self._ending(interruption.requested, session)
+            if saved != self.iteration and self._should_save(ending, session - saved_after):
+                self.save(between=not self._is_due(ending))
+                saved, saved_after = self.iteration, session
         return ending
 
     def _judge(self, score: float) -> None:
@@ -241,9 +225,14 @@ class Trainer:
         if progress is not None:
             progress(self.iteration, metrics)
 
-    def _should_save(self, ending: Ending | None) -> bool:
+    def _should_save(self, ending: Ending | None, since: float) -> bool:
+        """Whether to, so many seconds after the last time."""
         if self._skipped and ending in (None, Ending.DIVERGED):
             return False  # keep the last checkpoint that is known to be good
+        share = self.schedule.save_share
+        return self._is_due(ending) or (share > 0 and self._seconds_to_save <= share * since)
+
+    def _is_due(self, ending: Ending | None) -> bool:
         return ending is not None or self.iteration % self.schedule.checkpoint_every == 0
 
     def _iterate(self) -> Metrics:

@@ -26,14 +26,17 @@ MakeTrainer = Callable[..., Trainer]
 
 @pytest.fixture
 def make_trainer(tmp_path: Path) -> MakeTrainer:
-    """A trainer in ``folder`` (the test's own by default) with the rest as the schedule."""
+    """A trainer in ``folder`` (the test's own by default) with the rest as the schedule.
+
+    It saves by the schedule alone: between them it does as the clock has it.
+    """
 
     def make(
         learner: FakeLearner, *, folder: Path = tmp_path, warn: Any = None, **schedule: Any
     ) -> Trainer:
         return Trainer(
             learner,
-            Schedule(**schedule),
+            Schedule(**{"save_share": 0.0, **schedule}),
             folder=folder,
             writers=[CSVWriter(), TensorBoardWriter()],
             warn=warn or pytest.fail,

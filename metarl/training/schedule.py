@@ -1,0 +1,40 @@
+"""When a run evaluates, saves and ends."""
+
+from enum import Enum
+
+from pydantic.dataclasses import dataclass
+
+from metarl.configs import STRICT, Count, Positive, UnitInterval
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Schedule:
+    """When a run evaluates, saves and ends."""
+
+    iterations: Count = 300
+    """Meta-iterations in all, those of earlier sessions included."""
+    time_limit: Positive | None = None
+    """Seconds of training in this session; then a checkpoint is written and the run ends."""
+    eval_every: Count = 10
+    """Evaluate on held-out tasks every n-th iteration, and on the first and the last."""
+    checkpoint_every: Count = 10
+    """Save every n-th iteration."""
+    save_share: UnitInterval = 0.01
+    """Share of the time for a checkpoint after the iterations between those, each in the place of
+    the one before: what a kill can lose. 0 for none."""
+    patience: Count | None = None
+    """Stop early: after so many evaluations in a row without a better one; never by default."""
+
+    def evaluates(self, iteration: int) -> bool:
+        """Whether iteration ``iteration`` ends with an evaluation."""
+        return iteration in (1, self.iterations) or iteration % self.eval_every == 0
+
+
+class Ending(Enum):
+    """How a training session ended."""
+
+    COMPLETE = "complete"
+    EARLY = "stopped early"
+    TIME_LIMIT = "time limit"
+    INTERRUPTED = "interrupted"
+    DIVERGED = "diverged"
