@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from metarl.cli.adapt import Adapt, adapt
 from metarl.cli.check_env import CheckEnv, check_env
+from metarl.cli.compare import Compare, compare
 from metarl.cli.envs import Envs, envs
 from metarl.cli.evaluate import Evaluate, evaluate
 from metarl.cli.export import Export, export
@@ -39,6 +40,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "evaluate": (Evaluate, evaluate),
     "adapt": (Adapt, adapt),
     "export": (Export, export),
+    "compare": (Compare, compare),
     "check-env": (CheckEnv, check_env),
     "envs": (Envs, envs),
 }

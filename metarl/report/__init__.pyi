@@ -1,3 +1,4 @@
+from .comparison_plots import draw_adaptation_curves, draw_learning_curves, draw_profiles
 from .curves import AdaptationCurve, adaptation_curve, crossed_interval
 from .plots import Paths, draw_adaptation, draw_embedding, draw_lines, draw_paths
 from .video import side_by_side, write_mp4
@@ -8,9 +9,12 @@ __all__ = [
     "adaptation_curve",
     "crossed_interval",
     "draw_adaptation",
+    "draw_adaptation_curves",
     "draw_embedding",
+    "draw_learning_curves",
     "draw_lines",
     "draw_paths",
+    "draw_profiles",
     "side_by_side",
     "write_mp4",
 ]

@@ -59,7 +59,7 @@ def draw_adaptation(
         axes = figure.add_subplot(grid[index // columns, 2 + index % columns])
         _draw_paths(axes, task, reach, labelled=index == 0)
     figure.suptitle(title)
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw_paths(path: Path, task: Paths) -> None:
@@ -71,7 +71,7 @@ def draw_paths(path: Path, task: Paths) -> None:
     """
     figure = Figure(figsize=(4.6, 4.6), layout="constrained")
     _draw_paths(figure.add_subplot(), task, _reach(task), labelled=True)
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw_lines(
@@ -86,7 +86,7 @@ def draw_lines(
     """Draw lines by name, such as what runs reached along their training.
 
     Args:
-        path: the PNG to write.
+        path: the picture to write, by its ending a PNG or SVG.
         lines: x and y of each; where y is NaN, the point is left out. Where all x are integers,
             so are the ticks.
         intervals: ends of the intervals of some of them, ``[num, 2]``.
@@ -107,7 +107,7 @@ def draw_lines(
     axes.set(xlabel=x_label, ylabel=y_label, title=title)
     axes.legend(loc="best")
     axes.grid(alpha=0.3)
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw_embedding(
@@ -138,12 +138,13 @@ def draw_embedding(
         axes.set(xlabel="first principal component", ylabel="second", title=name)
         figure.colorbar(points, ax=axes)
     figure.suptitle(title)
-    _save(figure, path)
+    save(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture, by its ending a PNG or SVG."""
     with replacing(path) as file:
-        figure.savefig(file, format="png", dpi=130)
+        figure.savefig(file, format=path.suffix.removeprefix("."), dpi=130)
 
 
 def _draw_curve(axes: Axes, curve: AdaptationCurve, label: str, unit: str) -> None:

@@ -1,5 +1,6 @@
 from .adapted_classifier import AdaptedClassifier
 from .adapted_policy import AdaptedPolicy
+from .comparison_files import Comparison, compare
 from .composed import describe
 from .config import RunConfig
 from .deployed import Format, export_policy
@@ -17,6 +18,7 @@ __all__ = [
     "COLUMNS",
     "AdaptedClassifier",
     "AdaptedPolicy",
+    "Comparison",
     "EnvReport",
     "Evaluation",
     "EvaluationOptions",
@@ -27,6 +29,7 @@ __all__ = [
     "Session",
     "UserObjects",
     "check_env",
+    "compare",
     "describe",
     "export_policy",
     "families",

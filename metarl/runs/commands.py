@@ -1,0 +1,56 @@
+"""The command that a config stands for."""
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from metarl.runs.config import EnvProblem, RunConfig, config_of
+from metarl.runs.facts import DataFacts, EnvFacts
+
+
+def given_options(config: RunConfig) -> dict[str, Any]:
+    """The options that are not as they would be by default, by their names in Python."""
+    kind = type(config.problem)
+    default = config_of(kind, config.learner, **_subject(config))
+    return dict(_changed(config, default))
+
+
+def command_of(config: RunConfig) -> str:
+    """The command line that trains a run of this config, seed included.
+
+    >>> command_of(config_of(EnvProblem, "promp", env="metarl/PointGoal-v0", inner_lr=0.1, seed=3))
+    'metarl train promp --env metarl/PointGoal-v0 --seed 3 --inner-lr 0.1'
+    """
+    command = "train" if isinstance(config.problem, EnvProblem) else "fewshot"
+    words = ["metarl", command, config.learner]
+    for name, value in (_subject(config) | given_options(config)).items():
+        words += _words(name, value)
+    return shlex.join(words)
+
+
+def _subject(config: RunConfig) -> dict[str, Any]:
+    return {"env" if isinstance(config.problem, EnvProblem) else "data": config.subject}
+
+
+def _changed(value: Any, default: Any) -> Iterator[tuple[str, Any]]:
+    """Entries, by their own names, that differ between two dataclasses of one kind."""
+    for entry in fields(value):
+        own, usual = getattr(value, entry.name), getattr(default, entry.name)
+        if isinstance(own, EnvFacts | DataFacts):
+            continue  # found out, not given
+        if is_dataclass(own):
+            yield from _changed(own, usual)
+        elif own != usual:
+            yield entry.name, own
+
+
+def _words(name: str, value: Any) -> list[str]:
+    """An option of the command line."""
+    flag = f"--{name.replace('_', '-')}"
+    if isinstance(value, bool):
+        return [flag if value else f"--no-{flag.removeprefix('--')}"]
+    if isinstance(value, tuple):
+        return [flag, *map(str, value)]
+    return [flag, json.dumps(value) if isinstance(value, dict) else str(value)]
