@@ -14,7 +14,7 @@ from gymnasium.wrappers import TimeLimit
 
 from metarl_envs.contract import check_contract
 from metarl_envs.device import DeviceEnv
-from metarl_envs.registration import BATCHED, DEVICE_MAKERS, FAMILIES
+from metarl_envs.registration import BATCHED, DEVICE_MAKERS, FAMILIES, WARP, DeviceMaker
 from metarl_envs.workers import WorkerVectorEnv
 from metarl_envs.wrappers import ShowTask, ShowTaskVector
 
@@ -99,7 +99,7 @@ def make_device(
     """Environments of a task family whose tensors stay on their device.
 
     Args:
-        source: an id of :data:`metarl_envs.FAMILIES`.
+        source: an id of :data:`metarl_envs.FAMILIES`, or of :func:`metarl_envs.mujoco.register`.
         num_envs: number of environments.
         device: of the tensors, as the library names it.
         xp: the library, as a namespace of the Python array API: ``array_api_compat.torch``.
@@ -111,7 +111,9 @@ def make_device(
     """
     make = device_maker(source)
     assert isinstance(source, str)
-    limit = FAMILIES[source] if max_episode_steps is None else max_episode_steps
+    limit = max_episode_steps
+    if limit is None:
+        limit = gym.spec(_own_name(source)).max_episode_steps
     try:
         env: DeviceEnv = make(source, num_envs, limit, device, xp, **options)
     except (TypeError, ValueError) as error:
@@ -126,12 +128,52 @@ def device_maker(source: EnvSource) -> Callable[..., DeviceEnv]:
         ValueError: where the family has no such form.
         gymnasium.error.DependencyNotInstalled: where it needs a library that is not there.
     """
-    if not isinstance(source, str) or source not in DEVICE_MAKERS:
+    maker = _device_maker(source)
+    if maker is None:
         known = ", ".join(DEVICE_MAKERS)
         raise ValueError(f"{name_of(source)} has no form on a device; these have: {known}")
-    module, _, function = DEVICE_MAKERS[source].partition(":")
-    maker: Callable[..., DeviceEnv] = getattr(importlib.import_module(module), function)
-    return maker
+    module, _, function = maker.function.partition(":")
+    return partial(getattr(importlib.import_module(module), function), **maker.options)
+
+
+def check_for_device(source: EnvSource, xp: Any, **options: Any) -> None:
+    """Raise where a family with these options cannot be on a device.
+
+    Raises:
+        ValueError: one line.
+        gymnasium.error.DependencyNotInstalled: as :func:`device_maker`.
+    """
+    device_maker(source)
+    maker = _device_maker(source)
+    if maker is not None and maker.function == WARP:
+        warp = importlib.import_module(WARP.partition(":")[0])
+        try:
+            warp.declared_for_device(xp, **maker.options, **options)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{source} with options {json.dumps(options)}: {error}") from error
+
+
+def on_warp(source: EnvSource) -> bool:
+    """Whether it is MuJoCo Warp that has a family on a device.
+
+    Raises:
+        ValueError: the source is an id that is not registered.
+    """
+    maker = _device_maker(source)
+    return maker is not None and maker.function == WARP
+
+
+def _device_maker(source: EnvSource) -> DeviceMaker | None:
+    """What the family of that id was registered with."""
+    if not isinstance(source, str):
+        return None
+    check_id(source)
+    return DEVICE_MAKERS.get(_own_name(source))
+
+
+def _own_name(env_id: str) -> str:
+    """An id without the module that registers it."""
+    return env_id.rpartition(":")[2]
 
 
 def _make_registered(
@@ -149,7 +191,7 @@ def _make_registered(
         if workers > 1:
             return _copies([_registered_maker(env_id, options, each)] * num_envs, workers, waiting)
         given = {} if at_once or each is None else {"wrappers": [each]}
-        if at_once and env_id.rpartition(":")[2] in BATCHED:
+        if at_once and _own_name(env_id) in BATCHED:
             # every collection resets all: what has ended need not be stepped until then
             waiting = {"autoreset_mode": AutoresetMode.DISABLED}
         elif waiting and not at_once:
@@ -192,14 +234,14 @@ def _copies(
 def made_at_once(env_id: str, options: dict[str, Any]) -> bool:
     """Whether gymnasium makes the environments of an id as one vector environment of their own."""
     check_id(env_id)
-    own = gym.spec(env_id.rpartition(":")[2]).vector_entry_point
+    own = gym.spec(_own_name(env_id)).vector_entry_point
     return options.get("vectorization_mode") in (None, "vector_entry_point") and own is not None
 
 
 def has_single(env_id: str) -> bool:
     """Whether gymnasium makes one environment of an id, not a batch alone."""
     check_id(env_id)
-    return gym.spec(env_id.rpartition(":")[2]).entry_point is not None
+    return gym.spec(_own_name(env_id)).entry_point is not None
 
 
 def _maker(

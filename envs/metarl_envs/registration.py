@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 
@@ -39,11 +39,22 @@ MUJOCO_FAMILIES = {
 FAMILIES = {env_id: limit for env_id, (_, limit) in NUMPY_FAMILIES.items()} | MUJOCO_FAMILIES
 """Every registered id to its time limit in steps."""
 
+WARP = "metarl_envs.mujoco.warp:make_device"
+
+
+class DeviceMaker(NamedTuple):
+    """What makes a family's environments on a device."""
+
+    function: str
+    """``module:name``, imported when it is needed."""
+    options: dict[str, Any]
+    """Given to it beside those of the family."""
+
+
 DEVICE_MAKERS = {
-    **dict.fromkeys(NUMPY_FAMILIES, "metarl_envs.device:make_family"),
-    **dict.fromkeys(MUJOCO_FAMILIES, "metarl_envs.mujoco.warp:make_device"),
+    env_id: DeviceMaker("metarl_envs.device:make_family", {}) for env_id in NUMPY_FAMILIES
 }
-"""Id of every family with a form on a device to the function, ``module:name``, that makes it."""
+"""By the id of every family with a form on a device, those of users included."""
 
 
 BATCHED: set[str] = set()
@@ -101,10 +112,12 @@ for _id, (_family, _limit) in NUMPY_FAMILIES.items():
     )
 
 for _id, _limit in MUJOCO_FAMILIES.items():
+    _name = _id.removeprefix("metarl/").removesuffix("-v0")
     register_batched(
         _id,
         single="metarl_envs.mujoco.registry:make_single",
         vector="metarl_envs.mujoco.registry:make_vector",
         max_episode_steps=_limit,
-        family=_id.removeprefix("metarl/").removesuffix("-v0"),
+        family=_name,
     )
+    DEVICE_MAKERS[_id] = DeviceMaker(WARP, {"family": _name})

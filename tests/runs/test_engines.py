@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import own_arm
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from metarl.runs.build.engines import chosen_engine
 from metarl.runs.config import RunConfig
 from metarl.runs.errors import InputError
 from metarl.runs.user_objects import UserObjects
+from metarl_envs import mujoco
 
 SMALL: dict[str, Any] = {
     "env": "metarl/PointGoal-v0",
@@ -86,6 +88,30 @@ def test_on_a_gpu_contacts_in_a_fixed_order_are_those_of_the_cores(run: metarl.r
     assert "deterministic: MuJoCo Warp adds up contacts" in line
     with pytest.raises(InputError, match="engine device is not possible: deterministic"):
         chosen_engine(changed(cheetah, {"engine": "device"}), UserObjects(), cuda)
+
+
+def test_a_robot_of_ones_own_is_on_the_device_where_its_functions_run_there(
+    run: metarl.runs.Run, tmp_path: Path
+) -> None:
+    cuda = torch.device("cuda")
+    arm = changed(run.config, {"env": "own_arm:ArmReach-v0", "engine": "auto"})
+    assert chosen_engine(arm, UserObjects(), cuda).line == "engine: device, cuda"
+    ordered = changed(arm, {}, deterministic=True)
+    assert "adds up contacts" in chosen_engine(ordered, UserObjects(), cuda).line
+    mujoco.register(
+        "test/CoresOnlyArm-v0",
+        replace(own_arm.arm_reach(), reward=lambda step: np.zeros(len(step.action))),
+        max_episode_steps=5,
+    )
+    line = "test/CoresOnlyArm-v0 with options {}: reward makes ndarray of tensors: on a device it"
+    ours = changed(arm, {"env": "test/CoresOnlyArm-v0"})
+    assert line in chosen_engine(ours, UserObjects(), cuda).line
+    with pytest.raises(InputError, match=f"engine device is not possible: {line}"):
+        metarl.train(
+            "maml-trpo",
+            output=tmp_path,
+            **SMALL | {"env": "test/CoresOnlyArm-v0", "engine": "device"},
+        )
 
 
 @pytest.mark.parametrize(

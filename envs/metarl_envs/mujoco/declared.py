@@ -1,5 +1,6 @@
 """What is wrong with a family's declaration, in one line, before anything is simulated."""
 
+from collections.abc import Callable
 from typing import Any
 
 import mujoco
@@ -50,6 +51,59 @@ def check_declaration(family: MujocoFamily, physics: Physics) -> None:
     check_fields(model, fields)
     for name, values in fields.items():
         _check(f"dynamics of {name}", values, num, "biuf", nominal(model, name).shape)
+
+
+_HOW = (
+    "on a device it takes operators and methods that NumPy and torch share, and the rest from "
+    "physics.xp (docs/own-environments.md); the C engine runs it as it is"
+)
+
+
+def check_for_device(family: MujocoFamily, xp: Any) -> None:
+    """Raise unless the functions run on another library's arrays, too.
+
+    Args:
+        family: the declaration.
+        xp: the library, as array-api-compat has it.
+
+    Raises:
+        ValueError: as :func:`check_declaration`, or naming a function that does not.
+    """
+    model = family.robot.model
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    for name in family.derived_fields:
+        if not isinstance(getattr(data, name, None), np.ndarray):
+            raise ValueError(f"derived_fields: {name} is not an MjData array field")
+    own = ("qpos", "qvel", *family.derived_fields)
+    two = {name: np.stack([getattr(data, name)] * 2) for name in own}
+    check_declaration(family, Physics(two.pop("qpos"), two.pop("qvel"), two))
+    drawn = family.task_distribution.sample(np.random.default_rng(0), 2, "train")
+    fields, tasks = (
+        {name: xp.asarray(values, dtype=xp.float32) for name, values in group.items()}
+        for group in ({name: np.stack([getattr(data, name)] * 2) for name in own}, drawn)
+    )
+    physics = Physics(fields.pop("qpos"), fields.pop("qvel"), fields, xp)
+    _run_on("observe", family.observe, physics)
+    _run_on("terminated", family.terminated, physics)
+    position = _run_on("position", family.position, physics)
+    action = xp.zeros((2, model.nu), dtype=xp.float32)
+    _run_on("reward", family.reward, Step(physics, xp.zeros_like(position), action, tasks))
+
+
+def _run_on(what: str, function: Callable[[Any], Any], given: Any) -> Any:
+    """What a function gives, which must be arrays of the library of those it is given."""
+    kind = type(given.qpos if isinstance(given, Physics) else given.action)
+    try:
+        made = function(given)
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{what} fails on tensors ({reason}): {_HOW}") from error
+    parts = made if isinstance(made, list | tuple) else [made]
+    for part in parts:
+        if not isinstance(part, kind):
+            raise ValueError(f"{what} makes {type(part).__name__} of tensors: {_HOW}")
+    return made
 
 
 def _check(what: str, given: Any, num: int, kinds: str, each: tuple[int, ...] | None = None) -> Any:

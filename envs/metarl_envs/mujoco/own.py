@@ -5,13 +5,15 @@ from functools import partial
 
 from metarl_envs.mujoco import registry
 from metarl_envs.mujoco.family import MujocoFamily
-from metarl_envs.registration import register_batched
+from metarl_envs.registration import DEVICE_MAKERS, WARP, DeviceMaker, register_batched
 
 
 def register(
     env_id: str, family: MujocoFamily | Callable[..., MujocoFamily], *, max_episode_steps: int
 ) -> None:
     """Give a family an id: ``gymnasium.make`` and ``make_vec`` make it, as they do ours.
+
+    So does :func:`metarl_envs.make_device`, on MuJoCo Warp, if its functions run on tensors.
 
     On the command line it is ``--env my_module:my/Reach-v0``, where ``my_module`` calls this when
     it is imported; ``experiments/own_arm.py`` is an example.
@@ -35,3 +37,4 @@ def register(
         vector=partial(registry.make_vector, family=declare),
         max_episode_steps=max_episode_steps,
     )
+    DEVICE_MAKERS[env_id] = DeviceMaker(WARP, {"family": declare})

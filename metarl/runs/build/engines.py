@@ -10,6 +10,7 @@ from metarl.rl import DeviceEnvs, DeviceSampler, Sampler, TaskEnvs, TaskSampler
 from metarl.rl.device_envs import DeviceEnv
 from metarl.rl.plain_spaces import space_of
 from metarl.runs import environments
+from metarl.runs.build.env_makers import check_code
 from metarl.runs.config import EnvProblem, RunConfig
 from metarl.runs.errors import InputError, input_errors
 from metarl.runs.user_objects import UserObjects
@@ -41,7 +42,7 @@ def chosen_engine(config: RunConfig, given: UserObjects, device: torch.device) -
     if problem.engine == "device" and hindrance:
         raise InputError(f"device is not possible: {hindrance}; c steps on the cores", "engine")
     if on_device and not hindrance:
-        return Engine(_maker(problem, device), f"engine: device, {device}")
+        return Engine(_maker(problem, given, device), f"engine: device, {device}")
     if problem.engine_kwargs:
         raise InputError("is for the engine device, but c steps the environments", "engine_kwargs")
     return Engine(None, f"engine: c, on the cores: {hindrance}" if hindrance else "")
@@ -73,19 +74,26 @@ def _hindrance(problem: EnvProblem, given: UserObjects, *, in_order: bool) -> st
     if problem.sampling.info_keys:
         return "environments there have no info, of which --info-keys asks"
     source = problem.env if given.env is None else given.env
-    if in_order and source in environments.MUJOCO_FAMILIES:
-        return "deterministic: MuJoCo Warp adds up contacts on a GPU in no fixed order"
+    try:
+        check_code(source, given)
+        if in_order and environments.on_warp(source):
+            return "deterministic: MuJoCo Warp adds up contacts on a GPU in no fixed order"
+    except ValueError as error:
+        return str(error)
     return environments.device_hindrance(source, problem.env_kwargs)
 
 
-def _maker(problem: EnvProblem, device: torch.device) -> Callable[[int], DeviceEnvs]:
-    facts = problem.trained_on
+def _maker(
+    problem: EnvProblem, given: UserObjects, device: torch.device
+) -> Callable[[int], DeviceEnvs]:
+    facts, source = problem.trained_on, given.env or problem.env
     assert facts is not None
+    assert isinstance(source, str)  # nothing else has a form on a device
     seen, acted = space_of(facts.observation_space), space_of(facts.action_space)
 
     def make(num_envs: int) -> DeviceEnv:
         options = {**problem.env_kwargs, **problem.engine_kwargs}
         with input_errors("env"):
-            return environments.make_device(problem.env, num_envs, device, options)
+            return environments.make_device(source, num_envs, device, options)
 
     return lambda num_envs: DeviceEnvs(make, num_envs, seen, acted)

@@ -49,10 +49,8 @@ def env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskEn
             )
         name = environments.name_of(source)
         guard = partial(GuardedEnv, name=name, process=os.getpid())
-        module = source.rpartition(":")[0] if isinstance(source, str) else ""
         with _one_line(name):
-            if module and not given.allow_code and given.env is None:
-                check_installed(module, f"--env {source}")
+            check_code(source, given)
             env: TaskEnvs = environments.make_task_env(
                 source,
                 num_envs,
@@ -71,6 +69,13 @@ def env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskEn
         return guarded  # type: ignore[no-any-return]
 
     return make
+
+
+def check_code(source: "environments.EnvSource", given: UserObjects) -> None:
+    """Raise an :class:`InputError` for code that only the run's config names, not installed."""
+    module = source.rpartition(":")[0] if isinstance(source, str) else ""
+    if module and not given.allow_code and given.env is None:
+        check_installed(module, f"--env {source}")
 
 
 @contextmanager

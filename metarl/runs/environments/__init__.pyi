@@ -1,6 +1,5 @@
 from .making import (
     FAMILIES,
-    MUJOCO_FAMILIES,
     Around,
     EnvSource,
     WorkersError,
@@ -12,12 +11,12 @@ from .making import (
     make_single,
     make_task_env,
     name_of,
+    on_warp,
     validate_task,
 )
 
 __all__ = [
     "FAMILIES",
-    "MUJOCO_FAMILIES",
     "Around",
     "EnvSource",
     "WorkersError",
@@ -29,5 +28,6 @@ __all__ = [
     "make_single",
     "make_task_env",
     "name_of",
+    "on_warp",
     "validate_task",
 ]

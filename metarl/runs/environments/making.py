@@ -12,19 +12,18 @@ from metarl_envs.making import (
     Around,
     EnvSource,
     WorkersError,
+    check_for_device,
     check_id,
-    device_maker,
     has_single,
     made_at_once,
     make_single,
     make_task_env,
     name_of,
+    on_warp,
 )
-from metarl_envs.registration import MUJOCO_FAMILIES
 
 __all__ = [
     "FAMILIES",
-    "MUJOCO_FAMILIES",
     "Around",
     "EnvSource",
     "WorkersError",
@@ -36,6 +35,7 @@ __all__ = [
     "make_single",
     "make_task_env",
     "name_of",
+    "on_warp",
     "validate_task",
 ]
 
@@ -60,7 +60,7 @@ def device_hindrance(source: EnvSource, options: dict[str, Any]) -> str:
     if foreign:
         return f"{foreign[0]} is an option of environments on the cores"
     try:
-        device_maker(source)
+        check_for_device(source, torch_arrays, **options)
     except (gym.error.DependencyNotInstalled, ValueError) as error:
         return str(error)
     return ""

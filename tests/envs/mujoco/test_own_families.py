@@ -1,17 +1,21 @@
-"""A robot of a user's own on the batched engine: ``experiments/own_arm.py``."""
+"""A robot of a user's own on both batched engines: ``experiments/own_arm.py``."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import array_api_compat.torch as xp
 import gymnasium as gym
 import mujoco as engine
 import numpy as np
 import own_arm
 import pytest
+import torch
 
-from metarl_envs import Choice, Product, mujoco
+from metarl_envs import Choice, Product, make_device, mujoco
+from metarl_envs.mujoco.declared import check_for_device
+from metarl_envs.registration import DEVICE_MAKERS
 
 ARM = own_arm.arm_reach()
 ONE = Product({"goal": Choice([[0.3, 0.0, 0.2]]), "payload": Choice([1.0])})
@@ -24,6 +28,7 @@ def _own_ids() -> Iterator[None]:
     yield
     for name in set(gym.registry) - before:
         del gym.registry[name]
+        DEVICE_MAKERS.pop(name, None)
 
 
 def plain_simulation(env: Any, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -151,3 +156,57 @@ def test_actuators_without_limits_have_unbounded_actions(tmp_path: Path) -> None
 def test_a_time_limit_is_a_number_of_steps(declare: Callable[..., Any]) -> None:
     with pytest.raises(ValueError, match="max_episode_steps must be at least 1, got 0"):
         mujoco.register("test/Never-v0", declare, max_episode_steps=0)
+
+
+@pytest.mark.warp
+def test_on_a_device_it_does_what_the_c_engine_does() -> None:
+    """20 steps of robots with payloads of their own; 1e-6 was seen."""
+    warp = make_device("own_arm:ArmReach-v0", 4, "cpu", xp, heaviest=3.0)
+    assert warp.max_episode_steps == 50
+    c: Any = gym.make_vec("own_arm:ArmReach-v0", num_envs=4, num_threads=1, heaviest=3.0)
+    tasks = c.task_distribution.sample(np.random.default_rng(0), 4)
+    c.set_tasks(tasks)
+    warp.set_tasks(tasks)
+    c.reset(seed=[7, 8, 9, 10])
+    warp.restart(torch.arange(7, 11))
+    actions = np.random.default_rng(1).uniform(-1, 1, (20, 4, 3)).astype(np.float32)
+    for batch in actions:
+        observations, rewards, _, _, _ = c.step(batch)
+        warp.step(torch.from_numpy(batch))
+        np.testing.assert_allclose(warp.observations, observations, rtol=0, atol=2e-5)
+        np.testing.assert_allclose(warp.rewards, rewards, rtol=0, atol=1e-5)
+
+
+def with_numpy(step: mujoco.Step) -> Any:
+    return np.zeros(len(step.action))
+
+
+def with_norms(physics: mujoco.Physics) -> Any:
+    return [np.multiply(physics.qpos.astype(float), 2.0)]
+
+
+ON_TENSORS: dict[str, tuple[Any, str]] = {
+    "fails": (
+        replace(ARM, observe=with_norms),
+        r"observe fails on tensors \(.*astype.*\): on a device it takes operators",
+    ),
+    "numpy": (replace(ARM, reward=with_numpy), "reward makes ndarray of tensors: on a device"),
+    "shape": (replace(ARM, reward=wrong_shape), r"reward must give numbers \[N\]"),
+    "derived": (
+        replace(ARM, derived_fields=("site_xpos", "tip")),
+        "derived_fields: tip is not an MjData array field",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", list(ON_TENSORS))
+def test_what_does_not_run_on_tensors_is_named(what: str) -> None:
+    family, message = ON_TENSORS[what]
+    mujoco.register("test/NumpyArm-v0", family, max_episode_steps=5)
+    with pytest.raises(ValueError, match=message) as raised:
+        make_device("test/NumpyArm-v0", 2, "cpu", xp)
+    assert "\n" not in str(raised.value)
+
+
+def test_the_arm_runs_on_tensors() -> None:
+    check_for_device(ARM, xp)

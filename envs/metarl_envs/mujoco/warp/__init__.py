@@ -6,8 +6,8 @@ tensors of a device. Warp's CPU backend runs the same code, for tests.
 
 # the first import, so that a missing extra is named before anything needs it
 from metarl_envs.mujoco.warp.installed import start
-from metarl_envs.mujoco.warp.making import make_device
+from metarl_envs.mujoco.warp.making import declared_for_device, make_device
 
 start()
 
-__all__ = ["make_device"]
+__all__ = ["declared_for_device", "make_device"]

@@ -5,8 +5,21 @@ from typing import Any
 import torch
 
 from metarl_envs.arrays import Arrays
-from metarl_envs.mujoco.registry import declare
+from metarl_envs.mujoco.declared import check_for_device
+from metarl_envs.mujoco.family import MujocoFamily
+from metarl_envs.mujoco.registry import Declaration, declare
 from metarl_envs.mujoco.warp.env import WarpEnv
+
+
+def declared_for_device(xp: Any, family: Declaration, **options: Any) -> MujocoFamily:
+    """The family, whose functions run on arrays of that library.
+
+    Raises:
+        ValueError: one of them does not.
+    """
+    declared = declare(family, options)
+    check_for_device(declared, xp)
+    return declared
 
 
 def make_device(
@@ -16,6 +29,7 @@ def make_device(
     device: torch.device | str,
     xp: Any,
     *,
+    family: Declaration,
     nconmax: int | None = None,
     njmax: int | None = None,
     **options: Any,
@@ -23,17 +37,23 @@ def make_device(
     """A batch of environments on a device.
 
     Args:
-        env_id: of the family, ``metarl/<name>-v0``.
+        env_id: of the family, in messages.
         num_envs: number of environments.
         max_episode_steps: time limit in steps.
         device: where everything is.
         xp: torch, as array-api-compat has it.
+        family: name of the family, or what declares it.
         nconmax: contacts that the buffer holds, a mean over the environments.
         njmax: rows of constraints that an environment may have.
         options: of the family.
     """
-    family = declare(env_id.removeprefix("metarl/").removesuffix("-v0"), options)
     arrays = Arrays(xp, torch.float32, torch.device(device))
     return WarpEnv(
-        family, num_envs, max_episode_steps, arrays, name=env_id, nconmax=nconmax, njmax=njmax
+        declared_for_device(xp, family, **options),
+        num_envs,
+        max_episode_steps,
+        arrays,
+        name=env_id,
+        nconmax=nconmax,
+        njmax=njmax,
     )

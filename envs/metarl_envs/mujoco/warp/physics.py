@@ -66,6 +66,8 @@ class WarpPhysics:
 
     def _view(self, name: str) -> Tensor:
         """A field of the data as a tensor on the same memory; matrices are rows, as in MuJoCo."""
+        if not hasattr(self.data, name):
+            raise ValueError(f"MuJoCo Warp does not keep {name}; the C engine does")
         view: Tensor = wp.to_torch(getattr(self.data, name))
         return view.flatten(2) if view.dim() > 3 else view
 
