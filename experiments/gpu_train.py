@@ -2,9 +2,9 @@
 
     python experiments/gpu_train.py [--only NAME ...] [--seconds 150] [--output runs/gpu]
 
-The recipes are those of the cores (``half_cheetah_dir.py``, ``maml_table.py``); physics, policy and
-meta-gradient are on the GPU. A run that is there is gone on with. Each is evaluated as it ends, and
-``gpu_train.json`` keeps its curve over seconds, the card and the command.
+The recipes are those of the cores (``half_cheetah_dir.py``, ``maml_families.py``); physics, policy
+and meta-gradient are on the GPU. A run that is there is gone on with. Each is evaluated as it ends,
+and ``gpu_train.json`` keeps its curve over seconds, the card and the command.
 """
 
 import csv
@@ -16,15 +16,13 @@ from typing import Any
 import torch
 import tyro
 from half_cheetah_dir import COMMAND
-from maml_table import FAMILIES, HORIZON, OPTIONS
+from maml_families import FAMILIES
 from runner import called
 
 FIGURES = ("eval/return_pre", "eval/return_post", "rollout/return_post", "rollout/env_steps")
-VEL = FAMILIES["half-cheetah-vel"]
-TABLE = ["train", "maml-trpo", "--env", VEL.env, "--env-kwargs", HORIZON, *OPTIONS]
 COMMANDS = {
     "half-cheetah-dir": COMMAND,
-    "half-cheetah-vel": [*TABLE, *VEL.options, "--inner-lr", VEL.inner_lr],
+    "half-cheetah-vel": FAMILIES["half-cheetah-vel"].training("maml-trpo"),
 }
 """Most valuable first."""
 RESULTS = Path(__file__).with_name("gpu_train.json")

@@ -1,164 +1,115 @@
-"""The MuJoCo part of the MAML paper's table: MAML beside one policy for all tasks, none, an oracle.
+"""The RL table of the MAML paper: MAML beside one policy for all tasks, none, an oracle.
 
-    python experiments/maml_table.py --family half-cheetah-vel [--learner maml-trpo]
+    python experiments/maml_table.py --family maml-half-cheetah-vel [--learner maml-trpo]
+    python experiments/maml_table.py --family maml-ant-vel --seeds 0 1 2 --time-limit 3600
 
-As in the authors' scripts (cbfinn/maml_rl): horizon 200, action scale 1, inner step size 0.1, 20
-trajectories a task; evaluated on 40 tasks with 4,000 steps of adaptation (20 trajectories) a
-gradient step, the step size halved after the first. Their robots have other physics, so their
-figures are not to be reached or missed by these; every row says how it differs. The
-floor of log σ is lower than by default: on these, noise costs more than it finds. The half-cheetahs
-start with log σ = -1 and half the inner step size: from σ = 1, which is cut off at the bounds of
-the actions, HalfCheetahVel took four times the steps and HalfCheetahDir found nothing in 180
-iterations. ``pretrained`` is evaluated with the 0.02 that the authors chose for it on
-HalfCheetahVel.
+Families named ``maml-…`` have the authors' own physics, networks and budgets (cbfinn/maml_rl):
+horizon 200, action scale 1, two relu layers of 100, log σ from 0, no floor of it that is ever
+reached, inner step size 0.1, 40 tasks a meta-batch. Trajectories a task, trust region and
+iterations are those of the runs whose figures the paper shows, as ``maml_examples/test_maml_*.py``
+name their files. Evaluated like them: 40 tasks, 4,000 steps (20 trajectories) of adaptation a
+gradient step, the step size halved after the first; the controls' step sizes are those that the
+authors chose for them. What remains different every row says.
+
+The other families have the same tasks in gymnasium's physics, where the authors' figures are not to
+be reached or missed: control steps of their half-cheetah are a fifth as long. There log σ has a
+floor, since noise costs more than it finds, and the half-cheetahs start with log σ = -1 and half
+the inner step size: from σ = 1, which is cut off at the bounds of the actions, HalfCheetahVel took
+four times the steps and HalfCheetahDir found nothing in 180 iterations.
+
+A run whose time is over before its iterations goes on when the script is called again; only then
+is it evaluated and has its seed in a row.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Any, get_args
 
+import numpy as np
 import tyro
-from results import FOLDER, collect, reference, save
-from runner import evaluated, trained, training_curve
+from maml_families import FAMILIES, SOURCE, FamilyName, Learner
+from numpy.typing import NDArray
+from results import FOLDER, NO_REFERENCE, collect, reference, save
+from runner import evaluated, finished, trained, training_curve
 
 from metarl.report import draw_lines
-
-Learner = Literal["maml-trpo", "pretrained", "random-init", "oracle"]
-FamilyName = Literal["half-cheetah-vel", "half-cheetah-dir-200", "ant-vel", "ant-dir"]
-SOURCE = "MAML authors, cbfinn/maml_rl icml/*.pkl, one seed"
-
-CHEETAH = (
-    "their half-cheetah has control steps of 0.01 s (200 are 2 s, ours 10 s), 20 observations, and "
-    "is rewarded for the speed of its centre of mass; log σ starts at 0, 40 tasks a meta-batch, "
-    "two relu layers of 100"
-)
-ANT = (
-    "their ant has control steps of 0.02 s (200 are 4 s, ours 10 s), other joints and contacts, "
-    "125 observations and another survival bonus; 40 tasks a meta-batch, two relu layers of 100"
-)
-
-
-class Family(NamedTuple):
-    """A row of the authors' table."""
-
-    env: str
-    reference: dict[str, list[float]]
-    """Their mean returns after 0, 1, ... steps, by learner."""
-    differs: str
-    """What they did otherwise; read in their files, vendor/mujoco_models and envs/mujoco."""
-    options: tuple[str, ...] = ()
-    """Of training, of all learners."""
-    inner_lr: str = "0.1"
-    """In training."""
-
-
-FAMILIES = {
-    "half-cheetah-vel": Family(
-        "metarl/HalfCheetahVel-v0",
-        {
-            "maml-trpo": [-129.5, -78.6, -66.6, -60.8],
-            "pretrained": [-158, -135, -129, -134],
-            "random-init": [-255, -254, -247, -231],
-            "oracle": [-54.5],
-        },
-        CHEETAH,
-        ("--initial-log-std", "-1.0"),
-        "0.05",
-    ),
-    "half-cheetah-dir-200": Family(
-        "metarl/HalfCheetahDir-v0",
-        {
-            "maml-trpo": [-50.7, 293.2, 313.5, 315.7],
-            "pretrained": [-43, -25, -13, 20],
-            "random-init": [-36, 22, 62, 86],
-            "oracle": [442.7],
-        },
-        CHEETAH,
-        ("--initial-log-std", "-1.0"),
-        "0.05",
-    ),
-    "ant-vel": Family(
-        "metarl/AntVel-v0",
-        {
-            "maml-trpo": [30.6, 96.7, 100.1, 101.4],
-            "pretrained": [-1.8, 6.1, 8.5, 9.5],
-            "random-init": [-79, -63, -49, -36],
-            "oracle": [107.9],
-        },
-        ANT,
-    ),
-    "ant-dir": Family(
-        "metarl/AntDir-v0",
-        {
-            "maml-trpo": [8.7, 499.1, 500.7, 499.1],
-            "pretrained": [3, 1, 6, 7],
-            "random-init": [3, 9, 16, 26],
-            "oracle": [524.8],
-        },
-        ANT,
-    ),
-}
-HORIZON = '{"max_episode_steps": 200}'
-OPTIONS = ["--gae-lambda", "1.0", "--min-log-std", "-1.5"]
-STEP_SIZES = {"pretrained": ["--inner-lr", "0.02", "0.01", "0.01"]}
-"""Of evaluation, where they are not those of training."""
 
 
 @dataclass(frozen=True)
 class Table:
     """Train and evaluate one learner on one family."""
 
-    family: FamilyName = "half-cheetah-vel"
+    family: FamilyName = "maml-half-cheetah-vel"
     """Row of the table."""
     learner: Learner = "maml-trpo"
     """Column of the table."""
+    seeds: tuple[int, ...] = (0,)
+    """Of training, one after the other."""
     output: Path = Path("runs/maml_table")
     """Where the run folders go; a run there is gone on with."""
-    iterations: int = 625
-    """Meta-iterations, of 160,000 environment steps each; half as many where nothing is adapted in
-    training."""
+    iterations: int | None = None
+    """Meta-iterations instead of the family's own."""
+    time_limit: float | None = None
+    """Seconds of each training in this call; one that is not over is gone on with in the next."""
 
 
 def experiment(options: Table) -> None:
-    """The run, then its row of the results."""
+    """The runs, then their row of the results and the picture."""
     family, learner = FAMILIES[options.family], options.learner
-    command = ["train", learner, "--env", family.env, "--env-kwargs", HORIZON]
-    command += [*OPTIONS, *family.options]
-    command += [] if learner == "oracle" else ["--inner-lr", family.inner_lr]
-    iterations = 1 if learner == "random-init" else options.iterations
-    run = trained(options.output / options.family / learner, command, iterations)
-    steps = "0" if learner == "oracle" else "3"
-    protocol = ["--tasks", "40", "--trajectories", "20", "--steps", steps]
-    protocol += STEP_SIZES.get(learner, [])
-    target = run / f"40-tasks-{iterations}.json"
-    evaluated(run, protocol, target)
+    iterations = options.iterations or family.iterations
+    folder = options.output / options.family / learner
+    number = 1 if learner == "random-init" else iterations
+    file = f"40-tasks-{number}.json"
+    for seed in options.seeds:
+        command = [*family.training(learner), "--seed", str(seed)]
+        run = trained(folder / str(seed), command, number, options.time_limit)
+        if not finished(run, number):
+            print(f"{run}: not over after this call's time; the next one goes on")
+            continue
+        evaluated(run, family.test(learner), run / file)
+        save([row(options, sorted(folder.glob(f"*/*/{file}")), iterations)])
     draw_curves(options.output / options.family, options.family)
-    row = collect(
-        [target],
+
+
+def row(options: Table, evaluations: list[Path], iterations: int) -> dict[str, Any]:
+    """The row of the seeds that there are; what it lacks in training it says."""
+    family, learner = FAMILIES[options.family], options.learner
+    short = learner != "random-init" and iterations < family.iterations
+    budget = f"; {iterations} of {family.iterations} iterations" if short else ""
+    theirs = family.reference[learner]
+    return collect(
+        evaluations,
         experiment=options.family,
         learner=learner,
         command=f"python experiments/maml_table.py --family {options.family} --learner {learner} "
         f"--iterations {iterations}",
-        reference=reference(SOURCE, family.reference[learner], family.differs),
-        training_seeds=[0],
+        reference=reference(SOURCE, theirs, family.differs + budget) if theirs else NO_REFERENCE,
+        training_seeds=[int(path.parents[1].name) for path in evaluations],
     )
-    save([row])
 
 
 def draw_curves(folder: Path, family: FamilyName) -> None:
-    """The training curves of all learners that have a run there."""
-    runs = {name: sorted((folder / name).glob("*/metrics.csv")) for name in get_args(Learner)}
+    """The mean training curves of all learners that have runs there."""
+    runs = {name: sorted((folder / name).glob("*/*/metrics.csv")) for name in get_args(Learner)}
     draw_lines(
         FOLDER / "pictures" / f"{family.replace('-', '_')}.png",
         {
-            name: training_curve(found[-1].parent, "eval/return_post")
-            for name, found in runs.items()
-            if found and name != "random-init"
+            name: mean_curve([found.parent for found in there])
+            for name, there in runs.items()
+            if there and name != "random-init"
         },
         title=family,
         x_label="environment steps, millions",
         y_label="held-out return after training's inner steps",
     )
+
+
+def mean_curve(runs: list[Path]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of several seeds, as far as the shortest goes."""
+    curves = [np.stack(training_curve(run, "eval/return_post")) for run in runs]
+    shortest = min(curve.shape[1] for curve in curves)
+    steps, returns = np.mean([curve[:, :shortest] for curve in curves], axis=0)
+    return steps, returns
 
 
 if __name__ == "__main__":

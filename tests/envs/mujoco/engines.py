@@ -13,6 +13,7 @@ from metarl_envs.arrays import Arrays
 from metarl_envs.mujoco.ant import ant_vel
 from metarl_envs.mujoco.engine import MujocoVectorEnv
 from metarl_envs.mujoco.family import MujocoFamily
+from metarl_envs.mujoco.half_cheetah import half_cheetah_vel
 from metarl_envs.mujoco.humanoid import humanoid_dir
 from metarl_envs.mujoco.models import ASSETS
 from metarl_envs.mujoco.rand_params import (
@@ -33,6 +34,8 @@ FAMILIES = {
     "hopper": lambda folder: hopper_rand_params(EVERYTHING),
     "walker": lambda folder: walker_2d_rand_params(EVERYTHING),
     "ant": lambda folder: with_bodies(ant_vel()),
+    "half-cheetah-maml": lambda folder: with_bodies(half_cheetah_vel(physics="maml")),
+    "ant-maml": lambda folder: with_bodies(ant_vel(physics="maml")),
     "humanoid": lambda folder: with_bodies(with_newton(humanoid_dir(), folder)),
 }
 

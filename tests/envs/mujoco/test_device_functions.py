@@ -21,6 +21,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("HalfCheetahDir", {"observation": "joints+torso"}),
     ("AntDir", {"dimensions": 2, "style": "promp"}),
     ("AntDir", {"style": "pearl", "contact_cost": 0.0}),
+    ("HalfCheetahVel", {"physics": "maml"}),
+    ("AntDir", {"physics": "maml"}),
 ]
 EVERY = pytest.mark.parametrize(("name", "options"), CASES, ids=str)
 PRECISIONS = pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_starting_one_anew_leaves_the_others_alone(env: WarpEnv) -> None:
 
 
 @pytest.mark.warp
-@pytest.mark.parametrize("name", ["ant", "humanoid"])
+@pytest.mark.parametrize("name", ["ant", "ant-maml", "humanoid"])
 def test_so_it_does_where_forces_and_the_like_are_observed(name: str, tmp_path: Path) -> None:
     """They are of the simulation step before, which a restart computes anew for those alone."""
     assert starting_one_anew_leaves_the_others_alone(make_pair(FAMILIES[name](tmp_path), NUM)[1])

@@ -34,7 +34,8 @@ def close(ours: Tensor, theirs: NDArray[Any], atol: float, rtol: float = 0.0) ->
 def compare_a_step(c: MujocoVectorEnv, warp: WarpEnv) -> None:
     """One environment step from states of random steps, some of them about to end."""
     put(c, warp, *wander(c))
-    close(warp.observations, c._observe(), 1e-5)
+    # forces of a state itself are solved for
+    close(warp.observations, c._observe(), 1e-4 if c.family.contacts_of_now else 1e-5)
     actions = actions_of(c, 1)[0]
     observations, rewards, terminated, _, info = c.step(actions)
     warp.step(torch.from_numpy(actions).to(warp.device))
