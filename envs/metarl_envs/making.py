@@ -4,15 +4,16 @@ import copy
 import difflib
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium as gym
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers import TimeLimit
 
 from metarl_envs.contract import check_contract
+from metarl_envs.copies import Around, CopiesVectorEnv
 from metarl_envs.device import DeviceEnv
 from metarl_envs.registration import BATCHED, DEVICE_MAKERS, FAMILIES, WARP, DeviceMaker
 from metarl_envs.workers import WorkerVectorEnv
@@ -23,20 +24,13 @@ EnvSource = str | Callable[[], Env] | Env
 """An id (``module:Id`` imports the module that registers it), a function that makes an environment,
 or an environment, of which copies are made."""
 
+OF_VECTORS = ("vectorization_mode", "vector_kwargs")
+"""Options with which gymnasium makes a vector of single environments itself."""
 _REGISTERED_BY_GYMNASIUM = gym.registry.keys() - FAMILIES.keys()
 
 
 class WorkersError(ValueError):
     """Processes were asked for where there are no single environments for them."""
-
-
-class Around(NamedTuple):
-    """What goes around environments when they are made."""
-
-    each: Callable[[Env], Env] | None = None
-    """Around every single environment that a vector is made of, if it is made so."""
-    all: Callable[[Any], Any] | None = None
-    """Around the vector environment."""
 
 
 NOTHING = Around()
@@ -71,14 +65,12 @@ def make_task_env(
     waiting = {"autoreset_mode": AutoresetMode.DISABLED} if reset_by_caller else {}
     if isinstance(source, str):
         limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
-        env = _make_registered(
-            source, num_envs, {**options, **limit}, waiting, around.each, workers
-        )
+        env = _make_registered(source, num_envs, {**options, **limit}, waiting, around, workers)
     elif options:
         raise ValueError(f"{name_of(source)} is no id, so env_kwargs cannot be given to it")
     else:
         makers = [_maker(source, max_episode_steps, around.each)] * num_envs
-        env = _copies(makers, workers, waiting)
+        env = _copies(makers, workers, around.info_keys, waiting)
     check_contract(env, name_of(source))
     try:
         env = env if around.all is None else around.all(env)
@@ -181,16 +173,19 @@ def _make_registered(
     num_envs: int,
     options: dict[str, Any],
     waiting: dict[str, Any],
-    each: Callable[[Env], Env] | None,
+    around: Around,
     workers: int,
 ) -> Any:
     at_once = made_at_once(env_id, options)
     if workers > 1:
         _check_workers(env_id, options, at_once=at_once)
     try:
-        if workers > 1:
-            return _copies([_registered_maker(env_id, options, each)] * num_envs, workers, waiting)
-        given = {} if at_once or each is None else {"wrappers": [each]}
+        if not at_once and not options.keys() & OF_VECTORS:
+            makers = [_registered_maker(env_id, options, around.each)] * num_envs
+            copies = _copies(makers, workers, around.info_keys, waiting)
+            copies.spec = gym.spec(_own_name(env_id))
+            return copies
+        given = {} if at_once or around.each is None else {"wrappers": [around.each]}
         if at_once and _own_name(env_id) in BATCHED:
             # every collection resets all: what has ended need not be stepped until then
             waiting = {"autoreset_mode": AutoresetMode.DISABLED}
@@ -208,7 +203,7 @@ def _check_workers(env_id: str, options: dict[str, Any], *, at_once: bool) -> No
             f"workers must be 1: {env_id} steps all of a batch by itself (MuJoCo families take "
             "num_threads)"
         )
-    for name in ("vectorization_mode", "vector_kwargs"):
+    for name in OF_VECTORS:
         if name in options:
             raise WorkersError(f"workers must be 1 with {name}, which steps {env_id}, too")
 
@@ -224,11 +219,14 @@ def _registered_maker(
 
 
 def _copies(
-    makers: list[Callable[[], Env]], workers: int, waiting: dict[str, Any]
-) -> SyncVectorEnv[Any, Any] | WorkerVectorEnv:
+    makers: list[Callable[[], Env]],
+    workers: int,
+    info_keys: Sequence[str] | None,
+    waiting: dict[str, Any],
+) -> CopiesVectorEnv | WorkerVectorEnv:
     if workers == 1 or len(makers) == 1:
-        return SyncVectorEnv(makers, **waiting)
-    return WorkerVectorEnv(makers, workers, **waiting)
+        return CopiesVectorEnv(makers, info_keys=info_keys, **waiting)
+    return WorkerVectorEnv(makers, workers, info_keys=info_keys, **waiting)
 
 
 def made_at_once(env_id: str, options: dict[str, Any]) -> bool:

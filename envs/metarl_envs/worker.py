@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, Self
 import cloudpickle
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import SyncVectorEnv
 from gymnasium.vector.utils import create_shared_memory, read_from_shared_memory
+
+from metarl_envs.copies import CopiesVectorEnv
 
 ANYTHING = (Exception, SystemExit)
 """A user's environment may raise what it likes; it is for the process that asked."""
@@ -64,7 +65,7 @@ class Worker:
         part: which of all they are.
     """
 
-    def __init__(self, env: SyncVectorEnv, results: Results, part: slice) -> None:
+    def __init__(self, env: CopiesVectorEnv, results: Results, part: slice) -> None:
         self.env = env
         self._results = results
         self.part = part
@@ -104,7 +105,7 @@ class Place(NamedTuple):
 
 
 def work(
-    make: Callable[[], SyncVectorEnv],
+    make: Callable[[], CopiesVectorEnv],
     place: Place,
     connection: Connection,
     shared: SharedResults,
@@ -155,7 +156,7 @@ def _portable(error: BaseException, part: slice) -> BaseException:
     return error
 
 
-def _check_spaces(env: SyncVectorEnv, expected: tuple[Any, Any]) -> None:
+def _check_spaces(env: CopiesVectorEnv, expected: tuple[Any, Any]) -> None:
     given = env.single_observation_space, env.single_action_space
     for what, ours, first in zip(("observations", "actions"), given, expected, strict=True):
         if ours != first:

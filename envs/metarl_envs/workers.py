@@ -1,10 +1,10 @@
 """``WorkerVectorEnv``: single environments in N processes, several each, in shared memory.
 
 gymnasium's ``AsyncVectorEnv`` has one process an environment, which is slow where environments are
-many and cores few. Here every process runs a ``SyncVectorEnv`` of its part of the environments
-(:mod:`metarl_envs.worker`), so results are those of one ``SyncVectorEnv`` of all, bit for bit.
-Observations, rewards and flags come back in shared memory; actions, tasks and infos go through
-pipes, one message a process.
+many and cores few. Here every process runs its part of the environments as one
+:class:`~metarl_envs.copies.CopiesVectorEnv` (:mod:`metarl_envs.worker`), so results are those of
+one ``SyncVectorEnv`` of all, bit for bit. Observations, rewards and flags come back in
+shared memory; actions, tasks and infos go through pipes, one message a process.
 """
 
 import contextlib
@@ -20,10 +20,11 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import CloudpickleWrapper, batch_space
 from numpy.typing import NDArray
 
+from metarl_envs.copies import CopiesVectorEnv
 from metarl_envs.worker import Place, SharedResults, packed, unpacked, work
 
 Env = gym.Env[Any, Any]
@@ -42,6 +43,8 @@ class WorkerVectorEnv(VectorEnv[Any, Any, Any]):
         env_fns: each makes an environment.
         num_workers: processes, if there are as many environments.
         autoreset_mode: as in gymnasium.
+        info_keys: names of the infos to give, where not all are looked at: they cost more than the
+            rest of what processes send.
         context: how processes start, see :mod:`multiprocessing`; its default by default.
 
     Raises:
@@ -55,6 +58,7 @@ class WorkerVectorEnv(VectorEnv[Any, Any, Any]):
         num_workers: int,
         *,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        info_keys: Sequence[str] | None = None,
         context: str | None = None,
     ) -> None:
         if num_workers < 1 or not env_fns:
@@ -75,7 +79,14 @@ class WorkerVectorEnv(VectorEnv[Any, Any, Any]):
         self._finish = weakref.finalize(self, _end, *open_)
         with self._ended_by_errors():
             for part in self._parts:
-                self._start(ctx, env_fns[part], part, shared)
+                make = partial(
+                    CopiesVectorEnv,
+                    list(env_fns[part]),
+                    copy=False,
+                    autoreset_mode=self.autoreset_mode,
+                    info_keys=info_keys,
+                )
+                self._start(ctx, make, part, shared)
             _values(self._replies(range(self.num_workers)))
 
     def _describe(self, make: Callable[[], Env]) -> None:
@@ -88,16 +99,11 @@ class WorkerVectorEnv(VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
-    def _start(
-        self, ctx: Any, env_fns: Sequence[Callable[[], Env]], part: slice, shared: SharedResults
-    ) -> None:
+    def _start(self, ctx: Any, make: Any, part: slice, shared: SharedResults) -> None:
         ours, theirs = ctx.Pipe()
         self._connections.append(ours)
         # a fork has our ends of all pipes: unless it closes them, no process sees that we are gone
         inherited = list(self._connections) if ctx.get_start_method() == "fork" else []
-        make: Any = partial(
-            SyncVectorEnv, list(env_fns), copy=False, autoreset_mode=self.autoreset_mode
-        )
         spaces = self.single_observation_space, self.single_action_space
         place = Place(spaces, self.num_envs, part)
         arguments = CloudpickleWrapper(make), place, theirs, shared, inherited
@@ -136,9 +142,9 @@ class WorkerVectorEnv(VectorEnv[Any, Any, Any]):
     ) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Advance every environment by one step, as gymnasium's vector API defines it."""
         infos = self._ask("step", [(_rows(actions, part),) for part in self._parts])
-        observations, *outcomes = deepcopy(self._results)
-        rewards, terminations, truncations = outcomes
-        return observations, rewards, terminations, truncations, self._joined(infos)
+        observations, rewards, terminations, truncations = self._results
+        copies = rewards.copy(), terminations.copy(), truncations.copy()
+        return deepcopy(observations), *copies, self._joined(infos)
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """What the method of each environment gives, or its attribute."""
@@ -188,19 +194,35 @@ class WorkerVectorEnv(VectorEnv[Any, Any, Any]):
         asked = [i for i, arguments in enumerate(given) if arguments is not None]
         with self._ended_by_errors():
             for i in asked:
-                with self._named(i):
-                    self._connections[i].send_bytes(packed((command, given[i])))
+                self._send(i, packed((command, given[i])))
             replies = self._replies(asked)
         answers = dict(zip(asked, _values(replies), strict=True))
         return [answers.get(i) for i in range(self.num_workers)]
 
     def _replies(self, workers: Sequence[int]) -> list[tuple[bool, Any]]:
         """Of each, whether it could do what it was asked, and its answer or error."""
-        replies = []
-        for i in workers:
-            with self._named(i):
-                replies.append(unpacked(self._connections[i].recv_bytes()))
-        return replies
+        return [unpacked(self._received(i)) for i in workers]
+
+    def _send(self, worker: int, data: bytes) -> None:
+        try:
+            self._connections[worker].send_bytes(data)
+        except OSError as error:
+            raise self._gone(worker) from error
+
+    def _received(self, worker: int) -> bytes:
+        try:
+            return self._connections[worker].recv_bytes()
+        except (EOFError, OSError) as error:
+            raise self._gone(worker) from error
+
+    def _gone(self, worker: int) -> ChildProcessError:
+        """What a pipe that breaks says: its process has ended."""
+        process, part = self._processes[worker], self._parts[worker]
+        process.join(1)  # one that is gone is known to be so a little later
+        return ChildProcessError(
+            f"the process of environments {part.start} to {part.stop - 1} ended, exit code "
+            f"{process.exitcode}"
+        )
 
     @contextlib.contextmanager
     def _ended_by_errors(self) -> Iterator[None]:
@@ -209,19 +231,6 @@ class WorkerVectorEnv(VectorEnv[Any, Any, Any]):
             stack.callback(self._end)
             yield
             stack.pop_all()
-
-    @contextlib.contextmanager
-    def _named(self, worker: int) -> Iterator[None]:
-        """A pipe that breaks is a process that has ended."""
-        try:
-            yield
-        except (EOFError, OSError) as error:
-            process, part = self._processes[worker], self._parts[worker]
-            process.join(1)  # one that is gone is known to be so a little later
-            raise ChildProcessError(
-                f"the process of environments {part.start} to {part.stop - 1} ended, exit code "
-                f"{process.exitcode}"
-            ) from error
 
     def _end(self) -> None:
         self.closed = True

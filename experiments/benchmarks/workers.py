@@ -1,8 +1,8 @@
 """Stepping 64 environments that are Python, a Walker2d-v5 with dynamics of its own each.
 
-Ours are two processes of 32 (``--workers 2``). The peers are one process, which is gymnasium's
-``SyncVectorEnv`` and what ``--workers 1`` does, and gymnasium's ``AsyncVectorEnv``, a process each.
-All give the same observations and rewards before anything is timed.
+Ours are two processes of 32 (``--workers 2``). The peers are one process, as ``--workers 1`` makes
+it, and gymnasium's ``AsyncVectorEnv``, a process each, which tells all infos. Ours tell those that
+runs look at. All give the same observations and rewards before anything is timed.
 """
 
 import time
@@ -14,9 +14,11 @@ from typing import Any
 import gymnasium as gym
 import harness
 import numpy as np
-from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
+from gymnasium.vector import AsyncVectorEnv
 
+from metarl.rl.outcomes import LOOKED_AT
 from metarl_envs import LogUniform, RandomDynamics, WorkerVectorEnv
+from metarl_envs.copies import CopiesVectorEnv
 
 NUM_ENVS, NUM_WORKERS = 64, 2
 MASSES = LogUniform(np.full(8, -1.0), 1.0, base=2.0)
@@ -75,8 +77,8 @@ def main() -> None:
     makers: list[Callable[[], RandomDynamics]] = [make_walker] * NUM_ENVS
     actions = drawn_actions(length)
     with (
-        closing(WorkerVectorEnv(makers, NUM_WORKERS)) as ours,
-        closing(SyncVectorEnv(makers)) as one,
+        closing(WorkerVectorEnv(makers, NUM_WORKERS, info_keys=LOOKED_AT)) as ours,
+        closing(CopiesVectorEnv(makers, info_keys=LOOKED_AT)) as one,
         closing(AsyncVectorEnv(makers)) as each,
     ):
         check_same([ours, one, each])

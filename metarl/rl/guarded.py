@@ -196,6 +196,8 @@ def checked_observation(observation: Any, space: spaces.Space[Any]) -> Any:
     if not isinstance(space, spaces.Box):
         return observation
     given = np.asarray(observation)
+    if given.shape == space.shape and given.dtype == space.dtype:
+        return given
     if given.shape != space.shape or not np.can_cast(given.dtype, space.dtype, "same_kind"):
         raise TypeError(
             f"the observation is {given.dtype} of shape {given.shape}, but observation_space "
@@ -206,6 +208,8 @@ def checked_observation(observation: Any, space: spaces.Space[Any]) -> Any:
 
 def checked_reward(reward: Any) -> float:
     """The reward; :class:`TypeError` if it is no number."""
+    if isinstance(reward, float):
+        return float(reward)
     given = np.asarray(reward)
     if given.size != 1 or given.dtype.kind not in "buif":
         raise TypeError(f"the reward is {reward!r}, not a number")

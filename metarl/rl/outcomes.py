@@ -16,6 +16,8 @@ from metarl.rl.task_envs import SampledEnvs
 
 Array = NDArray[np.float32]
 ANY_STEP, LAST_STEP = "success", "is_success"
+LOOKED_AT = (ANY_STEP, LAST_STEP, "diverged")
+"""In every info, beside what is asked for."""
 
 
 class Outcomes:

@@ -13,6 +13,7 @@ from metarl.rl import DeferredEnvs, TaskEnvs
 from metarl.rl.actions import is_unbounded
 from metarl.rl.guarded import ANYTHING, GuardedEnv, GuardedEnvs, fault_of
 from metarl.rl.observations import as_arrays, described
+from metarl.rl.outcomes import LOOKED_AT
 from metarl.rl.plain_spaces import space_of
 from metarl.runs import environments
 from metarl.runs.config import EnvProblem
@@ -40,6 +41,7 @@ def say_view(problem: EnvProblem, facts: EnvFacts, say: Callable[[str], None]) -
 def env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskEnvs]:
     """From a number of environments to a vector of them; what goes wrong is one line."""
     source = problem.env if given.env is None else given.env
+    told = (*LOOKED_AT, *problem.sampling.info_keys)
     trained_on, by_sb3 = problem.trained_on, isinstance(problem.algorithm, sb3.SB3Config)
 
     def make(num_envs: int) -> TaskEnvs:
@@ -60,7 +62,7 @@ def env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskEn
                 # where stable-baselines3 steps, trajectories end when the environment says so; at
                 # first the horizon is compared with the family's own
                 max_episode_steps=problem.sampling.horizon if by_sb3 and trained_on else None,
-                around=environments.Around(guard, as_arrays),
+                around=environments.Around(guard, as_arrays, told),
                 workers=problem.workers,
             )
         guarded: Any = env if source in environments.FAMILIES else GuardedEnvs(env, name)

@@ -8,8 +8,8 @@ import torch
 
 from metarl.rl.device_envs import DeviceEnv
 from metarl_envs import FAMILIES, making, validate_task
+from metarl_envs.copies import Around
 from metarl_envs.making import (
-    Around,
     EnvSource,
     WorkersError,
     check_for_device,
