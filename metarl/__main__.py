@@ -45,8 +45,9 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 def _status(number: int) -> int:
     name = signal.Signals(number).name
-    sys.stderr.write(f"metarl: ended by {name}; what has been written is whole\n")
-    sys.stderr.flush()
+    if os.environ.get("RANK", "0") == "0":  # torchrun ends all its processes so
+        sys.stderr.write(f"metarl: ended by {name}; what has been written is whole\n")
+        sys.stderr.flush()
     return 128 + number
 
 

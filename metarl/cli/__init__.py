@@ -1,7 +1,8 @@
 """The ``metarl`` command: options in, one call of :mod:`metarl.runs`, text out.
 
 Exit status: 0 done, 2 the user's input is wrong, 130 training interrupted with a checkpoint
-written, 130 or 143 something else ended by a signal, 1 a defect of ours.
+written, 130 or 143 something else ended by a signal, 1 a defect of ours or the processes of a run
+have lost one another.
 """
 
 import contextlib
@@ -30,8 +31,14 @@ from metarl.cli.train import FewShot, Train, train
 from metarl.configs import Preset, complaint
 from metarl.files import NonFiniteError
 from metarl.runs.config import CLASSIFIER_LEARNERS, POLICY_LEARNERS
-from metarl.runs.errors import DamagedDataError, EnvironmentFaultError, InputError, nearest
-from metarl.training import keep_freed_memory
+from metarl.runs.errors import (
+    DamagedDataError,
+    EnvironmentFaultError,
+    InputError,
+    RanksError,
+    nearest,
+)
+from metarl.training import first_to_say, keep_freed_memory
 
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "train": (Train, train),
@@ -68,15 +75,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(error.on_command_line)
     except NonFiniteError as error:
         return _complain(f"{error}; a smaller step size may help")
-    except (DamagedDataError, EnvironmentFaultError) as error:
-        return _complain(str(error))
+    except (DamagedDataError, EnvironmentFaultError, RanksError) as error:
+        return _complain(str(error), status=1 if isinstance(error, RanksError) else 2)
     except OSError as error:  # a full disk, a file that may not be read: not ours to mend
         return _complain(f"{error.filename or 'file'}: {error.strerror or error}")
 
 
-def _complain(line: str) -> int:
-    sys.stderr.write(f"metarl: error: {line}\n")
-    return 2
+def _complain(line: str, status: int = 2) -> int:
+    """Say what is wrong, unless another process of the run has said why all end."""
+    if first_to_say("error"):
+        sys.stderr.write(f"metarl: error: {line}\n")
+    return status
 
 
 def _parse(given: list[str]) -> Any:

@@ -15,6 +15,7 @@ from rich.progress import (
 )
 
 from metarl import runs
+from metarl.training import once
 from metarl.types import Metrics
 
 
@@ -25,7 +26,7 @@ def say(line: str) -> None:
 
 def say_warning(message: Warning | str, *place: object, **options: object) -> None:
     """A warning as one line; it is about what the user gave, not about a place in a file."""
-    say(" ".join(str(message).split()))
+    once(say)(" ".join(str(message).split()))
 
 
 def quiet(line: str) -> None:

@@ -11,7 +11,7 @@ from metarl.cli.evaluate import print_evaluation
 from metarl.cli.progress import Display, TasksDisplay, quiet, say
 from metarl.configs import STRICT
 from metarl.runs.config import FEWSHOT_SCHEDULE, DataProblem, EnvProblem, RunConfig, RunOptions
-from metarl.training import Ending, Schedule
+from metarl.training import Ending, Schedule, is_first
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -58,13 +58,14 @@ def train(options: Train | FewShot) -> int:
 def run_session(session: "runs.Session", *, show: bool) -> int:
     """Train, then evaluate what there is, the folder printed first and last; the exit status.
 
+    Of several processes the first one prints.
+
     Args:
         session: of the run.
         show: progress and results.
     """
-    trainer = session.trainer
-    sys.stdout.write(f"{trainer.folder}\n")
-    sys.stdout.flush()
+    trainer, show = session.trainer, show and is_first()
+    _print_folder(session)
     if show and session.built.opening:
         say(session.built.opening)
     display = Display(session, show)
@@ -80,5 +81,11 @@ def run_session(session: "runs.Session", *, show: bool) -> int:
         evaluation = session.closing_evaluation(ending, tasks)
     if show and evaluation is not None:
         print_evaluation(evaluation)
-    sys.stdout.write(f"{trainer.folder}\n")
+    _print_folder(session)
     return 130 if ending is Ending.INTERRUPTED else 0
+
+
+def _print_folder(session: "runs.Session") -> None:
+    if is_first():
+        sys.stdout.write(f"{session.trainer.folder}\n")
+        sys.stdout.flush()

@@ -5,11 +5,23 @@ The processes, called ranks, are ``torch.distributed``'s: started by ``torchrun`
 rank is in the order of the tasks. Every function here must be called by all ranks alike.
 """
 
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
+
+from metarl.core.timing import Stopwatch
+
+COMMUNICATION = Stopwatch()
+"""Seconds in here since this process began, the waiting for slower ranks included."""
+
+
+class RanksError(RuntimeError):
+    """The processes of a run have lost one another, or are not alike; one line."""
 
 
 class Ranks(NamedTuple):
@@ -44,7 +56,8 @@ def summed(*tensors: Tensor) -> list[Tensor]:
     if ranks().size == 1:
         return list(tensors)
     flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
-    dist.all_reduce(flat)
+    with _communicating():
+        dist.all_reduce(flat)
     parts = torch.split(flat, [tensor.numel() for tensor in tensors])
     return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
 
@@ -55,14 +68,35 @@ def gathered(value: Any) -> list[Any]:
     if size == 1:
         return [value]
     values: list[Any] = [None] * size
-    dist.all_gather_object(values, value)
+    with _communicating():
+        dist.all_gather_object(values, value)
     return values
 
 
 def of_first(value: Any) -> Any:
-    """What the first rank has."""
-    if ranks().size == 1:
+    """What the first rank has: plain data and tensors, which the others get on the CPU."""
+    rank, size = ranks()
+    if size == 1:
         return value
-    values = [value]
-    dist.broadcast_object_list(values)
-    return values[0]
+    packed = io.BytesIO()
+    if rank == 0:
+        torch.save(value, packed)
+    values = [packed.getvalue()]
+    with _communicating():
+        dist.broadcast_object_list(values)
+    if rank == 0:
+        return value
+    return torch.load(io.BytesIO(values[0]), map_location="cpu", weights_only=False)
+
+
+@contextmanager
+def _communicating() -> Iterator[None]:
+    """What torch raises where a rank does not answer is a :class:`RanksError`."""
+    with COMMUNICATION:
+        try:
+            yield
+        except RuntimeError as error:
+            raise RanksError(
+                "another process of this run has ended or is out of reach; torchrun --max-restarts "
+                "starts all anew from the newest checkpoint, and metarl resume goes on from it"
+            ) from error

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from metarl.core.collectives import RanksError
 from metarl.fewshot.sources import DamagedDataError
 from metarl.rl.env_faults import EnvironmentFaultError
 
@@ -13,6 +14,7 @@ __all__ = [
     "DamagedDataError",
     "EnvironmentFaultError",
     "InputError",
+    "RanksError",
     "input_errors",
     "nearest",
     "written",

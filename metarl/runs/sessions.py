@@ -12,7 +12,7 @@ from torch import nn
 from metarl import training
 from metarl.core import NoSecondDerivativeError
 from metarl.fewshot.from_config import OWN_BACKBONE
-from metarl.files import NonFiniteError
+from metarl.files import FileError, NonFiniteError
 from metarl.rl.device_memory import DeviceMemoryError
 from metarl.runs import environments
 from metarl.runs.build import BUILDERS, Built
@@ -81,9 +81,9 @@ class Session:
     def closing_evaluation(
         self, ending: Ending, progress: TasksDone = unwatched
     ) -> Evaluation | None:
-        """The evaluation at the end, unless the run goes on or wants none."""
+        """The evaluation at the end, by the first process, unless the run goes on or wants none."""
         tasks = self.built.config.eval_tasks
-        if tasks == 0 or ending is Ending.INTERRUPTED:
+        if tasks == 0 or ending is Ending.INTERRUPTED or not training.is_first():
             return None
         return self.run.measure(EvaluationOptions(tasks=tasks), progress)
 
@@ -117,6 +117,8 @@ def start(
         raise InputError(wrong, "threads")
     if config.eval_tasks == 1:
         raise InputError("must be 0, or at least 2 for an interval, got 1", "eval_tasks")
+    training.join()
+    say = training.once(say)
     built = BUILDERS[type(config.problem)](config, given, say)
     if isinstance(built, DataSets) and config.init_from is not None:
         take_backbone(built, Path(config.init_from), given, say)
@@ -132,6 +134,8 @@ def start(
         )
     except OSError as error:
         raise InputError(f"{output} cannot be written: {error.strerror}", "output") from error
+    except FileError as error:
+        raise InputError(str(error)) from error
     return Session(built, trainer)
 
 
@@ -159,6 +163,8 @@ def go_on(
     Raises:
         InputError: it is no run folder, or has no usable checkpoint.
     """
+    training.join()
+    say = training.once(say)
     run, checkpoint = load(folder, device, given, say, iterations)
     planned = run.config.schedule
     schedule = replace(

@@ -1,3 +1,4 @@
+from .processes import first_to_say, is_first, join, leave, once
 from .runtime import (
     DeviceName,
     FolderInUseError,
@@ -25,7 +26,12 @@ __all__ = [
     "TensorBoardWriter",
     "Trainer",
     "Writer",
+    "first_to_say",
+    "is_first",
+    "join",
     "keep_freed_memory",
+    "leave",
+    "once",
     "resolve_device",
     "write_embedding",
 ]

@@ -5,16 +5,17 @@ import errno
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from itertools import count
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Literal
 
 import torch
 from filelock import FileLock, Timeout
+
+from metarl.core.collectives import ranks
+from metarl.training.processes import local_rank
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # network drives of some kinds have none
@@ -35,6 +36,13 @@ def resolve_device(name: DeviceName, *, deterministic: bool = False) -> torch.de
     if name == "cuda" and not available:
         raise ValueError("device cuda was asked for, but torch finds no CUDA here; use cpu or auto")
     device = torch.device("cuda" if available and name == "auto" else name.replace("auto", "cpu"))
+    if device.type == "cuda" and ranks().size > 1:
+        if (local := local_rank()) >= (count := torch.cuda.device_count()):
+            raise ValueError(
+                f"device {name}: {local + 1} processes on this machine, but torch finds {count} "
+                "CUDA devices here; start one process for each, or use cpu"
+            )
+        device = torch.device("cuda", local)
     if deterministic and device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by its first product
         torch.use_deterministic_algorithms(True)
@@ -102,18 +110,6 @@ def stop_on_signals() -> Iterator[Interruption]:
 
 class FolderInUseError(ValueError):
     """Another process is training in the run folder, or has trained since it was read."""
-
-
-def new_folder(output: Path, stem: str) -> Path:
-    """Make the first folder of that name and the time that does not exist yet."""
-    output.mkdir(parents=True, exist_ok=True)
-    first = f"{stem}_{time.strftime('%Y%m%d-%H%M%S')}"
-    for attempt in count():
-        folder = output / (f"{first}-{attempt}" if attempt else first)
-        with suppress(FileExistsError):
-            folder.mkdir()
-            break
-    return folder
 
 
 @contextmanager

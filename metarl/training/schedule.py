@@ -1,6 +1,7 @@
 """When a run evaluates, saves and ends."""
 
 from enum import Enum
+from typing import TypedDict
 
 from pydantic.dataclasses import dataclass
 
@@ -38,3 +39,13 @@ class Ending(Enum):
     TIME_LIMIT = "time limit"
     INTERRUPTED = "interrupted"
     DIVERGED = "diverged"
+
+
+class Best(TypedDict):
+    """The best evaluation so far."""
+
+    score: float
+    """The higher the better."""
+    iteration: int
+    """0 before there is one."""
+    evaluations_since: int

@@ -12,21 +12,22 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol
 
-from metarl.core.collectives import of_first
-from metarl.files import replacing
-from metarl.training.checkpoint import list_checkpoints, save_checkpoint
+from metarl.core.collectives import COMMUNICATION, of_first, ranks
+from metarl.training.agreement import Together, check_alike, together
+from metarl.training.checkpoint import list_checkpoints, load_newest, save_checkpoint
+from metarl.training.processes import is_first
+from metarl.training.run_folders import run_folder
 from metarl.training.runtime import (
     FolderInUseError,
     Interruption,
-    new_folder,
     sole_writer,
     stop_on_signals,
 )
-from metarl.training.schedule import Ending, Schedule
+from metarl.training.schedule import Best, Ending, Schedule
 from metarl.training.writers import Writer
 from metarl.types import Metrics
 
@@ -67,16 +68,6 @@ Progress = Callable[[int, Metrics], object]
 """Called with the number and the metrics of every iteration."""
 
 
-class Best(TypedDict):
-    """The best evaluation so far."""
-
-    score: float
-    """The higher the better."""
-    iteration: int
-    """0 before there is one."""
-    evaluations_since: int
-
-
 class Trainer:
     """Runs a learner in a run folder, which it makes itself unless one is given.
 
@@ -110,19 +101,28 @@ class Trainer:
         self.learner = learner
         self.schedule = schedule
         self.config = config
-        self.writers = writers
-        self.warn = warn
+        self.writers = writers if is_first() else ()
+        self.warn = warn if is_first() else lambda line: None
         self.iteration = 0
         self.seconds = 0.0
         self.best: Best = {"score": -math.inf, "iteration": 0, "evaluations_since": 0}
         self._skipped = 0
         self._between: Path | None = None  # the newest checkpoint, if it is none of the schedule
         self._seconds_to_save = 0.0
-        self.folder = new_folder(Path(output), name) if folder is None else folder
-        if folder is None:
-            with replacing(self.folder / "config.json") as file:
-                file.write(self.config.encode())
+        self.folder = self._own_folder(Path(output), name) if folder is None else folder
         self._found = list_checkpoints(self._checkpoints)
+
+    def _own_folder(self, output: Path, name: str) -> Path:
+        """A new one; where the processes have been started anew, that of before, and its state."""
+        if not is_first():
+            return Path(of_first(None))
+        folder = run_folder(output, name, self.config, self.schedule.iterations)
+        if list_checkpoints(folder / "checkpoints"):
+            content, problems = load_newest(folder / "checkpoints")
+            self.load(content)
+            where = f"in {folder} from iteration {self.iteration}"
+            self.warn("; ".join([f"goes on {where}, after a restart", *problems]))
+        return Path(of_first(str(folder)))
 
     @property
     def _checkpoints(self) -> Path:
@@ -136,7 +136,7 @@ class Trainer:
         self._skipped = content["skipped"]
         self.best = content["best"]
 
-    def save(self, *, best: bool = False, between: bool = False) -> Path:
+    def save(self, *, best: bool = False, between: bool = False) -> None:
         """Write the whole state.
 
         Args:
@@ -144,7 +144,14 @@ class Trainer:
             between: to be dropped once the next one is written.
         """
         started = time.perf_counter()
-        content = {
+        content = self._content()
+        check_alike(f"states after iteration {self.iteration}", content["learner"])
+        if is_first():
+            self._write(content, best, between)
+        self._seconds_to_save = of_first(time.perf_counter() - started)
+
+    def _content(self) -> dict[str, Any]:
+        return {
             "iteration": self.iteration,
             "seconds": self.seconds,
             "skipped": self._skipped,
@@ -152,15 +159,15 @@ class Trainer:
             "learner": self.learner.state_dict(),
             "config": self.config,
         }
+
+    def _write(self, content: dict[str, Any], best: bool, between: bool) -> None:
         dropped = None if best else self._between
         path = save_checkpoint(
             self._checkpoints, self.iteration, content, best=best, instead_of=dropped
         )
         if not best:
             self._between = path if between else None
-        self._seconds_to_save = of_first(time.perf_counter() - started)
         self._found = list_checkpoints(self._checkpoints)
-        return path
 
     def run(self, progress: Progress | None = None) -> Ending:
         """Train until the schedule, the clock, a signal or divergence ends it.
@@ -169,18 +176,29 @@ class Trainer:
             FolderInUseError: another process trains in the folder, or has trained in it meanwhile.
             NonFiniteError: what is to be saved, or evaluated, is not finite; the newest checkpoint
                 is that before.
+            RanksError: the processes have lost one another, or are no longer alike.
         """
+        self._start_alike()
         with (
-            sole_writer(self.folder, self.warn),
+            sole_writer(self.folder, self.warn) if is_first() else nullcontext(),
             stop_on_signals() as interruption,
             ExitStack() as self._closing,  # all writers, whatever one of them raises
         ):
-            if list_checkpoints(self._checkpoints) != self._found:
+            if is_first() and list_checkpoints(self._checkpoints) != self._found:
                 raise FolderInUseError(
                     f"another process has trained in {self.folder} since it was read: read it again"
                 )
             self._opened = False
-            return self._run(progress, interruption)
+            return self._run(progress if is_first() else None, interruption)
+
+    def _start_alike(self) -> None:
+        """All processes start from the state that the first one has."""
+        if ranks().size == 1:
+            return
+        check_alike("options: they, or versions of metarl, differ", self.config)
+        content = of_first(self._content())
+        if not is_first():
+            self.load(content)
 
     def _run(self, progress: Progress | None, interruption: Interruption) -> Ending:
         started, before = time.perf_counter(), self.seconds
@@ -193,13 +211,14 @@ class Trainer:
                 metrics = self._iterate()
                 self.seconds = before + time.perf_counter() - started
                 if "eval/validation" in metrics and not self._skipped:
-                    self._judge(metrics["eval/validation"])
+                    self._judge(of_first(metrics["eval/validation"]))
                 self._report(metrics | {"time/seconds": self.seconds}, progress)
-            session = time.perf_counter() - started
-            ending = self._ending(interruption.requested, session)
-            if saved != self.iteration and self._should_save(ending, session - saved_after):
+            decisions = self.iteration, self._skipped, self.best
+            session = together(interruption.requested, time.perf_counter() - started, decisions)
+            ending = self._ending(session)
+            if saved != self.iteration and self._should_save(ending, session.seconds - saved_after):
                 self.save(between=not self._is_due(ending))
-                saved, saved_after = self.iteration, session
+                saved, saved_after = self.iteration, session.seconds
         return ending
 
     def _judge(self, score: float) -> None:
@@ -236,7 +255,10 @@ class Trainer:
         return ending is not None or self.iteration % self.schedule.checkpoint_every == 0
 
     def _iterate(self) -> Metrics:
+        before = COMMUNICATION.seconds
         metrics = self.learner.iterate()
+        if ranks().size > 1:
+            metrics["time/communication_seconds"] = COMMUNICATION.seconds - before
         self.iteration += 1
         self._count_skipped(metrics)
         if self.schedule.evaluates(self.iteration):
@@ -249,23 +271,21 @@ class Trainer:
     def _count_skipped(self, metrics: Metrics) -> None:
         if metrics["meta/skipped"]:
             self._skipped += 1
-            self.warn(
-                f"iteration {self.iteration}: the meta-gradient is not finite, update skipped "
-                f"({self._skipped} in a row)"
-            )
+            again = f"update skipped ({self._skipped} in a row)"
+            self.warn(f"iteration {self.iteration}: the meta-gradient is not finite, {again}")
         else:
             self._skipped = 0
 
-    def _ending(self, interrupted: bool, session: float) -> Ending | None:
+    def _ending(self, session: Together) -> Ending | None:
         if self._skipped >= MAX_SKIPPED:
             return Ending.DIVERGED
         if self.iteration >= self.schedule.iterations:
             return Ending.COMPLETE
         if self._lost_patience():
             return Ending.EARLY
-        if interrupted:
+        if session.interrupted:
             return Ending.INTERRUPTED
         limit = self.schedule.time_limit
-        if limit is not None and session >= limit:
+        if limit is not None and session.seconds >= limit:
             return Ending.TIME_LIMIT
         return None
