@@ -113,6 +113,8 @@ class MAMLPPOConfig(AdamConfig):
     """ε, how far the probability ratio of the adapted policies counts."""
     epochs: Count = 5
     """Adam steps on one meta-batch."""
+    kl_stop: Positive | None = None
+    """End them once the mean KL of the adapted policies, in nats, is beyond this."""
     inner_kl: NonNegative = 0.0
     """η, weight of the mean KL between old and new policies before adaptation (ProMP)."""
     inner_importance_weights: bool = False

@@ -39,7 +39,7 @@ def maml_parts(
     if isinstance(config, configs.MAMLPPOConfig):
         numbers["inner_importance_weights"] = config.inner_importance_weights
         clipped = ClippedSurrogate(clip=config.clip, inner_kl=config.inner_kl, **numbers)
-        return rule, clipped, ClippedEpochs(Adam(config.outer_lr), config.epochs)
+        return rule, clipped, ClippedEpochs(Adam(config.outer_lr), config.epochs, config.kl_stop)
     outer_step: OuterStep = NoStep()
     if isinstance(config, configs.AdamConfig):
         outer_step = Adam(config.outer_lr)

@@ -59,6 +59,8 @@ class ClippedEpochs(OuterStep):
     """What a step is."""
     num_epochs: Count = 5
     """How many on one meta-batch."""
+    kl_stop: Positive | None = None
+    """Mean KL from the policies that acted to the adapted ones beyond which no epoch follows."""
 
     judged_by: ClassVar[type] = ClippedSurrogate
     step_metrics: ClassVar[tuple[str, ...]] = ("meta/kl", "meta/inner_kl", "meta/clipped")
@@ -76,11 +78,13 @@ class ClippedEpochs(OuterStep):
             if not later.is_finite():
                 break
             last = later
+            if self.kl_stop is not None and _query_kl(problem, last, meta) > self.kl_stop:
+                break
             _, state = self.around.step(problem, later, state)
         return self._change(problem, last.acting, meta.acting), state
 
     def _change(self, problem: MetaProblem, acting: Acting, acted: Acting) -> Metrics:
-        """How far the policies had moved when the last epoch began."""
+        """How far the policies had moved when the last gradient was taken."""
         assert isinstance(problem.objective, ClippedSurrogate)
         kl, inner, clipped = [], [], []
         for chunk, new, old in zip(problem.chunks, acting, acted, strict=True):
@@ -91,3 +95,9 @@ class ClippedEpochs(OuterStep):
             clipped.append((outside * query.weights).sum(1))
         values = (float(torch.cat(column).mean()) for column in (kl, inner, clipped))
         return dict(zip(self.step_metrics, values, strict=True))
+
+
+def _query_kl(problem: MetaProblem, new: MetaGradient, old: MetaGradient) -> float:
+    """Mean KL between the adapted policies of two gradients."""
+    pairs = zip(problem.chunks, new.acting, old.acting, strict=True)
+    return float(torch.cat([mean_kl(a[-1], b[-1], chunk.query) for chunk, a, b in pairs]).mean())

@@ -56,6 +56,18 @@ def test_a_gradient_that_is_not_finite_ends_the_epochs() -> None:
     assert {moments["step"].item() for moments in kept["state"].values()} == {5.0}
 
 
+@pytest.mark.parametrize(("kl_stop", "steps"), [(1e-9, 1.0), (1e9, 5.0), (None, 5.0)])
+def test_epochs_end_once_the_policies_are_far_away(kl_stop: float | None, steps: float) -> None:
+    """A KL that is beyond any, and none, leave all five epochs; the first step is always taken."""
+    learner = make_learner("promp", kl_stop=kl_stop)
+    problem = learner.problem(learner.collect())
+    assert isinstance(learner.outer_step, ClippedEpochs)
+    state = learner.outer_step.init(problem.theta)
+    metrics, kept = learner.outer_step.step(problem, problem.gradient(), state)
+    assert {moments["step"].item() for moments in kept["state"].values()} == {steps}
+    assert metrics["meta/kl"] > 1e-9
+
+
 @pytest.mark.parametrize("stride", [2, 4])
 def test_the_fisher_matrix_sees_all_trajectories(stride: int) -> None:
     """Of 2 a task: every second or fourth row would be of the same one."""
