@@ -1,5 +1,6 @@
 """Pictures of adaptation. The only module that draws."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from metarl.files import replacing
 from metarl.report.curves import AdaptationCurve
 
+DPI = 130
 MAX_LINES = 100  # single tasks drawn; more would be a blot
 BEFORE, AFTER, GOAL = "#9aa5b1", "#1f77b4", "#d62728"
 
@@ -31,23 +33,24 @@ class Paths(NamedTuple):
 
 
 def draw_adaptation(
-    path: Path,
     curve: AdaptationCurve,
     *,
     title: str,
     label: str = "return",
     steps: str = "gradient steps",
     paths: list[Paths] | None = None,
-) -> None:
+) -> bytes:
     """Draw the adaptation curve, and beside it the paths of some tasks where there are any.
 
     Args:
-        path: the PNG to write.
         curve: what to draw.
         title: of the picture.
         label: what the figures are.
         steps: what a step is.
         paths: of planar families, at most six are drawn.
+
+    Returns:
+        A PNG.
     """
     shown = (paths or [])[:6]
     columns = -(-len(shown) // 2)
@@ -59,7 +62,9 @@ def draw_adaptation(
         axes = figure.add_subplot(grid[index // columns, 2 + index % columns])
         _draw_paths(axes, task, reach, labelled=index == 0)
     figure.suptitle(title)
-    save(figure, path)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=DPI)
+    return content.getvalue()
 
 
 def draw_paths(path: Path, task: Paths) -> None:
@@ -144,7 +149,7 @@ def draw_embedding(
 def save(figure: Figure, path: Path) -> None:
     """Write a picture, by its ending a PNG or SVG."""
     with replacing(path) as file:
-        figure.savefig(file, format=path.suffix.removeprefix("."), dpi=130)
+        figure.savefig(file, format=path.suffix.removeprefix("."), dpi=DPI)
 
 
 def _draw_curve(axes: Axes, curve: AdaptationCurve, label: str, unit: str) -> None:

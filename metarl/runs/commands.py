@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from metarl.runs.config import EnvProblem, RunConfig, config_of
+from metarl.runs.config import CODEC, EnvProblem, RunConfig, config_of
 from metarl.runs.facts import DataFacts, EnvFacts
 
 
@@ -28,6 +28,30 @@ def command_of(config: RunConfig) -> str:
     for name, value in (_subject(config) | given_options(config)).items():
         words += _words(name, value)
     return shlex.join(words)
+
+
+def settings_of(config: RunConfig) -> dict[str, Any]:
+    """Learner, subject, seed and the options that decide what is learned, as JSON has them."""
+    problem = dict(_entries(config.problem, CODEC.dump_python(config, mode="json")["problem"]))
+    left_out = ("kind", "workers", "video_every", "engine", "engine_kwargs", "data_root")
+    return {
+        "learner": config.learner,
+        **_subject(config),
+        "seed": config.seed,
+        "iterations": config.schedule.iterations,
+        **{name: value for name, value in problem.items() if name not in left_out},
+    }
+
+
+def _entries(value: Any, plain: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for entry in fields(value):
+        own = getattr(value, entry.name)
+        if isinstance(own, EnvFacts | DataFacts):
+            continue
+        if is_dataclass(own):
+            yield from _entries(own, plain[entry.name])
+        else:
+            yield entry.name, plain[entry.name]
 
 
 def _subject(config: RunConfig) -> dict[str, Any]:

@@ -35,6 +35,7 @@ NOT_SETTINGS = (
     "schedule.time_limit",
     "schedule.checkpoint_every",
     "schedule.eval_every",
+    "pictures_every",
     "problem.workers",
     "problem.video_every",
     "problem.engine",

@@ -133,6 +133,9 @@ class RunOptions:
     schedule: Schedule = Schedule()
     eval_tasks: NumTasksOrNone | None = None
     """Tasks of the evaluation at the end; 40, or 600 few-shot episodes, by default; 0 for none."""
+    pictures_every: Natural = 0
+    """Every n-th iteration, in TensorBoard, the adaptation curve of 20 held-out tasks and their
+    histograms before and after; 0 for none but those of the evaluation at the end."""
     init_from: str | None = None
     """What to start from instead of random weights. Policies: a policy.pt of metarl, or a .zip file
     of a PPO model of stable-baselines3; classifiers: the folder of a run with the same backbone."""

@@ -114,22 +114,41 @@ def outcomes_of(adaptation: Adaptation[Any], seed: int) -> dict[str, AdaptationC
     }
 
 
-def draw(folder: Path, iteration: int, test: Test, curve: AdaptationCurve) -> tuple[Path, ...]:
-    """Draw the curve where there are steps, and prototypes where there are any."""
-    adaptation, pictures = test.adaptation, []
-    if curve.num_steps:
+def draw(
+    folder: Path, iteration: int, test: Test, snapshot: "training.Snapshot"
+) -> tuple[Path, ...]:
+    """Keep the picture of the curve, and draw prototypes where there are any."""
+    pictures = []
+    if snapshot.png is not None:
         pictures.append(folder / "adaptation.png")
-        report.draw_adaptation(
-            pictures[0],
+        with replacing(pictures[0]) as file:
+            file.write(snapshot.png)
+    if test.adaptation.embeddings is not None:
+        pictures.append(_keep_embeddings(folder, iteration, test.adaptation))
+    return tuple(pictures)
+
+
+def snapshot_of(test: Test, curve: AdaptationCurve) -> "training.Snapshot":
+    """How tasks adapt, for TensorBoard; a picture of it where there are steps."""
+    adaptation, png = test.adaptation, None
+    if curve.num_steps:
+        png = report.draw_adaptation(
             curve,
             title=test.title,
             paths=planar_paths(adaptation),
             steps=adaptation.unit,
             label=MEASURES[adaptation.measure],
         )
-    if adaptation.embeddings is not None:
-        pictures.append(_keep_embeddings(folder, iteration, adaptation))
-    return tuple(pictures)
+    return training.Snapshot(png, curve.values[0], curve.values[-1])
+
+
+def final_scores(curve: AdaptationCurve, measure: str) -> Metrics:
+    """What runs are sorted by: means before adaptation and after all steps of it."""
+    name = "return" if measure == "returns" else "score"
+    before, after = float(curve.mean[0]), float(curve.mean[-1])
+    if not curve.num_steps:
+        return {f"eval/{name}": after}
+    return {f"eval/{name}_pre": before, f"eval/{name}_post": after}
 
 
 def planar_paths(adaptation: Adaptation[Any]) -> "list[report.Paths] | None":

@@ -6,7 +6,7 @@ from typing import Any, overload
 
 from torch import Tensor
 
-from metarl import sb3
+from metarl import sb3, training
 from metarl.fewshot.configs import NormMode
 from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.files import replacing
@@ -17,6 +17,7 @@ from metarl.runs.adapted_classifier import AdaptedClassifier
 from metarl.runs.adapted_policy import AdaptedPolicy
 from metarl.runs.agents import make_agent
 from metarl.runs.build import Built
+from metarl.runs.commands import settings_of
 from metarl.runs.config import RunConfig, validated
 from metarl.runs.dataset import DataSets
 from metarl.runs.deployed import Format, export_policy
@@ -26,6 +27,8 @@ from metarl.runs.evaluate import (
     EvaluationOptions,
     draw,
     figures_of,
+    final_scores,
+    snapshot_of,
     write_json,
 )
 from metarl.runs.policy_files import read_policy
@@ -86,12 +89,22 @@ class Run:
             "hours": self.seconds / 3600,
         }
         write_json(self.folder / "evaluation.json", record)
-        return Evaluation(
-            test=test,
-            curve=curve,
-            record=record,
-            pictures=draw(self.folder, self.iteration, test, curve),
+        snapshot = snapshot_of(test, curve)
+        training.write_final(
+            self.folder,
+            self.iteration,
+            snapshot,
+            options=settings_of(self.config),
+            scores=final_scores(curve, test.adaptation.measure),
+            curve={
+                "mean": curve.mean.tolist(),
+                "ci95_low": curve.ci95[:, 0].tolist(),
+                "ci95_high": curve.ci95[:, 1].tolist(),
+                "iqm": curve.iqm.tolist(),
+            },
         )
+        pictures = draw(self.folder, self.iteration, test, snapshot)
+        return Evaluation(test=test, curve=curve, record=record, pictures=pictures)
 
     @overload
     def adapt(

@@ -3,7 +3,9 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 from warnings import warn
 
@@ -13,19 +15,24 @@ from metarl import training
 from metarl.core import NoSecondDerivativeError
 from metarl.fewshot.from_config import OWN_BACKBONE
 from metarl.files import FileError, NonFiniteError
+from metarl.report.curves import adaptation_curve
 from metarl.rl.device_memory import DeviceMemoryError
 from metarl.runs import environments
 from metarl.runs.build import BUILDERS, Built
+from metarl.runs.commands import command_of
 from metarl.runs.config import CODEC, DataProblem, EnvProblem, RunConfig, config_of
 from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
-from metarl.runs.evaluate import Evaluation, EvaluationOptions
+from metarl.runs.evaluate import Evaluation, EvaluationOptions, snapshot_of
 from metarl.runs.initial_backbone import take_backbone
 from metarl.runs.loading import load
 from metarl.runs.run import Run
 from metarl.runs.user_objects import UserObjects
 from metarl.training import DeviceName, Ending, Progress, Trainer, Writer
 from metarl.types import TasksDone, unwatched
+
+NUM_PICTURED_TASKS, NUM_PICTURED_TRAJECTORIES = 20, 20
+"""Of pictures on the way; trajectories of each task and step."""
 
 
 class Session:
@@ -187,7 +194,25 @@ def go_on(
 
 def standard_writers(built: Built, say: Callable[[str], None]) -> list[Writer]:
     """``metrics.csv`` and TensorBoard."""
-    return [training.CSVWriter(say), training.TensorBoardWriter(built.films)]
+    config = built.config
+    texts = {
+        "run/command": f"    {command_of(config)}",
+        "run/config": indent(CODEC.dump_json(config, indent=2).decode(), "    "),
+    }
+    pictures = None
+    if config.pictures_every:
+        pictures = training.Pictures(config.pictures_every, partial(_snapshot, built))
+    return [training.CSVWriter(say), training.TensorBoardWriter(built.films, pictures, texts)]
+
+
+def _snapshot(built: Built) -> "training.Snapshot":
+    """Of the first test tasks, which choose nothing."""
+    by_trajectories = isinstance(built.config.problem, EnvProblem)
+    trajectories = NUM_PICTURED_TRAJECTORIES if by_trajectories else None
+    test = built.test(
+        EvaluationOptions(tasks=NUM_PICTURED_TASKS, trajectories=trajectories), unwatched
+    )
+    return snapshot_of(test, adaptation_curve(test.adaptation.values, seed=0))
 
 
 def train(

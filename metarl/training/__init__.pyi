@@ -6,7 +6,14 @@ from .runtime import (
     resolve_device,
 )
 from .schedule import Ending, Schedule
-from .tensorboard import Films, TensorBoardWriter, write_embedding
+from .tensorboard import (
+    Films,
+    Pictures,
+    Snapshot,
+    TensorBoardWriter,
+    write_embedding,
+    write_final,
+)
 from .trainer import (
     Learner,
     Progress,
@@ -21,8 +28,10 @@ __all__ = [
     "Films",
     "FolderInUseError",
     "Learner",
+    "Pictures",
     "Progress",
     "Schedule",
+    "Snapshot",
     "TensorBoardWriter",
     "Trainer",
     "Writer",
@@ -34,4 +43,5 @@ __all__ = [
     "once",
     "resolve_device",
     "write_embedding",
+    "write_final",
 ]

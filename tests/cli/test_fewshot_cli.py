@@ -85,7 +85,8 @@ def printed(capsys):
 
 @pytest.mark.parametrize("learner", CLASSIFIER_LEARNERS)
 def test_every_learner_trains_and_evaluates(learner, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(report, "draw_adaptation", lambda path, *_, **__: path.touch())
+    picture = Path(__file__).parent.parent / "report" / "one_pixel.png"
+    monkeypatch.setattr(report, "draw_adaptation", lambda *_, **__: picture.read_bytes())
     adapts = isinstance(CLASSIFIER_LEARNERS[learner].config, AdaptedClassifierConfig)
     assert fewshot(tmp_path, learner, *(STEPS if adapts else []), "--iterations", "2") == 0
     lines = capsys.readouterr().out.splitlines()

@@ -76,13 +76,17 @@ def test_a_video_shows_the_task_before_and_after(tmp_path: Path, capsys) -> None
     assert np.abs(frames[-1][30:50].mean() - 150) < 3
 
 
-def test_training_films_are_in_tensorboard_and_change_nothing(tmp_path: Path) -> None:
-    filmed = train(tmp_path / "filmed", "--video-every", "2")
+def test_training_films_and_pictures_are_in_tensorboard_and_change_nothing(tmp_path: Path) -> None:
+    filmed = train(tmp_path / "filmed", "--video-every", "2", "--pictures-every", "3")
     plain = train(tmp_path / "plain")
     events = EventAccumulator(str(filmed))
     events.Reload()
     (image,) = events.Images("eval/adaptation")
     assert image.step == 2
+    (curve,) = events.Images("eval/adaptation_curve")
+    assert curve.step == 3
+    (after,) = events.Histograms("eval/by_task_after")
+    assert (after.step, after.histogram_value.num) == (3, 20)
     gif = Image.open(io.BytesIO(image.encoded_image_string))
     assert gif.size == (image.width, image.height) == (96, 64)
     rows = [_without_clock(run / "metrics.csv") for run in (filmed, plain)]

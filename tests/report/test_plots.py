@@ -43,13 +43,15 @@ def test_the_picture_widens_with_the_paths_to_six_of_them(
     """5.2 inches and 2.7 for each column of two tasks, at 130 dots an inch."""
     curve = adaptation_curve(np.random.default_rng(0).normal(size=(3, 5)), seed=0)
     path = tmp_path / "adaptation.png"
-    draw_adaptation(path, curve, title="runs/x", paths=make_paths(count) if count else None)
+    paths = make_paths(count) if count else None
+    path.write_bytes(draw_adaptation(curve, title="runs/x", paths=paths))
     assert png_size(path) == pytest.approx((130 * (5.2 + 2.7 * columns), 130 * 5.4), abs=1)
 
 
 def test_a_curve_without_steps(tmp_path: Path) -> None:
     path = tmp_path / "adaptation.png"
-    draw_adaptation(path, adaptation_curve(np.array([[1.0, 2.0]]), seed=0), title="K = 0")
+    curve = adaptation_curve(np.array([[1.0, 2.0]]), seed=0)
+    path.write_bytes(draw_adaptation(curve, title="K = 0"))
     assert min(png_size(path)) > 100
 
 
