@@ -1,0 +1,108 @@
+"""What a run folder tells of a run, read without making it: settings, figures, learning curve."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarl.runs.config import CODEC, RunConfig, read_config
+from metarl.runs.errors import InputError
+from metarl.runs.evaluate import MEASURES
+from metarl.training.writers import CSV_NAME
+
+Array = NDArray[np.float64]
+Settings = dict[str, Any]
+"""A config by the names of its entries, dots between."""
+
+NOT_SETTINGS = (
+    "seed",
+    "device",
+    "threads",
+    "eval_tasks",
+    "schedule.time_limit",
+    "schedule.checkpoint_every",
+    "schedule.eval_every",
+    "pictures_every",
+    "problem.workers",
+    "problem.video_every",
+    "problem.engine",
+    "problem.data.data_root",
+    "problem.data.download",
+)
+"""What decides no result, or only by rounding; and the seed, over which figures are aggregated."""
+LEARNING_CURVES = ("eval/return_post", "eval/return_last", "eval/score")
+"""Columns of ``metrics.csv`` that say how good a run was along its training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFigures:
+    """What a run folder tells of a run."""
+
+    folder: Path
+    config: RunConfig
+    evaluation: dict[str, Any]
+    """Its ``evaluation.json``."""
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What decides the run but for its seed."""
+        flat = dict(_flattened(CODEC.dump_python(self.config, mode="json"), ""))
+        return {name: value for name, value in flat.items() if not name.startswith(NOT_SETTINGS)}
+
+    @property
+    def measure(self) -> str:
+        """``returns``, ``accuracy`` or ``mse``."""
+        return next(name for name in MEASURES if name in self.evaluation)
+
+    @property
+    def values(self) -> Array:
+        """Figures after every step of every task, ``[K + 1, T]``."""
+        return np.asarray(self.evaluation[self.measure], np.float64)
+
+    @cached_property
+    def learning_curve(self) -> tuple[Array, Array]:
+        """Environment steps (iterations, where there are none) and scores of its evaluations."""
+        path = self.folder / CSV_NAME
+        if not path.is_file():
+            return np.empty(0), np.empty(0)
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        column = next((name for name in LEARNING_CURVES if rows and name in rows[0]), "")
+        at = "rollout/env_steps" if rows and "rollout/env_steps" in rows[0] else "iteration"
+        points = [(row[at], row[column]) for row in rows if column and row[column]]
+        x, y = np.asarray(points or np.empty((0, 2)), np.float64).T
+        return x, y
+
+
+def read_figures(folder: Path) -> RunFigures:
+    """Read a run folder.
+
+    Raises:
+        InputError: it is none, or was not evaluated.
+    """
+    config, path = read_config(folder), folder / "evaluation.json"
+    if not path.is_file():
+        raise InputError(f"{folder} has no evaluation.json: `metarl evaluate {folder}` makes it")
+    try:
+        evaluation = json.loads(path.read_bytes())
+        figures = RunFigures(folder=folder, config=config, evaluation=evaluation)
+        shape = figures.values.shape
+    except (ValueError, TypeError, StopIteration) as error:
+        raise InputError(f"{path} is damaged: `metarl evaluate {folder}` makes it anew") from error
+    if len(shape) != 2 or shape[1] < 2:
+        raise InputError(f"{path} holds no figures of two tasks or more, but {shape}")
+    return figures
+
+
+def _flattened(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _flattened(inner, f"{name}.{key}" if name else key)
+    else:
+        yield name, value
