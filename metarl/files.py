@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from io import BufferedWriter
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 from zipfile import ZIP_STORED, ZipFile
 
 import torch
@@ -64,6 +64,17 @@ def replacing(path: Path) -> Iterator[BufferedWriter]:
         _sync_folder(path.parent)
 
 
+def drop_unfinished(folder: Path, name: str = "*") -> None:
+    """Remove what processes left that were killed in :func:`replacing`; nobody may be in it now.
+
+    Args:
+        folder: with the files.
+        name: a pattern of theirs.
+    """
+    for path in folder.glob(f".{name}.*.tmp"):
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """An :class:`OSError` in here names that path: those of a full disk name none."""
@@ -92,12 +103,33 @@ def save_weights(path: Path, kind: str, content: dict[str, Any]) -> None:
         raise NonFiniteError(f"{path} is not written: {error}") from error
     payload = {"format": f"metarl-{kind}", "format_version": FORMAT_VERSION, **content}
     with replacing(path) as file:
-        try:
-            torch.save(payload, file)
-        except RuntimeError as error:  # torch makes one of its own of what the file raised
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
+        sink = _Sink(file)
+        torch.save(payload, cast(BinaryIO, sink))  # of a file it uses nothing else
+        if sink.error is not None:
+            raise sink.error
+
+
+class _Sink:
+    """A file for torch, whose writer ends the process if one fails that it calls as it is deleted.
+
+    That is when something else has ended the writing, such as a signal, and the file is closed.
+    """
+
+    def __init__(self, file: BufferedWriter) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Keep what goes wrong for later."""
+        if self.error is None and not self._file.closed:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self.error = error
+        return len(data)
+
+    def flush(self) -> None:
+        """Left to who opened the file."""
 
 
 def check_finite(content: Any, name: str = "") -> None:

@@ -15,6 +15,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from metarl.core.collectives import ranks
+from metarl.files import drop_unfinished
 from metarl.training.processes import local_rank
 
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -116,6 +117,8 @@ class FolderInUseError(ValueError):
 def sole_writer(folder: Path, warn: Callable[[str], None]) -> Iterator[None]:
     """Keep other processes from training in a folder, until it is left or this process ends.
 
+    What those left half-written that were killed in there is removed.
+
     Args:
         folder: the run folder.
         warn: called with one line where the file system has no locks.
@@ -132,6 +135,9 @@ def sole_writer(folder: Path, warn: Callable[[str], None]) -> Iterator[None]:
         if error.errno not in NO_LOCKS:
             raise
         warn(f"{folder} cannot be locked ({error.strerror}): let no other process train in it")
+    else:
+        drop_unfinished(folder / "checkpoints")
+        drop_unfinished(folder, "metrics.csv")
     try:
         yield
     finally:
