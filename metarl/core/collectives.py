@@ -6,13 +6,15 @@ rank is in the order of the tasks. Every function here must be called by all ran
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from metarl.core.timing import Stopwatch
 
@@ -60,6 +62,56 @@ def summed(*tensors: Tensor) -> list[Tensor]:
         dist.all_reduce(flat)
     parts = torch.split(flat, [tensor.numel() for tensor in tensors])
     return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
+
+
+def sum_gradients(parameters: Iterable[Tensor], figures: Tensor) -> Tensor:
+    """Make gradients their sums over ranks, by one message.
+
+    Args:
+        parameters: those with gradients have them on all ranks.
+        figures: are summed, too.
+
+    Returns:
+        The sums of the figures.
+    """
+    gradients = [value.grad for value in parameters if value.grad is not None]
+    *sums, figures = summed(*gradients, figures)
+    for gradient, total in zip(gradients, sums, strict=True):
+        gradient.copy_(total)
+    return figures
+
+
+def rows_of_all(own: Tensor, total: int) -> Tensor:
+    """The rows of all ranks, in the order of the tasks; differentiable once.
+
+    What flows back is the gradient of the sum of all ranks' losses, so that parameters' gradients
+    have to be summed, too.
+
+    Args:
+        own: of this rank's part of the tasks, ``[len(part), ...]``.
+        total: number of tasks.
+    """
+    if ranks().size == 1:
+        return own
+    rows: Tensor = _RowsOfAll.apply(own, total)  # type: ignore[no-untyped-call]
+    return rows
+
+
+class _RowsOfAll(Function):
+    """Sums of what is 0 but for own rows: parts may differ in length, and x + 0 is x."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, total: int) -> Tensor:
+        ctx.part = part = ranks().part(total)
+        rows = own.new_zeros(total, *own.shape[1:])
+        rows[part.start : part.stop] = own
+        return summed(rows)[0]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        (rows,) = summed(gradient)
+        return rows[ctx.part.start : ctx.part.stop], None
 
 
 def gathered(value: Any) -> list[Any]:

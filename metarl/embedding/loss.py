@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from metarl.core.collectives import rows_of_all
 from metarl.core.prototypes import prototype_loss
 from metarl.embedding.encoders import TaskEncoder
 from metarl.embedding.prototypes import Trajectories, prefix_prototypes
@@ -19,6 +20,7 @@ def embedding_logits(
     *,
     num_queries: int,
     generator: torch.Generator,
+    part: range | None = None,
 ) -> Tensor:
     """Scores of every query among the tasks, from its distance to their prototypes.
 
@@ -36,27 +38,37 @@ def embedding_logits(
         pair: two trajectories of every task; each is the support of the other's queries.
         num_queries: Q, of each trajectory.
         generator: draws the n.
+        part: tasks whose trajectories this process encodes, where several have a part each; by
+            default all. The prototypes are those of all processes.
 
     Returns:
-        Logits ``[M, 2 Q, M]``: those of queries ``[m]`` belong to task m.
+        Logits ``[M, 2 Q, M]``: those of queries ``[m]`` belong to task m. Of a part, its rows.
     """
+    num_tasks = len(pair[0].lengths)
+    shared = part is not None and len(part) < num_tasks
+    own = slice(part.start, part.stop) if part is not None else slice(None)
+    pair = [Trajectories(*(values[own] for values in one)) for one in pair]
     encoded = [encoder.encode(one.transitions) for one in pair]
     logits = []
     for support, query in ((0, 1), (1, 0)):
         whole, lengths = pair[support].lengths[:, None], pair[query].lengths[:, None]
-        uniform = torch.rand(len(lengths), num_queries, generator=generator).to(lengths.device)
+        drawn = torch.rand(num_tasks, num_queries, generator=generator)
+        uniform = drawn[own].to(lengths.device)
         counts = (uniform * lengths).long() + 1
         centres = prefix_prototypes(encoded[support], whole).means[:, 0]
+        if shared:
+            centres = rows_of_all(centres, num_tasks)
         queries = prefix_prototypes(encoded[query], torch.minimum(counts, lengths))
         sureness = queries.precisions / (1.0 + queries.precisions)
         logits.append(-_weighted_distances(queries.means, centres, sureness))
     return torch.cat(logits, 1)
 
 
-def embedding_loss(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross entropy and accuracy of :func:`embedding_logits`."""
+def embedding_loss(logits: Tensor, first: int = 0) -> tuple[Tensor, Tensor]:
+    """Mean cross entropy and accuracy of :func:`embedding_logits` of tasks from ``first``."""
     num_tasks, num_queries, _ = logits.shape
-    labels = torch.arange(num_tasks, device=logits.device)[:, None].expand(-1, num_queries)
+    tasks = torch.arange(first, first + num_tasks, device=logits.device)
+    labels = tasks[:, None].expand(-1, num_queries)
     accuracy = (logits.argmax(-1) == labels).float().mean()
     return prototype_loss(logits, labels).mean(), accuracy
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from metarl.core.collectives import gathered, ranks, sum_gradients
 from metarl.embedding.configs import EncoderConfig
 from metarl.embedding.encoders import TaskEncoder
 from metarl.embedding.loss import embedding_logits, embedding_loss
@@ -48,10 +49,13 @@ class EncoderTrainer:
     def train(self, trials: Trials, iteration: int, generator: torch.Generator) -> Metrics:
         """Steps on the trials of an iteration.
 
+        Several processes train on the trials of all, which each of them gets: every step draws its
+        tasks from these, and each process encodes a part of them.
+
         Args:
-            trials: finished ones, with transitions.
+            trials: finished ones, with transitions; of this process.
             iteration: of meta-training, from 1.
-            generator: draws what each step looks at.
+            generator: draws what each step looks at; the same in every process.
 
         Returns:
             ``adapt/embedding_loss`` and ``adapt/embedding_accuracy``, means over the steps; nothing
@@ -60,6 +64,8 @@ class EncoderTrainer:
         Raises:
             NonFiniteError: the encoder diverged.
         """
+        if len(parts := gathered(trials)) > 1:
+            trials = Trials(*map(np.concatenate, zip(*parts, strict=True)))
         if len(np.unique(trials.tasks, axis=0)) < 2:
             return {}  # nothing to tell apart
         data = TrialData(trials, next(self.trained.parameters()).device)
@@ -110,14 +116,26 @@ class EncoderTrainer:
 
     def _step(self, pair: list[Trajectories], generator: torch.Generator) -> tuple[float, float]:
         """One optimiser step; loss and accuracy before it."""
-        loss, accuracy = embedding_loss(
-            embedding_logits(
-                self.trained, pair, num_queries=self.config.num_queries, generator=generator
-            )
+        num_tasks = len(pair[0].lengths)
+        # fewer tasks than processes: all do the same
+        part = ranks().part(num_tasks) if ranks().size <= num_tasks else range(num_tasks)
+        logits = embedding_logits(
+            self.trained,
+            pair,
+            num_queries=self.config.num_queries,
+            generator=generator,
+            part=part,
         )
+        # of all queries alike: gradients flow from each process to the prototypes of all
+        share = len(part) / num_tasks
+        loss, accuracy = (share * figure for figure in embedding_loss(logits, part.start))
         self.optimiser.zero_grad()
         torch.autograd.backward(loss)
+        figures = torch.stack([loss.detach(), accuracy])
+        if len(part) < num_tasks:
+            figures = sum_gradients(self.trained.parameters(), figures)
         self.optimiser.step()
         if self.encoder is not self.trained:
             self._average(list(self.encoder.parameters()), list(self.trained.parameters()), None)
-        return loss.item(), accuracy.item()
+        mean_loss, mean_accuracy = figures.tolist()
+        return mean_loss, mean_accuracy

@@ -1,5 +1,6 @@
 """Configs of the few-shot learners, and the named learners that are settings of them."""
 
+import math
 from typing import Annotated, Literal
 
 import tyro
@@ -80,6 +81,11 @@ class FewShotConfig:
     precision: Precision = "float32"
     """bf16 runs the networks under autocast; parameters stay float32. Second-order meta-gradients
     lose much of their direction by it."""
+
+    def lr_at(self, progress: float) -> float:
+        """Step size of the outer optimiser after that share of the iterations."""
+        angle = math.pi * min(progress, 1.0)
+        return self.lr * ((1 + math.cos(angle)) / 2 if self.lr_decay == "cosine" else 1.0)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

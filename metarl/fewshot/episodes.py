@@ -1,6 +1,6 @@
 """N-way K-shot episodes, and what draws them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, NoReturn, Protocol
 
@@ -26,6 +26,8 @@ class Episodes(NamedTuple):
     """N; 0 for regression."""
     first: int = 0
     """Number of the first of them in the meta-batch."""
+    shared: bool = False
+    """Whether other processes have the rest of what was drawn as one batch."""
 
     @property
     def num_episodes(self) -> int:
@@ -34,11 +36,12 @@ class Episodes(NamedTuple):
 
     def chunks(self, size: int) -> "list[Episodes]":
         """The same episodes, at most ``size`` in a batch; 0 for all in one."""
-        size = size or self.num_episodes
-        starts = range(0, self.num_episodes, size)
+        whole, size = not size, size or self.num_episodes
         return [
-            self._each(partial(_slice, start=a, stop=a + size))._replace(first=self.first + a)
-            for a in starts
+            self._each(partial(_slice, start=a, stop=a + size))._replace(
+                first=self.first + a, shared=self.shared and whole
+            )
+            for a in range(0, self.num_episodes, size)
         ]
 
     def to(self, device: torch.device) -> "Episodes":
@@ -54,6 +57,15 @@ class Episodes(NamedTuple):
         )
 
 
+def in_chunks(batches: Sequence[Episodes], size: int) -> list[Episodes]:
+    """Batches of a meta-batch one after another, see :meth:`Episodes.chunks`; numbered anew."""
+    chunks, first = [], batches[0].first
+    for batch in batches:
+        chunks += batch._replace(first=first).chunks(size)
+        first += batch.num_episodes
+    return chunks
+
+
 def _slice(tensor: Tensor, start: int, stop: int) -> Tensor:
     return tensor[start:stop]
 
@@ -65,8 +77,17 @@ class EpisodeSampler(Protocol):
     episodes come out on every device.
     """
 
-    def sample(self, num_episodes: int, generator: torch.Generator) -> list[Episodes]:
-        """Draw episodes, in as few batches as their shapes allow."""
+    def sample(
+        self, num_episodes: int, generator: torch.Generator, part: range | None = None
+    ) -> list[Episodes]:
+        """Draw episodes, in as few batches as their shapes allow.
+
+        Args:
+            num_episodes: how many are drawn.
+            generator: draws them.
+            part: which of them are fetched, all by default; given where the processes of a run
+                have a part each. What is left out need not be loaded.
+        """
         ...
 
 

@@ -6,29 +6,37 @@ classifier all use these two functions.
 """
 
 import copy
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import Any, get_args
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from metarl.core import Streams, checked_steps, iteration_times
+from metarl.core.collectives import ranks, sum_gradients
 from metarl.core.streams import Stream
+from metarl.fewshot import shards
 from metarl.fewshot.augment import augment
 from metarl.fewshot.configs import FewShotConfig, NormMode
 from metarl.fewshot.descent import Descent
-from metarl.fewshot.episodes import Episodes, EpisodeSamplers, EpisodeStream, Support, no_model
+from metarl.fewshot.episodes import (
+    Episodes,
+    EpisodeSamplers,
+    EpisodeStream,
+    Support,
+    in_chunks,
+    no_model,
+)
 from metarl.fewshot.headed_network import backbone_of
-from metarl.fewshot.losses import finite_score, score
+from metarl.fewshot.losses import score
+from metarl.fewshot.scoring import block_scores, fitted_to, num_blocks
 from metarl.nn.backbones import FixedStatistics, fixed_statistics
 from metarl.types import Adaptation, Metrics
 
-DRAWN_AT_ONCE = 32  # test episodes in memory; the same on every device, so that draws are too
 Fitted = dict[str, Tensor]
 """A classifier of each task, as tensors ``[M, ...]`` by name."""
 
@@ -46,6 +54,8 @@ class FewShotLearner(ABC):
 
     num_steps: int = 0
     """Adaptation steps that an evaluation shows after step 0."""
+    pools: bool = False
+    """Whether batch normalisation in updates is over all episodes differentiated at once."""
 
     def __init__(
         self,
@@ -63,6 +73,9 @@ class FewShotLearner(ABC):
         self.iteration = 0
         self._seed = seed
         self.descent = Descent(self)
+        if ranks().size > 1 and any(map(torch.numel, self.parameters())):
+            shards.check_norms(network, pooled=self.pools and not self.task_chunk)
+            _ = self.part  # raises where there is none
         self.optimiser: torch.optim.Optimizer = torch.optim.Adam(
             self.parameters(), lr=config.lr, weight_decay=config.weight_decay
         )
@@ -111,6 +124,12 @@ class FewShotLearner(ABC):
         convolves = any(p.ndim > 3 for p in self.network.parameters())
         return 1 if convolves and self.device.type == "cpu" else 0
 
+    @property
+    def part(self) -> range:
+        """Which episodes of a meta-batch are this process's."""
+        undivided = self.task_chunk if self.pools else 0
+        return shards.own_part(self.config.meta_batch_size, undivided or 1)
+
     def inputs(self, x: Tensor) -> Tensor:
         """Examples as the network takes them: on its device, images as numbers in [0, 1]."""
         x = x.to(self.device, non_blocking=True)
@@ -132,34 +151,45 @@ class FewShotLearner(ABC):
         return self.update(collected) | iteration_times(between - started, perf_counter() - between)
 
     def collect(self) -> list[Episodes]:
-        """Draw the meta-batch of the iteration."""
-        generator = self.streams.torch("episodes")
-        return self.samplers.train.sample(self.config.meta_batch_size, generator)
+        """Draw the meta-batch of the iteration: this process's part of it."""
+        total, generator = self.config.meta_batch_size, self.streams.torch("episodes")
+        part = (self.part,) if ranks().size > 1 else ()
+        return self.samplers.train.sample(total, generator, *part)
 
     def update(self, batches: Sequence[Episodes]) -> Metrics:
-        """One outer step. A non-finite meta-gradient changes nothing: ``meta/skipped`` is 1."""
+        """One outer step. A non-finite meta-gradient changes nothing: ``meta/skipped`` is 1.
+
+        Args:
+            batches: this process's part of the meta-batch; the step is by the mean over all parts.
+        """
         self.network.train()
         self.optimiser.zero_grad()
         before = [buffer.clone() for buffer in self.network.buffers()]
-        loss, figure = self._accumulate(batches)
+        chunks = in_chunks(batches, self.task_chunk)
+        num_episodes = sum(batch.num_episodes for batch in batches)
+        total = shards.episodes_of_all(num_episodes, self.device)
+        figures = self._accumulate(chunks, total)
+        if ranks().size > 1:
+            figures = sum_gradients(self.parameters(), figures * (num_episodes / total))
+            if self.pools and before and not chunks[0].shared:
+                shards.join_running(list(self.network.buffers()), before, len(chunks))
         metrics = self._step()
         if metrics["meta/skipped"]:  # the running statistics of batch norm have moved
             for buffer, value in zip(self.network.buffers(), before, strict=True):
                 buffer.copy_(value)
-        return metrics | {"meta/loss": loss, "train/score": figure}
+        return metrics | dict(zip(("meta/loss", "train/score"), figures.tolist(), strict=True))
 
-    def _accumulate(self, batches: Sequence[Episodes]) -> tuple[float, float]:
-        """Add up the gradient of the mean loss; the loss and the mean score."""
-        total = sum(batch.num_episodes for batch in batches)
-        losses, figures, first = [], [], 0
-        for batch in batches:
-            for chunk in batch._replace(first=first).chunks(self.task_chunk):
-                chunk = self.augmented(self.prepared(chunk))
-                loss, outputs = self.descent.add(chunk, total, repeated=self.repeats)
-                losses.append(loss)
-                figures.append(score(outputs, chunk))
-            first += batch.num_episodes
-        return float(torch.cat(losses).mean()), float(torch.cat(figures).mean())
+    def _accumulate(self, chunks: Sequence[Episodes], total: int) -> Tensor:
+        """Add up the gradient of the losses, divided by ``total``; mean loss and mean score."""
+        losses, figures = [], []
+        for chunk in chunks:
+            episodes = self.augmented(self.prepared(chunk))
+            # a graph could not hold the messages of a batch that goes on elsewhere
+            repeated = self.repeats and not (self.pools and chunk.shared)
+            loss, outputs = self.descent.add(episodes, total, repeated=repeated)
+            losses.append(loss)
+            figures.append(score(outputs, episodes))
+        return torch.stack([torch.cat(losses).mean(), torch.cat(figures).mean()])
 
     @property
     def repeats(self) -> bool:
@@ -171,7 +201,8 @@ class FewShotLearner(ABC):
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         skipped = not bool(torch.isfinite(norm))
-        self._set_lr()
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.lr_at(self.iteration / self.iterations)
         if not skipped:
             self.optimiser.step()
         self.iteration += 1
@@ -180,13 +211,6 @@ class FewShotLearner(ABC):
             "meta/gradient_norm": float(norm),
             "meta/lr": self.optimiser.param_groups[0]["lr"],
         }
-
-    def _set_lr(self) -> None:
-        factor = 1.0
-        if self.config.lr_decay == "cosine":
-            factor = (1 + math.cos(math.pi * min(self.iteration / self.iterations, 1.0))) / 2
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.lr * factor
 
     def prepared(self, episodes: Episodes) -> Episodes:
         """Episodes on the network's device, inputs as the network takes them."""
@@ -210,7 +234,8 @@ class FewShotLearner(ABC):
         """Score on validation episodes, the same ones every time."""
         sampler, num_episodes = self.samplers.validation, self.samplers.num_validation
         source = EpisodeStream(sampler, num_episodes, Streams(self._seed, "validation"))
-        figures = self.evaluate_on(source, self.num_steps).mean(1).tolist()
+        scores = partial(block_scores, self, source, self.num_steps)
+        figures = torch.cat(shards.in_turns(num_blocks(source), scores), 1).mean(1).tolist()
         first, last, sign = figures[0], figures[-1], -1 if self.samplers.regression else 1
         metrics = {"eval/score": last, "eval/validation": sign * last}
         if len(figures) > 1:
@@ -248,18 +273,7 @@ class FewShotLearner(ABC):
                 unit="gradient steps",
                 model=no_model,
             )
-        self.network.eval()
-        with torch.no_grad(), self.autocast():
-            x, y = self.inputs(source.x), source.y.to(self.device)
-            path = self.fit(x, y, source.num_ways, checked_steps(steps))
-        return Adaptation(
-            values=np.empty((0, len(source.x))),
-            measure="accuracy",
-            unit="gradient steps",
-            model=lambda task, after: {
-                name: value[task : task + 1] for name, value in path[-1 if after else 0].items()
-            },
-        )
+        return fitted_to(self, source, checked_steps(steps))
 
     def evaluate_on(self, source: EpisodeStream, num_steps: int) -> Tensor:
         """Score of every episode after 0 to ``num_steps`` steps, ``[K + 1, episodes]``.
@@ -267,22 +281,8 @@ class FewShotLearner(ABC):
         Accuracy in [0, 1], or the mean squared error of a regression. Every 32 episodes have a
         generator of their own.
         """
-        self.network.eval()
-        figures, total = [], source.num_episodes
-        for start in range(0, total, DRAWN_AT_ONCE):
-            generator = source.streams.torch("episodes", start // DRAWN_AT_ONCE)
-            num = min(DRAWN_AT_ONCE, total - start)
-            batches = source.sampler.sample(num, generator)
-            for chunk in (chunk for batch in batches for chunk in batch.chunks(self.task_chunk)):
-                figures.append(self._curve(self.prepared(chunk), num_steps))
-            source.progress(start + num, total)
-        return torch.cat(figures, 1)
-
-    def _curve(self, episodes: Episodes, num_steps: int) -> Tensor:
-        with torch.no_grad(), self.autocast():
-            path = self.fit(episodes.support_x, episodes.support_y, episodes.num_ways, num_steps)
-            pairs = [(fitted, self.scores(fitted, episodes.query_x)) for fitted in path]
-        return torch.stack([finite_score(*pair, episodes) for pair in pairs]).cpu()
+        blocks = range(num_blocks(source))
+        return torch.cat([block_scores(self, source, num_steps, block) for block in blocks], 1)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what happens next."""

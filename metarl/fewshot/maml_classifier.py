@@ -112,14 +112,13 @@ class MAMLClassifier(FewShotLearner):
             for name, value in self.step_sizes.items():
                 value.copy_(state["step_sizes"][name])
 
-    def _accumulate(self, batches: Sequence[Episodes]) -> tuple[float, float]:
+    def _accumulate(self, chunks: Sequence[Episodes], total: int) -> Tensor:
         if self._compiled is None:
-            return super()._accumulate(batches)
-        total = sum(batch.num_episodes for batch in batches)
+            return super()._accumulate(chunks, total)
         losses, figures = [], []
         theta = self._theta()
         values = MetaParameters(*({n: v.detach() for n, v in part.items()} for part in theta))
-        for chunk in (chunk for batch in batches for chunk in batch.chunks(self.task_chunk)):
+        for chunk in chunks:
             episodes = self.augmented(self.prepared(chunk))
             gradients, (loss, outputs) = self._compiled(values, episodes, self._step_weights())
             for value, gradient in zip(theta.tensors(), gradients.tensors(), strict=True):
@@ -127,7 +126,7 @@ class MAMLClassifier(FewShotLearner):
                 value.grad = part if value.grad is None else value.grad + part
             losses.append(loss)
             figures.append(score(outputs, episodes))
-        return float(torch.cat(losses).mean()), float(torch.cat(figures).mean())
+        return torch.stack([torch.cat(losses).mean(), torch.cat(figures).mean()])
 
     def _meta_gradient(
         self, theta: MetaParameters, episodes: Episodes, weights: Tensor | None

@@ -14,15 +14,19 @@ from metarl.fewshot.configs import MatchingConfig
 from metarl.fewshot.episodes import Episodes
 from metarl.fewshot.episodic_learner import FewShotLearner, Fitted
 from metarl.fewshot.losses import task_losses, widened
+from metarl.nn.norm import batches_over_ranks
 
 
 class MetricLearner(FewShotLearner):
     """What ProtoNet and Matching Networks share: one encoder for all tasks, called once."""
 
+    pools = True
+
     def losses(self, episodes: Episodes) -> tuple[Tensor, Tensor]:
         """Query loss of every episode; support and query are normalised together."""
         both = torch.cat([episodes.support_x, episodes.query_x], 1)
-        embeddings = self._embed_by_mode(both)
+        with batches_over_ranks(episodes.shared):
+            embeddings = self._embed_by_mode(both)
         count = episodes.support_x.shape[1]
         support, query = embeddings[:, :count], embeddings[:, count:]
         with self.full_precision():

@@ -14,10 +14,11 @@ from metarl.fewshot.configs import Balance, PretrainingConfig
 from metarl.fewshot.episodes import Episodes, EpisodeSamplers
 from metarl.fewshot.losses import task_losses
 from metarl.fewshot.metric import MetricLearner
-from metarl.fewshot.samplers import check_counts
+from metarl.fewshot.samplers import check_counts, part_of_batch
 from metarl.fewshot.sources import Source
 from metarl.nn import Backbone
 from metarl.nn.mlp import linear_tasks
+from metarl.nn.norm import batches_over_ranks
 from metarl.types import Params
 
 
@@ -100,19 +101,23 @@ class PretrainedLearner(MetricLearner):
         return [*self.network.parameters(), *self.head.values()]
 
     def collect(self) -> list[Episodes]:
-        """Draw mini-batches: episodes of all train classes, without a support set."""
+        """Draw mini-batches, episodes of all train classes without a support set; its part."""
         config = self.config
         shape = config.meta_batch_size, config.batch_size
         counts = self.train_source.counts
         generator = self.streams.torch("episodes")
         classes, examples = draw_examples(counts, shape, config.balance, generator)
+        part = self.part
+        classes, examples = (each[part.start : part.stop] for each in (classes, examples))
         x = self.train_source.take(classes, examples)
         y = classes.to(x.device)
-        return [Episodes(x[:, :0], y[:, :0], x, y, num_ways=len(counts))]
+        episodes = Episodes(x[:, :0], y[:, :0], x, y, num_ways=len(counts))
+        return part_of_batch(episodes, part, config.meta_batch_size)
 
     def losses(self, episodes: Episodes) -> tuple[Tensor, Tensor]:
         """Loss of every mini-batch."""
-        features = self._embed_by_mode(episodes.query_x)
+        with batches_over_ranks(episodes.shared):
+            features = self._embed_by_mode(episodes.query_x)
         head: Params = dict(self.head)
         with self.full_precision():
             outputs = self.logits(expand(head, len(features)), features)

@@ -118,29 +118,32 @@ class FixedSampler:
         self._support_y = labels.repeat_interleave(num_shots)
         self._query_y = labels.repeat_interleave(num_queries)
 
-    def sample(self, num_episodes: int, generator: torch.Generator) -> list[Episodes]:
-        """Draw episodes, all in one batch."""
+    def sample(
+        self, num_episodes: int, generator: torch.Generator, part: range | None = None
+    ) -> list[Episodes]:
+        """Draw episodes, all in one batch; see :class:`EpisodeSampler`."""
         ways, shots, queries = self.num_ways, self.num_shots, self.num_queries
         counts = self.source.counts
         classes = draw_distinct(
             torch.full((num_episodes,), len(counts)), ways, generator
         ).flatten()  # [M * N]
         examples = draw_distinct(counts[classes], shots + queries, generator)  # [M * N, K + Q]
+        part = range(num_episodes) if part is None else part
+        classes, examples = (x[part.start * ways : part.stop * ways] for x in (classes, examples))
         # two gathers: one would leave both parts with gaps, to be copied again
         support, query = (
             self.source.take(classes[:, None].expand_as(part), part)
             for part in (examples[:, :shots], examples[:, shots:])
         )
         shape = support.shape[2:]
-        return [
-            Episodes(
-                support.reshape(num_episodes, ways * shots, *shape),
-                self._support_y.to(support.device).expand(num_episodes, -1),
-                query.reshape(num_episodes, ways * queries, *shape),
-                self._query_y.to(query.device).expand(num_episodes, -1),
-                ways,
-            )
-        ]
+        episodes = Episodes(
+            support.reshape(len(part), ways * shots, *shape),
+            self._support_y.to(support.device).expand(len(part), -1),
+            query.reshape(len(part), ways * queries, *shape),
+            self._query_y.to(query.device).expand(len(part), -1),
+            ways,
+        )
+        return part_of_batch(episodes, part, num_episodes)
 
 
 class SinusoidSampler:
@@ -163,15 +166,26 @@ class SinusoidSampler:
         self.num_shots = num_shots
         self.num_queries = num_queries
 
-    def sample(self, num_episodes: int, generator: torch.Generator) -> list[Episodes]:
+    def sample(
+        self, num_episodes: int, generator: torch.Generator, part: range | None = None
+    ) -> list[Episodes]:
         """Draw episodes, all in one batch: x and y are ``[M, K, 1]``, ``num_ways`` is 0."""
         num_points = self.num_shots + self.num_queries
         amplitude = _uniform(self.amplitudes, (num_episodes, 1, 1), generator)
         phase = _uniform(self.phases, (num_episodes, 1, 1), generator)
         x = _uniform(self.inputs, (num_episodes, num_points, 1), generator)
         y = amplitude * torch.sin(x - phase)
+        part = range(num_episodes) if part is None else part
+        x, y = (values[part.start : part.stop] for values in (x, y))
         k = self.num_shots
-        return [Episodes(x[:, :k], y[:, :k], x[:, k:], y[:, k:], num_ways=0)]
+        episodes = Episodes(x[:, :k], y[:, :k], x[:, k:], y[:, k:], num_ways=0)
+        return part_of_batch(episodes, part, num_episodes)
+
+
+def part_of_batch(episodes: Episodes, part: range, num_drawn: int) -> list[Episodes]:
+    """What a process has of one batch: those episodes, or no batch where they are none."""
+    shared = len(part) < num_drawn
+    return [episodes._replace(first=part.start, shared=shared)] if part else []
 
 
 def _uniform(

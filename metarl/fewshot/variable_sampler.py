@@ -148,13 +148,18 @@ class VariableSampler:
         self.source = source
         self.groups = _eligible_groups(source)
 
-    def sample(self, num_episodes: int, generator: torch.Generator) -> list[Episodes]:
-        """Draw episodes, one a batch."""
-        return [self._sample_one(generator) for _ in range(num_episodes)]
-
-    def _sample_one(self, generator: torch.Generator) -> Episodes:
-        plan = draw_plan(self.source.counts, self.groups, generator)
-        return _fetch(self.source, plan, generator)
+    def sample(
+        self, num_episodes: int, generator: torch.Generator, part: range | None = None
+    ) -> list[Episodes]:
+        """Draw episodes, one a batch; see :class:`EpisodeSampler`."""
+        part = range(num_episodes) if part is None else part
+        episodes = []
+        for number in range(num_episodes):
+            plan = draw_plan(self.source.counts, self.groups, generator)
+            drawn = _draw_images(self.source, plan, generator)
+            if number in part:
+                episodes.append(_fetch(self.source, plan, drawn)._replace(first=number))
+        return episodes
 
 
 class MultiSourceSampler:
@@ -169,20 +174,28 @@ class MultiSourceSampler:
             raise ValueError("samplers must be at least one, got none")
         self.samplers = tuple(samplers)
 
-    def sample(self, num_episodes: int, generator: torch.Generator) -> list[Episodes]:
-        """Draw episodes, one a batch."""
+    def sample(
+        self, num_episodes: int, generator: torch.Generator, part: range | None = None
+    ) -> list[Episodes]:
+        """Draw episodes, one a batch; see :class:`EpisodeSampler`."""
+        part = range(num_episodes) if part is None else part
         episodes: list[Episodes] = []
-        for _ in range(num_episodes):
+        for number in range(num_episodes):
             sampler = self.samplers[_below(len(self.samplers), generator)]
-            episodes += sampler.sample(1, generator)
+            found = sampler.sample(1, generator, range(int(number in part)))
+            episodes += [each._replace(first=number) for each in found]
         return episodes
 
 
-def _fetch(source: Source, plan: EpisodePlan, generator: torch.Generator) -> Episodes:
+def _draw_images(source: Source, plan: EpisodePlan, generator: torch.Generator) -> Tensor:
+    """Support images of every class, then its queries; what comes after these means nothing."""
+    width = int(plan.shots.max()) + plan.num_queries
+    return draw_distinct(source.counts[plan.classes], width, generator)
+
+
+def _fetch(source: Source, plan: EpisodePlan, drawn: Tensor) -> Episodes:
     classes, shots, queries = plan
-    width = int(shots.max()) + queries
-    drawn = draw_distinct(source.counts[classes], width, generator)
-    place = torch.arange(width)
+    place = torch.arange(drawn.shape[1])
     is_support = place < shots[:, None]
     is_query = ~is_support & (place < shots[:, None] + queries)
     labels = torch.arange(len(classes))

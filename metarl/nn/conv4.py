@@ -9,7 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from metarl.nn.conv import by_device, conv_tasks, group_tasks, ungroup_tasks
-from metarl.nn.norm import BatchNorm, Moments, moments, normalise, pooled_moments
+from metarl.nn.norm import (
+    BatchNorm,
+    Moments,
+    moments,
+    normalise,
+    pooled_moments,
+    whole_moments,
+)
 from metarl.types import Params
 
 Downsample = Literal["max-pool", "stride"]
@@ -80,10 +87,8 @@ class Conv4(nn.Module):
             assert isinstance(block, ConvBlock)
             norm = block.norm
             if self.training:
-                large = x
-                x, stats = self._halve(x, block.weight[None], norm.weight, norm.bias, None)
-                normalised = large if self.downsample == "max-pool" else x  # its size, at least
-                norm.track(stats, normalised.numel() // normalised.shape[1])
+                x, batch = self._halve(x, block.weight[None], norm.weight, norm.bias, None)
+                norm.track(*batch)
             else:
                 x = self._halve_fixed(x, block)
         return self._features(x, 1)[0]
@@ -111,18 +116,20 @@ class Conv4(nn.Module):
 
     def _halve(
         self, x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, num_reference: int | None
-    ) -> tuple[Tensor, Moments]:
-        """One block, normalised by the batch; also the moments of its convolution."""
+    ) -> tuple[Tensor, tuple[Moments, int]]:
+        """One block, normalised by the batch; also its convolution's moments, and of how many."""
         if self.downsample == "stride":
             x = conv_tasks(x, weight, stride=2)
-            stats = moments(x, num_reference)
-            return normalise(x, stats, scale, shift).relu(), stats
+            stats, count = whole_moments(moments(x, num_reference), x.numel() // x.shape[1])
+            return normalise(x, stats, scale, shift).relu(), (stats, count)
         # a negative scale moves into the convolution, so that pooling commutes with the rest
         sign = torch.where(scale < 0, -1.0, 1.0).to(x.dtype)
         x = conv_tasks(x, weight * sign.view(*weight.shape[:2], 1, 1, 1))
-        x, stats = pooled_moments(x, num_reference)
+        num_values = x.numel() // x.shape[1]
+        x, part = pooled_moments(x, num_reference)
+        stats, count = whole_moments(part, num_values)
         x = normalise(x, stats, scale * sign, shift).relu()
-        return x, Moments(stats.mean * sign, stats.variance)
+        return x, (Moments(stats.mean * sign, stats.variance), count)
 
     def _halve_fixed(self, x: Tensor, block: ConvBlock) -> Tensor:
         """One block, normalised by its running moments."""

@@ -6,7 +6,9 @@ batch: all of them (transductive: predictions of a query set depend on one anoth
 set put in front of the queries (inductive). Gradients flow through the statistics.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +16,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from metarl.core.collectives import ranks, rows_of_all
 
 EPSILON = 1e-5  # added to the variance, as in torch's own batch normalisation
 MOMENTUM = 0.1  # of the running moments, also torch's
@@ -77,6 +81,38 @@ def moments(x: Tensor, num_reference: int | None = None) -> Moments:
     """Mean and biased variance of every channel over ``x[:num_reference]``, ``[B, C, H, W]``."""
     count = x.shape[0] if num_reference is None else num_reference
     return Moments(*_applied(_Moments, x, count))
+
+
+_over_ranks = ContextVar("over_ranks", default=False)
+
+
+@contextmanager
+def batches_over_ranks(yes: bool) -> Iterator[None]:
+    """If ``yes``, the batches of modules that are called in here go on in the other processes."""
+    token = _over_ranks.set(yes)
+    try:
+        yield
+    finally:
+        _over_ranks.reset(token)
+
+
+def whole_moments(part: Moments, num_values: int) -> tuple[Moments, int]:
+    """Those of the batch of which this process has a part with ``num_values`` a channel.
+
+    Returns:
+        Moments and values a channel; of a batch that is whole just these. See
+        :func:`batches_over_ranks`.
+    """
+    if not _over_ranks.get():
+        return part, num_values
+    own = torch.cat([*part, part.mean.new_tensor([num_values])])
+    channels = len(part.mean)
+    rows = rows_of_all(own[None], ranks().size)
+    means, variances, counts = torch.split(rows, [channels, channels, 1], 1)
+    shares = counts / counts.sum()
+    mean = (shares * means).sum(0)
+    variance = (shares * (variances + (means - mean).square())).sum(0)
+    return Moments(mean, variance), int(counts.sum())
 
 
 def normalise(x: Tensor, stats: Moments, scale: Tensor, shift: Tensor) -> Tensor:

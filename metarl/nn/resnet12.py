@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from metarl.nn.conv import by_device, conv_tasks, group_tasks, ungroup_tasks
-from metarl.nn.norm import BatchNorm, moments, normalise
+from metarl.nn.norm import BatchNorm, moments, normalise, whole_moments
 from metarl.types import Params
 
 NUM_BLOCKS = 4
@@ -112,9 +112,10 @@ class ResNet12(nn.Module):
         layer = self.get_submodule(name)
         assert isinstance(layer, ConvLayer)
         x = conv_tasks(x, layer.weight[None])
-        stats = moments(x) if self.training else layer.norm.running()
+        stats = layer.norm.running()
         if self.training:
-            layer.norm.track(stats, x.numel() // x.shape[1])
+            stats, num_values = whole_moments(moments(x), x.numel() // x.shape[1])
+            layer.norm.track(stats, num_values)
         return normalise(x, stats, layer.norm.weight, layer.norm.bias)
 
 

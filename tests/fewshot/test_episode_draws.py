@@ -10,8 +10,9 @@ from torch import Tensor
 from metarl.core import Streams
 from metarl.fewshot import Episodes
 from metarl.fewshot.episodes import EpisodeStream
-from metarl.fewshot.episodic_learner import DRAWN_AT_ONCE, FewShotLearner
+from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.reptile_classifier import ReptileClassifier
+from metarl.fewshot.scoring import DRAWN_AT_ONCE, curve
 
 KINDS: list[tuple[str, dict[str, Any]]] = [
     ("maml", {"augmentation": "affine"}),
@@ -115,7 +116,7 @@ def test_blocks_of_an_evaluation_do_not_depend_on_what_came_before() -> None:
     num = DRAWN_AT_ONCE + 4
     whole = learner.evaluate_on(EpisodeStream(sampler, num, streams), 0)
     (block,) = sampler.sample(4, streams.torch("episodes", 1))
-    last = learner._curve(learner.prepared(block), 0)
+    last = curve(learner, learner.prepared(block), 0)
     torch.testing.assert_close(whole[:, DRAWN_AT_ONCE:], last)
 
 
