@@ -3,48 +3,23 @@
 import copy
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from small_encoders import KINDS, NUM_FEATURES, make_encoder, seeded
+from small_encoders import CONFIG, KINDS, make_encoder, make_trials, seeded
 from torch.nn.utils import parameters_to_vector
 
 from metarl.embedding import (
-    EncoderConfig,
     EncoderTrainer,
     TaskEncoder,
     TransitionEncoder,
-    Trials,
 )
 from metarl.embedding.training import REFRESH
-
-CONFIG = EncoderConfig(
-    encoder_lr=0.01,
-    encoder_half_life=20,
-    encoder_average=0.75,
-    encoder_warmup=3,
-    encoder_steps=2,
-    num_ways=4,
-    num_similar=2,
-    num_support=5,
-    num_queries=2,
-)
 
 
 def make_trainer(
     kind: type[TaskEncoder] = TransitionEncoder, *, averaged: bool = True, **changes: int
 ) -> EncoderTrainer:
     return EncoderTrainer(make_encoder(kind), replace(CONFIG, **changes), averaged=averaged)
-
-
-def make_trials(num: int = 12, *, num_tasks: int = 6) -> Trials:
-    """Two trajectories of 7 transitions each, whose last number is the task."""
-    rng = np.random.default_rng(0)
-    tasks = (np.arange(num) % num_tasks).astype(np.float32)[:, None]
-    transitions = rng.normal(size=(num, 2, 7, NUM_FEATURES)).astype(np.float32)
-    transitions[..., -1] = tasks[..., None]
-    told = np.zeros((num, 2, 1), np.float32)
-    return Trials(np.zeros((num, 2)), np.full((num, 2), 7), transitions, tasks, told)
 
 
 def weights(encoder: TaskEncoder) -> torch.Tensor:
