@@ -26,7 +26,6 @@ from metarl.fewshot.from_config import (
 )
 from metarl.fewshot.sources import DeferredSource
 from metarl.memory import check_layers, check_memory
-from metarl.runs.build.processes import check_alone
 from metarl.runs.config import DataProblem, RunConfig
 from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
@@ -49,7 +48,6 @@ def build_classifier(config: RunConfig, given: UserObjects, say: Callable[[str],
     assert isinstance(problem, DataProblem)
     if given.env is not None:
         raise InputError("is for policies; this is a few-shot run", "env")
-    check_alone(problem.algorithm.learner, "its episodes are not shared out")
     _check_backbone(problem.backbone.backbone, given)
     try:
         torch.set_num_threads(config.threads)
