@@ -26,7 +26,7 @@ ARROWS = {
     "metarl/memory": [],
     "metarl/npz": ["metarl.files", "metarl.memory"],
     "metarl/core": ["metarl.types", "metarl.core"],
-    "metarl/nn": ["metarl.types", "metarl.core.params", "metarl.nn"],
+    "metarl/nn": [f"metarl.{p}" for p in ("types", "core.collectives", "core.params", "nn")],
     "metarl/rl": ["metarl.types", "metarl.core", "metarl.nn", "metarl.rl"],
     "metarl/fewshot": ["metarl.types", "metarl.core", "metarl.nn", "metarl.fewshot"],
     "metarl/embedding": [f"metarl.{p}" for p in ("types", "core", "nn", "rl", "embedding")],
