@@ -1,8 +1,8 @@
 """The ``metarl`` command: options in, one call of :mod:`metarl.runs`, text out.
 
 Exit status: 0 done, 2 the user's input is wrong, 130 training interrupted with a checkpoint
-written, 130 or 143 something else ended by a signal, 1 a defect of ours or the processes of a run
-have lost one another.
+written, 130 or 143 something else ended by a signal, 1 a defect of ours, the processes of a run
+have lost one another, or a run of a sweep has failed.
 """
 
 import contextlib
@@ -27,6 +27,7 @@ from metarl.cli.evaluate import Evaluate, evaluate
 from metarl.cli.export import Export, export
 from metarl.cli.progress import say_warning
 from metarl.cli.resume import Resume, resume
+from metarl.cli.sweep import Sweep, sweep
 from metarl.cli.train import FewShot, Train, train
 from metarl.configs import Preset, complaint
 from metarl.files import NonFiniteError
@@ -44,6 +45,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "train": (Train, train),
     "fewshot": (FewShot, train),
     "resume": (Resume, resume),
+    "sweep": (Sweep, sweep),
     "evaluate": (Evaluate, evaluate),
     "adapt": (Adapt, adapt),
     "export": (Export, export),

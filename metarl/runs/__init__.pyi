@@ -12,6 +12,7 @@ from .loading import load, load_run
 from .policy_files import read_policy
 from .run import Run
 from .sessions import Session, go_on, start, train, train_fewshot
+from .sweeps import Row, Sweep, open_sweep, parse_seeds, parse_settings, run_sweep
 from .user_objects import UserObjects
 
 __all__ = [
@@ -24,9 +25,11 @@ __all__ = [
     "EvaluationOptions",
     "Format",
     "InputError",
+    "Row",
     "Run",
     "RunConfig",
     "Session",
+    "Sweep",
     "UserObjects",
     "check_env",
     "compare",
@@ -36,7 +39,11 @@ __all__ = [
     "go_on",
     "load",
     "load_run",
+    "open_sweep",
+    "parse_seeds",
+    "parse_settings",
     "read_policy",
+    "run_sweep",
     "start",
     "train",
     "train_fewshot",

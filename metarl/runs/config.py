@@ -229,6 +229,15 @@ def read_config(folder: Path) -> RunConfig:
     path = folder / "config.json"
     if not path.is_file():
         raise InputError(f"{folder} is not a run folder: it holds no config.json")
+    return config_in(path)
+
+
+def config_in(path: Path) -> RunConfig:
+    """The config that a file holds.
+
+    Raises:
+        InputError: if it is damaged.
+    """
     wrong = f"{path} is not a config of this version of metarl"
     try:
         config = CODEC.validate_json(path.read_bytes())

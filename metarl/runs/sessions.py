@@ -20,19 +20,28 @@ from metarl.rl.device_memory import DeviceMemoryError
 from metarl.runs import environments
 from metarl.runs.build import BUILDERS, Built
 from metarl.runs.commands import command_of
-from metarl.runs.config import CODEC, DataProblem, EnvProblem, RunConfig, config_of
+from metarl.runs.config import (
+    CODEC,
+    DataProblem,
+    EnvProblem,
+    RunConfig,
+    config_of,
+    read_config,
+)
 from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
-from metarl.runs.evaluate import Evaluation, EvaluationOptions, snapshot_of
+from metarl.runs.evaluate import Evaluation, EvaluationOptions, snapshot_of, write_json
 from metarl.runs.initial_backbone import take_backbone
 from metarl.runs.loading import load
 from metarl.runs.run import Run
-from metarl.runs.user_objects import UserObjects
+from metarl.runs.user_objects import UserObjects, with_workers
 from metarl.training import DeviceName, Ending, Progress, Trainer, Writer
 from metarl.types import TasksDone, unwatched
 
 NUM_PICTURED_TASKS, NUM_PICTURED_TRAJECTORIES = 20, 20
 """Of pictures on the way; trajectories of each task and step."""
+ENDING = "ending.json"
+"""In a run folder: what ended its last session that was not interrupted, and at which iteration."""
 
 
 class Session:
@@ -88,11 +97,19 @@ class Session:
     def closing_evaluation(
         self, ending: Ending, progress: TasksDone = unwatched
     ) -> Evaluation | None:
-        """The evaluation at the end, by the first process, unless the run goes on or wants none."""
-        tasks = self.built.config.eval_tasks
-        if tasks == 0 or ending is Ending.INTERRUPTED or not training.is_first():
+        """The evaluation at the end, by the first process, unless the run goes on or wants none.
+
+        What ended the run is then written to ``ending.json``.
+        """
+        if ending is Ending.INTERRUPTED or not training.is_first():
             return None
-        return self.run.measure(EvaluationOptions(tasks=tasks), progress)
+        run, tasks = self.run, self.built.config.eval_tasks
+        evaluation = None
+        if tasks != 0:
+            evaluation = run.measure(EvaluationOptions(tasks=tasks), progress)
+        ended = {"ending": ending.value, "iteration": run.iteration, "seconds": run.seconds}
+        write_json(run.folder / ENDING, ended)
+        return evaluation
 
 
 def start(
@@ -101,6 +118,7 @@ def start(
     *,
     output: Path,
     name: str | None = None,
+    folder: Path | None = None,
     writers: Sequence[Writer] | None = None,
     say: Callable[[str], None] = warn,
 ) -> Session:
@@ -111,6 +129,7 @@ def start(
         given: what the config cannot hold.
         output: where the run folder is made.
         name: what its name starts with, instead of learner, subject and seed.
+        folder: the run folder, instead of a new one.
         writers: where metrics go; ``metrics.csv`` and TensorBoard by default.
         say: called with one line when something is worth saying.
 
@@ -119,11 +138,7 @@ def start(
     """
     if name is not None and Path(name).name != name:
         raise InputError(f"{name} must be the start of a folder's name, not a path", "name")
-    if config.threads > (cores := os.cpu_count() or 1):
-        wrong = f"must be at most {cores}, the processors here, got {config.threads}"
-        raise InputError(wrong, "threads")
-    if config.eval_tasks == 1:
-        raise InputError("must be 0, or at least 2 for an interval, got 1", "eval_tasks")
+    check_options(config)
     training.join()
     say = training.once(say)
     built = BUILDERS[type(config.problem)](config, given, say)
@@ -133,6 +148,7 @@ def start(
         trainer = Trainer(
             built.learner,
             config.schedule,
+            folder=folder,
             output=output,
             name=name or built.stem,
             config=CODEC.dump_json(built.config, indent=2).decode(),
@@ -146,6 +162,15 @@ def start(
     return Session(built, trainer)
 
 
+def check_options(config: RunConfig) -> None:
+    """Raise an :class:`InputError` for more threads than processors, or a test of one task."""
+    if config.threads > (cores := os.cpu_count() or 1):
+        wrong = f"must be at most {cores}, the processors here, got {config.threads}"
+        raise InputError(wrong, "threads")
+    if config.eval_tasks == 1:
+        raise InputError("must be 0, or at least 2 for an interval, got 1", "eval_tasks")
+
+
 def go_on(
     folder: Path,
     given: UserObjects,
@@ -157,6 +182,8 @@ def go_on(
     say: Callable[[str], None] = warn,
 ) -> Session:
     """A session that goes on from the newest good checkpoint, bit for bit on the CPU.
+
+    A folder that holds a ``config.json`` alone is a run that has not begun, and begins.
 
     Args:
         folder: the run folder.
@@ -172,14 +199,20 @@ def go_on(
     """
     training.join()
     say = training.once(say)
-    run, checkpoint = load(folder, device, given, say, iterations)
-    planned = run.config.schedule
+    config = read_config(folder)
+    planned = config.schedule
     schedule = replace(
         planned,
         iterations=iterations or planned.iterations,
         time_limit=time_limit,
         patience=patience or planned.patience,
     )
+    if not (folder / "checkpoints").exists():
+        problem = with_workers(config.problem, given)
+        used = device or config.device
+        begun = replace(config, problem=problem, schedule=schedule, device=used)
+        return start(begun, given, output=folder.parent, folder=folder, say=say)
+    run, checkpoint = load(folder, device, given, say, iterations)
     trainer = Trainer(
         run.learner,
         schedule,

@@ -79,9 +79,14 @@ def new_folder(output: Path, stem: str, config: str) -> Path:
         with suppress(FileExistsError):
             folder.mkdir()
             break
+    write_config(folder, config)
+    return folder
+
+
+def write_config(folder: Path, config: str) -> None:
+    """Write ``config.json``, everything that decides the run."""
     with replacing(folder / CONFIG_NAME) as file:
         file.write(config.encode())
-    return folder
 
 
 def newest_iteration(folder: Path) -> int:

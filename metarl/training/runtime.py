@@ -142,3 +142,12 @@ def sole_writer(folder: Path, warn: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def has_writer(folder: Path) -> bool:
+    """Whether a process trains in a folder right now."""
+    try:
+        with sole_writer(folder, lambda line: None):
+            return False
+    except FolderInUseError:
+        return True
