@@ -3,9 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+TOOLS := .venv-tools/bin
+PYTHONS ?= 3.11 3.12 3.13
+TORCH_CPU ?= $(PIP_FIND_LINKS)
+LOCK = $(TOOLS)/uv pip compile pyproject.toml --quiet -c constraints.txt --generate-hashes \
+	--no-annotate --custom-compile-command 'make lock' --python-version 3.11 \
+	--extra deploy --extra offline --extra sweep
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format format-check lint type learning slow warp fuzz gpu gpu-train golden golden-values bench wheel clean
+.PHONY: help install demo test check format format-check lint type learning slow warp fuzz gpu gpu-train golden golden-values bench wheel lock lock-check audit sbom matrix clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -69,5 +75,40 @@ bench: $(INSTALLED) ## Run every benchmark (about 10 minutes) and write experime
 wheel: $(INSTALLED) ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel
 
+$(TOOLS)/.installed: requirements-tools.txt
+	test -x $(TOOLS)/python || $(PYTHON) -m venv $(dir $(TOOLS))
+	$(TOOLS)/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+lock: $(TOOLS)/.installed ## Make both lock files anew; TORCH_CPU=place of torch's wheels for CPUs
+	@test -n '$(TORCH_CPU)' || { echo 'give TORCH_CPU=, the page or folder of torch +cpu'; exit 2; }
+	$(LOCK) --python-platform x86_64-unknown-linux-gnu --find-links '$(TORCH_CPU)' \
+		--output-file requirements-cpu.lock
+	$(LOCK) --universal --extra gpu --output-file requirements-cuda.lock
+
+lock-check: wheel ## Install lock file and wheel in an empty environment, and train there
+	rm -rf build/locked
+	$(PYTHON) -m venv build/locked
+	build/locked/bin/pip install --quiet --require-hashes -r requirements-cpu.lock
+	build/locked/bin/pip install --quiet --no-deps dist/metarl_toolkit-*.whl
+	build/locked/bin/pip check
+	cd build/locked && bin/metarl --version && bin/metarl train maml-trpo --quiet \
+		--env metarl/PointGoal-v0 --iterations 1 --eval-tasks 2
+
+audit: $(TOOLS)/.installed ## Known vulnerabilities of what is locked; fails where it cannot be told
+	$(TOOLS)/python tests/supply_chain/audit.py $(TOOLS)/pip-audit
+
+sbom: $(TOOLS)/.installed ## Write bills of materials (CycloneDX, valid) of both lock files into dist/
+	mkdir -p dist
+	for kind in cpu cuda; do $(TOOLS)/cyclonedx-py requirements requirements-$$kind.lock \
+		--pyproject pyproject.toml --output-reproducible --output-file dist/metarl-$$kind.cdx.json \
+		|| exit; done
+
+matrix: ## Run the tests with every Python of PYTHONS that is here
+	@for version in $(PYTHONS); do \
+		python$$version -c '' 2>/dev/null || { echo "Python $$version: NOT HERE, NOT TESTED"; continue; }; \
+		$(MAKE) test VENV=.venv-$$version PYTHON=python$$version || exit; \
+	done
+
 clean: ## Remove what the targets made, runs excepted
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-* build dist .mypy_cache .pytest_cache .ruff_cache

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from importlib import import_module
+from importlib.metadata import version
 from types import FrameType
 
 
@@ -16,6 +17,9 @@ class Ended(KeyboardInterrupt):
 
 def main() -> int:
     """Run the command line and return the exit status: of a signal, 128 + its number."""
+    if sys.argv[1:] == ["--version"]:
+        sys.stdout.write(f"metarl {version('metarl-toolkit')}\n")
+        return 0
     signals = (signal.SIGINT, signal.SIGTERM)
     # what is ignored stays so, and what was not installed from Python could not be put back
     handled = [n for n in signals if signal.getsignal(n) not in (None, signal.SIG_IGN)]

@@ -8,10 +8,11 @@ from .env_checks import EnvReport, check_env
 from .errors import InputError
 from .evaluate import Evaluation, EvaluationOptions
 from .families import COLUMNS, families
+from .from_python import train, train_fewshot
 from .loading import load, load_run
 from .policy_files import read_policy
 from .run import Run
-from .sessions import Session, go_on, start, train, train_fewshot
+from .sessions import Session, go_on, start
 from .sweeps import Row, Sweep, open_sweep, parse_seeds, parse_settings, run_sweep
 from .user_objects import UserObjects
 

@@ -5,6 +5,7 @@ A :class:`RunConfig` is the options of ``metarl train`` and ``metarl fewshot``, 
 all of them go through the checks of these dataclasses.
 """
 
+import os
 from dataclasses import asdict, field, fields, is_dataclass
 from functools import reduce
 from operator import or_
@@ -198,6 +199,15 @@ def validated(kind: type[KindT], values: dict[str, Any]) -> KindT:
         raise InputError(complaint(error)) from error
     except PydanticSerializationError as error:
         raise InputError(f"the options are not plain data: {error}") from error
+
+
+def check_options(config: RunConfig) -> None:
+    """Raise an :class:`InputError` for more threads than processors, or a test of one task."""
+    if config.threads > (cores := os.cpu_count() or 1):
+        wrong = f"must be at most {cores}, the processors here, got {config.threads}"
+        raise InputError(wrong, "threads")
+    if config.eval_tasks == 1:
+        raise InputError("must be 0, or at least 2 for an interval, got 1", "eval_tasks")
 
 
 def _nested(kind: Any, options: dict[str, Any]) -> dict[str, Any]:

@@ -78,6 +78,8 @@ class Evaluation:
     pictures: tuple[Path, ...]
 
 
+ENDING = "ending.json"
+"""In a run folder: what ended its last session that was not interrupted, and at which iteration."""
 MEASURES = {"returns": "mean return", "accuracy": "accuracy", "mse": "squared error"}
 """What figures are, as a person reads it."""
 

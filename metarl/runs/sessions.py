@@ -1,47 +1,45 @@
 """Training sessions: a new run, or one that goes on."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from textwrap import indent
-from typing import Any
 from warnings import warn
-
-from torch import nn
 
 from metarl import training
 from metarl.core import NoSecondDerivativeError
-from metarl.fewshot.from_config import OWN_BACKBONE
 from metarl.files import FileError, NonFiniteError
 from metarl.report.curves import adaptation_curve
 from metarl.rl.device_memory import DeviceMemoryError
-from metarl.runs import environments
 from metarl.runs.build import BUILDERS, Built
 from metarl.runs.commands import command_of
 from metarl.runs.config import (
     CODEC,
-    DataProblem,
     EnvProblem,
     RunConfig,
-    config_of,
+    check_options,
     read_config,
 )
 from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
-from metarl.runs.evaluate import Evaluation, EvaluationOptions, snapshot_of, write_json
+from metarl.runs.evaluate import (
+    ENDING,
+    Evaluation,
+    EvaluationOptions,
+    snapshot_of,
+    write_json,
+)
 from metarl.runs.initial_backbone import take_backbone
 from metarl.runs.loading import load
 from metarl.runs.run import Run
 from metarl.runs.user_objects import UserObjects, with_workers
 from metarl.training import DeviceName, Ending, Progress, Trainer, Writer
+from metarl.training.run_folders import write_config
 from metarl.types import TasksDone, unwatched
 
 NUM_PICTURED_TASKS, NUM_PICTURED_TRAJECTORIES = 20, 20
 """Of pictures on the way; trajectories of each task and step."""
-ENDING = "ending.json"
-"""In a run folder: what ended its last session that was not interrupted, and at which iteration."""
 
 
 class Session:
@@ -129,7 +127,7 @@ def start(
         given: what the config cannot hold.
         output: where the run folder is made.
         name: what its name starts with, instead of learner, subject and seed.
-        folder: the run folder, instead of a new one.
+        folder: of a run that has not begun, instead of a new one.
         writers: where metrics go; ``metrics.csv`` and TensorBoard by default.
         say: called with one line when something is worth saying.
 
@@ -144,14 +142,17 @@ def start(
     built = BUILDERS[type(config.problem)](config, given, say)
     if isinstance(built, DataSets) and config.init_from is not None:
         take_backbone(built, Path(config.init_from), given, say)
+    text = CODEC.dump_json(built.config, indent=2).decode()
     try:
+        if folder is not None and training.is_first():
+            write_config(folder, text)
         trainer = Trainer(
             built.learner,
             config.schedule,
             folder=folder,
             output=output,
             name=name or built.stem,
-            config=CODEC.dump_json(built.config, indent=2).decode(),
+            config=text,
             writers=standard_writers(built, say) if writers is None else writers,
             warn=say,
         )
@@ -160,15 +161,6 @@ def start(
     except FileError as error:
         raise InputError(str(error)) from error
     return Session(built, trainer)
-
-
-def check_options(config: RunConfig) -> None:
-    """Raise an :class:`InputError` for more threads than processors, or a test of one task."""
-    if config.threads > (cores := os.cpu_count() or 1):
-        wrong = f"must be at most {cores}, the processors here, got {config.threads}"
-        raise InputError(wrong, "threads")
-    if config.eval_tasks == 1:
-        raise InputError("must be 0, or at least 2 for an interval, got 1", "eval_tasks")
 
 
 def go_on(
@@ -246,86 +238,3 @@ def _snapshot(built: Built) -> "training.Snapshot":
         EvaluationOptions(tasks=NUM_PICTURED_TASKS, trajectories=trajectories), unwatched
     )
     return snapshot_of(test, adaptation_curve(test.adaptation.values, seed=0))
-
-
-def train(
-    learner: str,
-    *,
-    env: "environments.EnvSource",
-    policy: nn.Module | None = None,
-    output: str | Path = "runs",
-    name: str | None = None,
-    writers: Sequence[Writer] | None = None,
-    progress: Progress | None = None,
-    say: Callable[[str], None] = warn,
-    **options: Any,
-) -> Run:
-    """Meta-train a policy, as ``metarl train`` does.
-
-    Args:
-        learner: its name, such as ``maml-trpo``.
-        env: a task family: an id, a function that makes an environment of it, or an environment,
-            of which copies are made.
-        policy: a network of your own from observations to action means or logits.
-        output: where the run folder is made.
-        name: what its name starts with.
-        writers: where metrics go; ``metrics.csv`` and TensorBoard by default.
-        progress: called with the number and the metrics of every iteration.
-        say: called with one line when something is worth saying.
-        options: those of ``metarl train``, such as ``iterations`` and ``inner_lr``.
-
-    Returns:
-        The run, evaluated unless ``eval_tasks`` is 0.
-
-    Raises:
-        InputError: there is no such option, or the parts do not fit together.
-    """
-    config = config_of(EnvProblem, learner, env=environments.name_of(env), **options)
-    given = UserObjects(env=None if isinstance(env, str) else env, network=policy)
-    return _run(
-        start(config, given, output=Path(output), name=name, writers=writers, say=say), progress
-    )
-
-
-def train_fewshot(
-    learner: str,
-    *,
-    data: str = "glyphs",
-    backbone: str | nn.Module = "auto",
-    output: str | Path = "runs",
-    name: str | None = None,
-    writers: Sequence[Writer] | None = None,
-    progress: Progress | None = None,
-    say: Callable[[str], None] = warn,
-    **options: Any,
-) -> Run:
-    """Train a few-shot classifier, as ``metarl fewshot`` does.
-
-    Args:
-        learner: its name, such as ``protonet``.
-        data: name of a data set, or a path.
-        backbone: its name, or a module of your own from examples to features.
-        output: where the run folder is made.
-        name: what its name starts with.
-        writers: where metrics go; ``metrics.csv`` and TensorBoard by default.
-        progress: called with the number and the metrics of every iteration.
-        say: called with one line when something is worth saying.
-        options: those of ``metarl fewshot``, such as ``iterations`` and ``num_shots``.
-
-    Returns:
-        The run, evaluated unless ``eval_tasks`` is 0.
-
-    Raises:
-        InputError: there is no such option, or the parts do not fit together.
-    """
-    named = backbone if isinstance(backbone, str) else OWN_BACKBONE
-    config = config_of(DataProblem, learner, data=data, backbone=named, **options)
-    given = UserObjects(backbone=None if isinstance(backbone, str) else backbone)
-    return _run(
-        start(config, given, output=Path(output), name=name, writers=writers, say=say), progress
-    )
-
-
-def _run(session: Session, progress: Progress | None) -> Run:
-    session.closing_evaluation(session.train(progress))
-    return session.run

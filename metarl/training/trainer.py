@@ -20,7 +20,7 @@ from metarl.core.collectives import COMMUNICATION, of_first, ranks
 from metarl.training.agreement import Together, check_alike, together
 from metarl.training.checkpoint import list_checkpoints, load_newest, save_checkpoint
 from metarl.training.processes import is_first
-from metarl.training.run_folders import run_folder, write_config
+from metarl.training.run_folders import run_folder
 from metarl.training.runtime import (
     FolderInUseError,
     Interruption,
@@ -74,11 +74,11 @@ class Trainer:
     Args:
         learner: what is trained.
         schedule: when to evaluate, save and end.
-        folder: of a run that goes on, or is to begin; by default a new one is made.
+        folder: of a run that goes on; by default a new one is made.
         output: where a new folder is made.
         name: what the new folder's name starts with; the time follows.
-        config: everything that decides the run, as JSON: ``config.json`` of a
-            folder without checkpoints, kept in every checkpoint.
+        config: everything that decides the run, as JSON: ``config.json`` of a new
+            folder, kept in every checkpoint.
         writers: where metrics go; opened when there is something to write.
         warn: called with one line when something is worth saying.
 
@@ -111,8 +111,6 @@ class Trainer:
         self._seconds_to_save = 0.0
         self.folder = self._own_folder(Path(output), name) if folder is None else folder
         self._found = list_checkpoints(self._checkpoints)
-        if folder is not None and not self._found and is_first():
-            write_config(folder, self.config)
 
     def _own_folder(self, output: Path, name: str) -> Path:
         """A new one; where the processes have been started anew, that of before, and its state."""

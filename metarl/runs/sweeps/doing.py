@@ -13,9 +13,8 @@ from warnings import warn
 import torch
 
 from metarl.runs.build import BUILDERS
-from metarl.runs.config import RunConfig
+from metarl.runs.config import RunConfig, check_options
 from metarl.runs.errors import InputError, input_errors, written
-from metarl.runs.sessions import check_options
 from metarl.runs.sweeps.folder import TABLE, Sweep, is_trained
 from metarl.runs.sweeps.grid import Member, base_config, grid
 from metarl.runs.sweeps.jobs import Commands, Job, Jobs, command

@@ -10,8 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from metarl.files import one_error
 from metarl.runs.errors import InputError
-from metarl.runs.evaluate import MEASURES
-from metarl.runs.sessions import ENDING
+from metarl.runs.evaluate import ENDING, MEASURES
 from metarl.training.run_folders import newest_iteration
 
 State = Literal[
