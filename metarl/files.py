@@ -61,7 +61,7 @@ def replacing(path: Path) -> Iterator[BufferedWriter]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        _sync(path.parent)
 
 
 def drop_unfinished(folder: Path, name: str = "*") -> None:
@@ -73,6 +73,13 @@ def drop_unfinished(folder: Path, name: str = "*") -> None:
     """
     for path in folder.glob(f".{name}.*.tmp"):
         path.unlink(missing_ok=True)
+
+
+def sync_files(folder: Path) -> None:
+    """Make what has been written to the files of a folder survive a loss of power."""
+    for path in folder.iterdir():
+        if path.is_file():
+            _sync(path)
 
 
 @contextmanager
@@ -213,10 +220,10 @@ def _reason(error: Exception) -> str:
     return "".join(c if c.isprintable() else "?" for c in line) or type(error).__name__
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where folders can be opened for that."""
-    with suppress(PermissionError):
-        descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Flush a file to the disk, or a folder, so that a rename in it lasts; if it can be opened."""
+    with naming(path), suppress(FileNotFoundError, PermissionError):  # others write here, too
+        descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from metarl.core.collectives import COMMUNICATION, of_first, ranks
+from metarl.files import sync_files
 from metarl.training.agreement import Together, check_alike, together
 from metarl.training.checkpoint import list_checkpoints, load_newest, save_checkpoint
 from metarl.training.processes import is_first
@@ -162,6 +163,7 @@ class Trainer:
 
     def _write(self, content: dict[str, Any], best: bool, between: bool) -> None:
         dropped = None if best else self._between
+        sync_files(self.folder)  # a checkpoint that lasts is no use without the rows before it
         path = save_checkpoint(
             self._checkpoints, self.iteration, content, best=best, instead_of=dropped
         )

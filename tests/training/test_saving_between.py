@@ -1,5 +1,7 @@
 """Checkpoints between those of the schedule: after every iteration, or as often as is cheap."""
 
+import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ import pytest
 from fake_learner import FakeLearner
 
 from metarl import files
-from metarl.training import Schedule, Trainer, checkpoint, trainer
+from metarl.training import CSVWriter, Schedule, Trainer, checkpoint, trainer
 from metarl.training.checkpoint import list_checkpoints, load_newest
 from metarl.types import Metrics
 
@@ -52,3 +54,28 @@ def test_a_session_that_goes_on_saves_at_once(tmp_path: Path) -> None:
     late.load(load_newest(tmp_path / "checkpoints")[0])
     late.run(lambda iteration, metrics: seen.append(saved(tmp_path)))
     assert seen == [[0, 2], [0, 2, 3]]
+
+
+def test_rows_are_on_the_disk_before_the_checkpoint_after_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a loss of power leaves a checkpoint whose rows are gone."""
+    order: list[str] = []
+    fsync, save_weights = os.fsync, files.save_weights
+
+    def flushed(descriptor: int) -> None:
+        order.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    def written(path: Path, kind: str, content: Any) -> None:
+        order.append(f"save {path.name}")
+        save_weights(path, kind, content)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(checkpoint, "save_weights", written)
+    schedule = Schedule(iterations=2, checkpoint_every=1)
+    Trainer(FakeLearner(), schedule, folder=tmp_path, writers=[CSVWriter()]).run()
+    saves = [index for index, name in enumerate(order) if name.startswith("save ")]
+    assert [order[index] for index in saves] == [f"save iteration_0000000{i}.pt" for i in (0, 1, 2)]
+    for before, index in pairwise(saves):
+        assert "metrics.csv" in order[before:index]
