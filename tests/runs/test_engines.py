@@ -86,6 +86,8 @@ def test_on_a_gpu_contacts_in_a_fixed_order_are_those_of_the_cores(run: metarl.r
     make, line = chosen_engine(cheetah, UserObjects(), cuda)
     assert make is None
     assert "deterministic: MuJoCo Warp adds up contacts" in line
+    in_order = changed(cheetah, {"engine_kwargs": {"ordered": True}})
+    assert chosen_engine(in_order, UserObjects(), cuda).make_envs is not None
     with pytest.raises(InputError, match="engine device is not possible: deterministic"):
         chosen_engine(changed(cheetah, {"engine": "device"}), UserObjects(), cuda)
 

@@ -76,8 +76,12 @@ def _hindrance(problem: EnvProblem, given: UserObjects, *, in_order: bool) -> st
     source = problem.env if given.env is None else given.env
     try:
         check_code(source, given)
-        if in_order and environments.on_warp(source):
-            return "deterministic: MuJoCo Warp adds up contacts on a GPU in no fixed order"
+        ordered = problem.engine_kwargs.get("ordered", False)
+        if in_order and not ordered and environments.on_warp(source):
+            return (
+                "deterministic: MuJoCo Warp adds up contacts on a GPU in no fixed order "
+                "(--engine-kwargs '{\"ordered\": true}' is made to, and was not tried on one)"
+            )
     except ValueError as error:
         return str(error)
     return environments.device_hindrance(source, problem.env_kwargs)

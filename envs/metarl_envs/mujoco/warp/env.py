@@ -43,6 +43,7 @@ class WarpEnv:
         name: in messages.
         nconmax: contacts that the buffer holds, a mean over the environments; measured by default.
         njmax: rows of constraints that an environment may have; measured by default.
+        ordered: sum up forces in an order that is the same in every run, on a GPU, too.
     """
 
     capturable = False
@@ -58,6 +59,7 @@ class WarpEnv:
         name: str = "",
         nconmax: int | None = None,
         njmax: int | None = None,
+        ordered: bool = False,
     ) -> None:
         for what, value in (("num_envs", num_envs), ("max_episode_steps", max_episode_steps)):
             if value < 1:
@@ -69,7 +71,7 @@ class WarpEnv:
         self.task_distribution = family.task_distribution
         self.task_space = family.task_distribution.space
         self._sizes = choose_sizes(family.robot, num_envs, nconmax, njmax)
-        self.physics = WarpPhysics(family, num_envs, arrays, self._sizes)
+        self.physics = WarpPhysics(family, num_envs, arrays, self._sizes, ordered=ordered)
         model = family.robot.model
         self.dt = float(model.opt.timestep) * family.robot.frame_skip
         self._allocate()

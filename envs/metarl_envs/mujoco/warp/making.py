@@ -22,7 +22,7 @@ def declared_for_device(xp: Any, family: Declaration, **options: Any) -> MujocoF
     return declared
 
 
-def make_device(
+def make_device(  # noqa: PLR0913  # the options of a device and its engine
     env_id: str,
     num_envs: int,
     max_episode_steps: int,
@@ -32,6 +32,7 @@ def make_device(
     family: Declaration,
     nconmax: int | None = None,
     njmax: int | None = None,
+    ordered: bool = False,
     **options: Any,
 ) -> WarpEnv:
     """A batch of environments on a device.
@@ -45,6 +46,7 @@ def make_device(
         family: name of the family, or what declares it.
         nconmax: contacts that the buffer holds, a mean over the environments.
         njmax: rows of constraints that an environment may have.
+        ordered: sum up forces in an order that is the same in every run.
         options: of the family.
     """
     arrays = Arrays(xp, torch.float32, torch.device(device))
@@ -56,4 +58,5 @@ def make_device(
         name=env_id,
         nconmax=nconmax,
         njmax=njmax,
+        ordered=ordered,
     )

@@ -16,6 +16,7 @@ from metarl_envs.mujoco.warp.contacts import align_with_capsules
 from metarl_envs.mujoco.warp.graph import Graph, on_warp
 from metarl_envs.mujoco.warp.installed import mujoco_warp as mjw
 from metarl_envs.mujoco.warp.installed import wp
+from metarl_envs.mujoco.warp.ordered import set_order
 from metarl_envs.mujoco.warp.sizes import Sizes
 
 _MAX_STATE = 1e10  # mjMAXVAL: MuJoCo calls a state beyond it unstable
@@ -38,9 +39,19 @@ class WarpPhysics:
         num_worlds: number of simulations.
         arrays: torch as array-api-compat has it, and where they are.
         sizes: of the buffers for contacts and constraints.
+        ordered: sum up forces in an order of their own, see
+            :mod:`metarl_envs.mujoco.warp.ordered`.
     """
 
-    def __init__(self, family: MujocoFamily, num_worlds: int, arrays: Arrays, sizes: Sizes) -> None:
+    def __init__(
+        self,
+        family: MujocoFamily,
+        num_worlds: int,
+        arrays: Arrays,
+        sizes: Sizes,
+        *,
+        ordered: bool = False,
+    ) -> None:
         device = arrays.device
         self._frame_skip = family.robot.frame_skip
         self._current = family.stage != mujoco.mjtStage.mjSTAGE_NONE
@@ -52,6 +63,8 @@ class WarpPhysics:
             self.model = fields.put_model(model, names, num_worlds)
             self.model.opt.warn_overflow = 0  # nothing is printed; the bits are set all the same
             self.model.callback.contactfilter = align_with_capsules
+            if ordered:
+                set_order(self.model, device)
             self.data = mjw.make_data(model, num_worlds, nconmax=sizes.nconmax, njmax=sizes.njmax)
         self._fields = {name: fields.view(self.model, name) for name in names}
         derived = {name: self._view(name) for name in family.derived_fields}
