@@ -10,6 +10,7 @@ import io
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,7 @@ from metarl.types import Metrics, Video
 
 VIDEO_KEY = "eval/adaptation"
 PICTURE_KEY = "eval/adaptation_curve"
-EMBEDDING_TAG = "tasks"
+EMBEDDING_TAG, EVENTS = "tasks", "events.out.tfevents."  # what names of its files begin with
 CURVES, FINAL = "curves", "final"
 COSTS = {"steps": "rollout/env_steps", "seconds": "time/seconds"}
 """What else evaluations are shown over, and the metric that tells it."""
@@ -100,7 +101,8 @@ class TensorBoardWriter(Writer):
         """Make TensorBoard forget what lies beyond ``iteration``."""
         self._folder = folder
         with naming(folder):
-            self._events = _events_of(folder, purge_step=iteration + 1 if iteration else None)
+            _put_before_now(folder)
+            self._events = _events_of(folder, purge_step=iteration + 1)
             if not iteration:
                 for tag, text in self.texts.items():
                     self._events.add_text(tag, text)
@@ -261,6 +263,19 @@ def write_embedding(
             global_step=iteration,
             tag=EMBEDDING_TAG,
         )
+
+
+def _put_before_now(folder: Path) -> None:
+    """Give files of events names before that of the one to come: TensorBoard reads them by name.
+
+    There is a time in them, which is one to come where a clock has been set back since.
+    """
+    now = int(time.time())
+    for path in folder.glob(f"{EVENTS}*"):
+        rest = path.name.removeprefix(EVENTS)
+        written = rest.partition(".")[0]
+        if written.isdecimal() and int(written) >= now:
+            path.rename(path.with_name(f"{EVENTS}{now - 1:010d}.{rest}"))
 
 
 def _events_of(folder: Path, purge_step: int | None = None) -> SummaryWriter:

@@ -116,4 +116,4 @@ def test_damaged_events_are_no_matter(tmp_path: Path) -> None:
     writer.write(4, {"loss": 1.0})
     writer.close()
     assert damaged.read_bytes() == b"\xff" * 100
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("events*"))) == 2
