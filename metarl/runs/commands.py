@@ -1,6 +1,7 @@
 """The command that a config stands for."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -8,6 +9,15 @@ from typing import Any
 
 from metarl.runs.config import CODEC, EnvProblem, RunConfig, config_of
 from metarl.runs.facts import DataFacts, EnvFacts
+
+NOT_IN_NAMES = (
+    *("seed", "iterations", "time_limit", "patience", "eval_every", "checkpoint_every"),
+    *("save_share", "device", "threads", "workers", "eval_tasks", "video_every", "pictures_every"),
+    *("num_ways", "num_shots", "data_root", "download"),
+)
+"""Options that say nothing of what is learned, or that the subject of a run tells already."""
+LONGEST_NAME = 120
+"""Of what comes before the seed; file systems take names of 255 letters."""
 
 
 def given_options(config: RunConfig) -> dict[str, Any]:
@@ -28,6 +38,28 @@ def command_of(config: RunConfig) -> str:
     for name, value in (_subject(config) | given_options(config)).items():
         words += _words(name, value)
     return shlex.join(words)
+
+
+def run_name(config: RunConfig, subject: str) -> str:
+    """Learner, subject, what differs from the defaults and seed: how a run folder's name starts.
+
+    Args:
+        config: of the run.
+        subject: environment or data set, in short.
+
+    >>> config = config_of(EnvProblem, "promp", env="metarl/PointGoal-v0", inner_lr=0.1, seed=3)
+    >>> run_name(config, "PointGoal-v0")
+    'promp_PointGoal-v0_inner-lr=0.1_seed3'
+    """
+    given = given_options(config)
+    given |= given.pop("env_kwargs", {})
+    told = [f"{k.replace('_', '-')}={_brief(v)}" for k, v in given.items() if k not in NOT_IN_NAMES]
+    safe = [re.sub(r"[^\w.=+-]+", "-", text) for text in told]
+    return f"{'_'.join([config.learner, subject, *safe])[:LONGEST_NAME]}_seed{config.seed}"
+
+
+def _brief(value: Any) -> str:
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def settings_of(config: RunConfig) -> dict[str, Any]:

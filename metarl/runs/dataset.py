@@ -42,8 +42,8 @@ class DataSets:
     """Of the train split of a table or of series."""
     datasets: tuple[Dataset, ...]
     """None for the sinusoid. Of a run that is not new, examples are read when they are needed."""
-    stem: str
-    """What the name of a run folder starts with."""
+    short_name: str
+    """Environment or data set, as names of run folders have it."""
     opening: str = ""
     """There is nothing to say before training."""
     films: None = None

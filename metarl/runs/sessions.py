@@ -13,7 +13,7 @@ from metarl.files import FileError, NonFiniteError
 from metarl.report.curves import adaptation_curve
 from metarl.rl.device_memory import DeviceMemoryError
 from metarl.runs.build import BUILDERS, Built
-from metarl.runs.commands import command_of
+from metarl.runs.commands import command_of, run_name
 from metarl.runs.config import (
     CODEC,
     EnvProblem,
@@ -151,7 +151,7 @@ def start(
             config.schedule,
             folder=folder,
             output=output,
-            name=name or built.stem,
+            name=name or run_name(built.config, built.short_name),
             config=text,
             writers=standard_writers(built, say) if writers is None else writers,
             warn=say,

@@ -87,8 +87,8 @@ class Simulated:
     """One environment of the family; options go to it."""
     only_tasks: Sequence[Task] | None = None
     """The one task of a run that has no others."""
-    stem: str
-    """What the name of a run folder starts with."""
+    short_name: str
+    """Environment or data set, as names of run folders have it."""
     opening: str = ""
     """What is said of it before training; perhaps nothing."""
     films: "training.Films | None" = None

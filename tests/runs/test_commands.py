@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from metarl import cli
-from metarl.runs.commands import command_of, given_options
+from metarl.runs.commands import command_of, given_options, run_name
 from metarl.runs.config import DataProblem, EnvProblem, RunConfig, RunOptions, config_of
 
 
@@ -47,3 +47,30 @@ def test_the_command_line_of_a_config_gives_it_back(
 def test_defaults_are_not_said() -> None:
     config = config_of(EnvProblem, "promp", env="metarl/PointGoal-v0", inner_lr=0.3)
     assert given_options(config) == {"inner_lr": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "name"),
+    [
+        (EnvProblem, {"env": "metarl/PointGoal-v0"}, "maml-trpo_X_seed0"),
+        (
+            EnvProblem,
+            {"env": "metarl/PointGoal-v0", "env_kwargs": {"reward": "sparse"}, "seed": 2},
+            "maml-trpo_X_reward=sparse_seed2",
+        ),
+        (
+            EnvProblem,
+            {"env": "a:B-v0", "hidden_sizes": (32, 16), "init_from": "x/policy.pt", "threads": 1},
+            "maml-trpo_X_init-from=x-policy.pt_hidden-sizes=32-16_seed0",
+        ),
+    ],
+)
+def test_names_of_runs_say_what_differs(kind: Any, options: dict[str, Any], name: str) -> None:
+    assert run_name(config_of(kind, "maml-trpo", **options), "X") == name
+
+
+def test_names_of_runs_have_an_end() -> None:
+    config = config_of(EnvProblem, "promp", env="a:B-v0", env_kwargs={"x" * 400: 1}, seed=7)
+    name = run_name(config, "B-v0")
+    assert len(name) < 140
+    assert name.endswith("_seed7")

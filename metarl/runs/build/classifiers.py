@@ -72,7 +72,7 @@ def build_classifier(config: RunConfig, given: UserObjects, say: Callable[[str],
         shape=facts.shape,
         scaling=facts.scaling,
         datasets=datasets,
-        stem=_stem(problem, config.seed),
+        short_name=_short_name(problem),
     )
 
 
@@ -108,11 +108,11 @@ def _learner(
     )
 
 
-def _stem(problem: DataProblem, seed: int) -> str:
-    """What the name of a run folder starts with."""
+def _short_name(problem: DataProblem) -> str:
+    """The data set and the setting, in short."""
     name = Path(problem.data.data.partition(":")[0]).stem
     ways = "" if problem.data.data == SINUSOID else f"{problem.episodes.num_ways}w"
-    return f"{problem.algorithm.learner}_{name}-{ways}{problem.episodes.num_shots}s_seed{seed}"
+    return f"{name}-{ways}{problem.episodes.num_shots}s"
 
 
 def _read_datasets(

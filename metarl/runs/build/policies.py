@@ -80,7 +80,7 @@ def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], Non
         opening=engine.line,
         make_single=single_maker(problem, given, make_env),
         only_tasks=only,
-        stem=f"{problem.algorithm.learner}_{name}_seed{config.seed}",
+        short_name=name,
     )
     return replace(built, films=built.training_films()) if problem.video_every else built
 
