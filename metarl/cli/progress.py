@@ -1,7 +1,11 @@
 """What the command says beside its results: lines, and the progress of training."""
 
+import math
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 
 from rich.console import Console
@@ -37,6 +41,8 @@ def quiet(line: str) -> None:
 class Bar:
     """A progress bar on a terminal; on stderr."""
 
+    estimates: bool = True
+    """Show how long it will take, from the pace so far."""
     console: Console = field(default_factory=partial(Console, stderr=True))
     _progress: Progress | None = None
 
@@ -48,9 +54,9 @@ class Bar:
     def show(self, completed: int, total: int, description: str) -> None:
         """So much is done; the bar appears the first time."""
         if self._progress is None:
-            columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-            text = TextColumn("{task.description}")
-            self._progress = Progress(text, *columns, console=self.console)
+            columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+            estimate = [TimeRemainingColumn()] if self.estimates else []
+            self._progress = Progress(*columns, *estimate, console=self.console)
             self._progress.add_task("", total=total, completed=completed)
             self._progress.start()
         self._progress.update(TaskID(0), completed=completed, description=description)
@@ -61,27 +67,64 @@ class Bar:
             self._progress.stop()
 
 
+SILENCE = 60.0
+"""Seconds between two lines where there is no terminal."""
+
+
 @dataclass
 class Display:
-    """Training: a progress bar on a terminal, a line now and then elsewhere."""
+    """Training: a progress bar on a terminal, a line a minute elsewhere.
+
+    Both tell the newest evaluation on held-out tasks.
+    """
 
     session: "runs.Session"
     """That is watched."""
     show: bool
     """Anything at all."""
-    bar: Bar = field(default_factory=Bar)
+    clock: Callable[[], float] = time.monotonic
+    """Seconds."""
+    bar: Bar = field(default_factory=partial(Bar, estimates=False))
+    _held_out: str = ""
+    _said: float = -math.inf
+
+    def __post_init__(self) -> None:
+        self._started, self._first = self.clock(), self.session.trainer.iteration
 
     def __call__(self, iteration: int, metrics: Metrics) -> None:
         """One iteration more."""
-        built, schedule = self.session.built, self.session.trainer.schedule
-        if self.show and self.bar.is_shown:
-            self.bar.show(iteration, schedule.iterations, built.headline(metrics))
-        elif self.show and (line := built.report(metrics)):
+        if not self.show:
+            return
+        built, total = self.session.built, self.session.trainer.schedule.iterations
+        line = built.report(metrics)
+        self._held_out = line or self._held_out
+        if self.bar.is_shown:
+            parts = [self._held_out, _speed(metrics), f"{_clock(self.left(iteration))} left"]
+            self.bar.show(iteration, total, ", ".join(part for part in parts if part))
+        elif line and (iteration == total or self.clock() >= self._said + SILENCE):
+            self._said = self.clock()
             say(f"iteration {iteration}: {line} ({metrics['time/seconds']:.0f} s)")
+
+    def left(self, iteration: int) -> float:
+        """Seconds until the session ends, by its iterations or by its time limit."""
+        schedule, elapsed = self.session.trainer.schedule, self.clock() - self._started
+        by_pace = (schedule.iterations - iteration) * elapsed / max(iteration - self._first, 1)
+        limit = schedule.time_limit
+        return by_pace if limit is None else min(by_pace, max(limit - elapsed, 0.0))
 
     def stop(self) -> None:
         """Leave the terminal as it was."""
         self.bar.stop()
+
+
+def _speed(metrics: Metrics) -> str:
+    speed = metrics.get("time/env_steps_per_second")
+    return "" if speed is None else f"{speed:,.0f} steps/s"
+
+
+def _clock(seconds: float) -> str:
+    """As hours, minutes and seconds, such as 1:02:03."""
+    return str(timedelta(seconds=round(seconds)))
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """``metarl train`` and ``metarl fewshot``."""
 
+import shlex
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -77,6 +78,8 @@ def run_session(session: "runs.Session", *, show: bool) -> int:
         seconds = f"{trainer.seconds:.0f} s of training"
         best = f"best in validation: iteration {trainer.best['iteration']}"
         say(f"{ending.value} after {trainer.iteration} iterations, {seconds}; {best}")
+    if show and ending in (Ending.TIME_LIMIT, Ending.INTERRUPTED):
+        say(f"to go on: metarl resume {shlex.quote(str(trainer.folder))}")
     with TasksDisplay(show) as tasks:
         evaluation = session.closing_evaluation(ending, tasks)
     if show and evaluation is not None:

@@ -216,12 +216,8 @@ class DataSets:
             self.problem.data.check_ink(images.images)
         return images
 
-    def headline(self, metrics: Metrics) -> str:
-        """What a progress bar says of an iteration."""
-        return f"loss {metrics['meta/loss']:.3f}" if "meta/loss" in metrics else "not trained"
-
     def report(self, metrics: Metrics) -> str:
-        """What is printed of an iteration with an evaluation, where there is no terminal."""
+        """What is said of an iteration with an evaluation; empty of others."""
         return f"validation score {metrics['eval/score']:.4f}" if "eval/score" in metrics else ""
 
     def _in_mode(self, norm: NormMode | None, default: NormMode) -> FewShotLearner:

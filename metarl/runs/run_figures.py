@@ -28,6 +28,7 @@ NOT_SETTINGS = (
     "schedule.time_limit",
     "schedule.checkpoint_every",
     "schedule.eval_every",
+    "schedule.save_share",
     "pictures_every",
     "problem.workers",
     "problem.video_every",

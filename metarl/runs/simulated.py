@@ -285,12 +285,8 @@ class Simulated:
         assert self.problem.trained_on is not None
         return self.problem.trained_on
 
-    def headline(self, metrics: Metrics) -> str:
-        """What a progress bar says of an iteration."""
-        return "return {:.1f} -> {:.1f}".format(*ends_of(metrics, "rollout"))
-
     def report(self, metrics: Metrics) -> str:
-        """What is printed of an iteration with an evaluation, where there is no terminal."""
+        """What is said of an iteration with an evaluation; empty of others."""
         if "eval/validation" not in metrics:
             return ""
         return "held-out return {:.2f} -> {:.2f}".format(*ends_of(metrics, "eval"))

@@ -366,6 +366,7 @@ def test_stopped_by_the_clock_and_resumed(learner, tmp_path, capsys):
     assert fewshot(tmp_path / "whole", learner, *options) == 0
     assert fewshot(tmp_path / "parts", learner, *options, "--time-limit", "1e-6") == 0
     folder = only_folder(tmp_path / "parts")
+    assert f"metarl: to go on: metarl resume {folder}\n" in capsys.readouterr().err
     assert main(["resume", str(folder), "--time-limit", "1e-6"]) == 0
     assert load_newest(folder / "checkpoints")[0]["iteration"] == 2
     capsys.readouterr()
