@@ -115,7 +115,8 @@ def test_run_folder_holds_everything(run):
     assert list(run.glob("events.out.tfevents.*"))
     names = sorted(path.name for path in (run / "checkpoints").iterdir())
     assert names == ["best.pt", "iteration_00000000.pt", "iteration_00000003.pt"]
-    assert run.name.startswith("maml_glyphs-3w1s_seed7_")
+    assert run.name.startswith("maml_glyphs-3w1s_meta-batch-size=2_")
+    assert "_filters=4_seed7_" in run.name
     assert (run / "adaptation.png").stat().st_size > 1000
 
 
