@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metarl.embedding import (
     ChoicesHead,
     Dense,
     GaussianHead,
     HeldContext,
-    Normaliser,
     OnlinePolicy,
     Prototype,
     Recurrent,
 )
+from metarl.embedding.cells import GRU, LSTM
 from metarl.embedding.encoders import LOG_PRECISION_BOUND
 from metarl.files import replacing
 from metarl.rl.actions import ActionNumbering
@@ -60,52 +61,96 @@ def arrays_of(policy: OnlinePolicy) -> Arrays:
     if not isinstance(layers, Dense):
         raise ValueError(f"a {type(layers).__name__} is for --onnx: here are linear layers")
     arrays, config = _head(policy)
-    arrays |= _dense("net", layers)
     config |= {"tanh": layers.activation == "tanh", "ends": []}
-    config["layers"] = {"net": len(layers.weights)}
     start = {"context": memory.context(memory.starts), **network.starts}
-    arrays |= _normaliser(policy.normaliser, math.prod(policy.observation_shape) + memory.size)
+    parts = {"net": layers}
     if isinstance(network, Recurrent):
-        arrays |= dict(zip(("lstm.w", "lstm.u", "lstm.b"), network.cell, strict=True))
+        parts = {"lstm": _of_lstm(network.cell), **parts}
         config["ends"] = list(network.starts) if policy.forgets else []
+    if policy.normaliser is not None:
+        mean, std, clip = policy.normaliser
+        parts = _of_deviations(parts, std)
+        arrays |= {"mean": mean, "clip": clip * std, "floor": -clip * std}
     if isinstance(memory, Prototype):
-        arrays |= _encoder(memory)
-        start |= memory.starts | {"count": np.float64(0.0)}
+        order = _order(math.prod(policy.observation_shape), policy.head.num_outputs)
+        parts |= _of_deviations(_encoder(memory), memory.std, order)
+        arrays |= {"enc.mean": memory.mean[order], "ones": np.ones(memory.embedding_size)}
+        arrays["bound"] = np.array([LOG_PRECISION_BOUND])
+        moments = memory.starts["sums"].reshape(3, -1)
+        start |= memory.starts | {"sums": moments, "count": np.float64(0.0)}
         config["full"] = math.log1p(memory.capacity)
-        config["layers"]["enc"] = len(memory.layers.weights)
         config["ends"] += [] if memory.cell is None else ["encoder"]
     elif not isinstance(memory, HeldContext) and not isinstance(network, Recurrent):
         raise ValueError(f"{type(memory).__name__} without a recurrent network is for --onnx")
+    for name, part in parts.items():
+        arrays |= _with_biases(name, part)
+    config["layers"] = {name: len(part.weights) for name, part in parts.items()}
     arrays |= {f"start.{name}": value for name, value in start.items()}
     config["state"] = list(start)
     return arrays | {"config": np.frombuffer(json.dumps(config).encode(), np.uint8)}
 
 
-def _normaliser(normaliser: Normaliser | None, width: int) -> Arrays:
-    """Of observation and context; without one what changes nothing."""
-    if normaliser is None:
-        normaliser = Normaliser(np.zeros(1, "f"), np.ones(1, "f"), np.float32(np.inf))
-    clip = np.full(width, normaliser.clip, normaliser.mean.dtype)
-    return {"mean": normaliser.mean, "std": normaliser.std, "clip": clip, "floor": -clip}
-
-
-def _dense(name: str, layers: Dense) -> Arrays:
+def _with_biases(name: str, layers: Dense) -> Arrays:
+    """Of every layer the weights, its bias below them: the weights of an input that is 1."""
     pairs = enumerate(zip(layers.weights, layers.biases, strict=True))
-    return {f"{name}.{key}{i}": v for i, pair in pairs for key, v in zip("wb", pair, strict=True)}
+    return {f"{name}.{i}": np.concatenate([weight, bias[None]]) for i, (weight, bias) in pairs}
 
 
-def _encoder(memory: Prototype) -> Arrays:
-    """The log precisions are cut by B tanh(x / B); the last layer gives x / B."""
+def _order(size: int, actions: int) -> NDArray[np.intp]:
+    """Of observation, action, reward, next observation and termination, the reward before the last.
+
+    Numbers that are no arrays yet are then side by side, as one tuple.
+    """
+    order: NDArray[np.intp] = np.r_[: size + actions, -size - 1 : -1, -size - 2, -1]
+    return order
+
+
+def _of_deviations(parts: dict[str, Dense], std: Any, order: Any = np.s_[:]) -> dict[str, Dense]:
+    """The same, the first one of inputs that are not divided by their standard deviation.
+
+    And in another order.
+    """
+    name, first = next(iter(parts.items()))
+    weight, num = first.weights[0].copy(), len(std)
+    weight[:num] = (weight[:num] / std[:, None])[order]
+    return {**parts, name: first._replace(weights=(weight, *first.weights[1:]))}
+
+
+def _of_lstm(cell: LSTM) -> Dense:
+    """One product of input and hidden state: forget, input and output gates, and candidate."""
+    order = np.arange(4 * cell.size).reshape(4, -1)[[1, 0, 3, 2]].ravel()
+    weight = np.concatenate([cell.weight_ih, cell.weight_hh])[:, order]
+    return Dense((weight,), (cell.bias[order],), "tanh")
+
+
+def _of_gru(cell: GRU) -> Dense:
+    """One product of input and hidden state: both gates, and of both what is the candidate's."""
+    gates, size = 2 * cell.size, cell.size
+    of_input = np.pad(cell.weight_ih, ((0, 0), (0, size)))
+    none = np.zeros((size, size), np.float32)
+    of_hidden = np.concatenate([cell.weight_hh[:, :gates], none, cell.weight_hh[:, gates:]], 1)
+    bias = np.pad(cell.bias_ih, (0, size))
+    bias[:gates] += cell.bias_hh[:gates]
+    bias[gates + size :] = cell.bias_hh[gates:]
+    return Dense((np.concatenate([of_input, of_hidden]),), (bias,), "tanh")
+
+
+def _encoder(memory: Prototype) -> dict[str, Dense]:
+    """The layers of inputs without mean and deviation.
+
+    The log precisions are cut by B tanh(x / B); the last layer gives x / B, and two embeddings,
+    whose products with the precisions are sums of moments.
+    """
     if not memory.within_trajectory:
         raise ValueError("prototypes of whole trajectories (within_trajectory) are for --onnx")
-    last = len(memory.layers.weights) - 1
-    bound = np.array([1.0, 1.0 / LOG_PRECISION_BOUND], np.float32).repeat(memory.embedding_size)
-    arrays = {"enc.mean": memory.mean, "enc.std": memory.std, **_dense("enc", memory.layers)}
-    for name in (f"enc.w{last}", f"enc.b{last}"):
-        arrays[name] = arrays[name] * bound
-    arrays["share"] = memory.share[:, 0]
-    cell = () if memory.cell is None else memory.cell
-    return arrays | dict(zip(("gru.w", "gru.u", "gru.b", "gru.c"), cell, strict=False))
+    (*weights, weight), (*biases, bias), activation = memory.layers
+    size = memory.embedding_size
+    weight, bias = (
+        np.concatenate([a[..., size:] / LOG_PRECISION_BOUND, a[..., :size], a[..., :size]], -1)
+        for a in (weight, bias)
+    )
+    last = Dense((*weights, weight), (*biases, bias), activation)
+    return {"enc": last} if memory.cell is None else {"gru": _of_gru(memory.cell), "enc": last}
 
 
 def _head(policy: OnlinePolicy) -> tuple[Arrays, dict[str, Any]]:
@@ -114,7 +159,6 @@ def _head(policy: OnlinePolicy) -> tuple[Arrays, dict[str, Any]]:
     if isinstance(head, GaussianHead):
         arrays = {
             "sigma": head.std,
-            "at_mean": np.float32(head.at_mean),
             "half": head.half_range,
             "middle": head.middle,
             "low": head.low,
@@ -129,7 +173,8 @@ def _head(policy: OnlinePolicy) -> tuple[Arrays, dict[str, Any]]:
     size = math.prod(policy.observation_shape)
     step = 2 * size + head.num_outputs + 2
     sizes = {"observation": size, "noise": head.num_outputs, "step": step}
-    return arrays, {"sizes": sizes}
+    at_mean = head.at_mean if isinstance(head, GaussianHead) else 0.0
+    return arrays, {"sizes": sizes, "at_mean": at_mean}
 
 
 def _discrete(number: int, start: int) -> Arrays:
@@ -137,7 +182,6 @@ def _discrete(number: int, start: int) -> Arrays:
     return {
         "numbers": np.arange(number, dtype=np.float32),
         "sigma": np.ones(number, np.float32),
-        "at_mean": np.float32(0.0),
         "half": np.float32(1.0),
         "middle": np.float32(start),
         "low": np.int64(start),
