@@ -3,8 +3,11 @@
 The test's own process stands for torchrun's agent: it keeps the store, also over several attempts.
 """
 
+import faulthandler
+import gc
 import multiprocessing
 import os
+import pickle  # of its own: torch's shares memory with processes that have ended
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -58,7 +61,7 @@ def on_ranks(
 
 def _result(end: Any) -> Any:
     assert end.poll(LONGEST), "no answer"
-    kind, value = end.recv()
+    kind, value = pickle.loads(end.recv_bytes())
     if kind == "raised":
         raise value
     return value
@@ -67,6 +70,8 @@ def _result(end: Any) -> Any:
 def _work(
     rank: int, size: int, port: int, end: Any, work: Callable[..., Any], arguments: Any
 ) -> None:
+    gc.disable()  # what the test's process has left may own threads, which a fork has not
+    faulthandler.dump_traceback_later(LONGEST / 2)
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -78,9 +83,9 @@ def _work(
     }
     training.join()
     try:
-        end.send(("gave", work(*arguments)))
+        end.send_bytes(pickle.dumps(("gave", work(*arguments))))
     except BaseException as error:
         traceback.print_exc()
-        end.send(("raised", error))
+        end.send_bytes(pickle.dumps(("raised", error)))
         raise
     training.leave()

@@ -114,6 +114,40 @@ class _RowsOfAll(Function):
         return rows[ctx.part.start : ctx.part.stop], None
 
 
+class Part(NamedTuple):
+    """This process's tasks among those of a meta-batch, as :meth:`Ranks.part` deals them out."""
+
+    start: int
+    """Number of the first one."""
+    stop: int
+    """Of the one after the last."""
+    total: int
+    """Of all processes."""
+
+    @classmethod
+    def own(cls, total: int) -> "Part":
+        """Of this process."""
+        own = ranks().part(total)
+        return cls(own.start, own.stop, total)
+
+    @property
+    def num(self) -> int:
+        """Of this process."""
+        return self.stop - self.start
+
+    @property
+    def is_all(self) -> bool:
+        """Whether there are no others."""
+        return self.num == self.total
+
+    def rows(self, *own: Tensor) -> list[Tensor]:
+        """Values of all tasks, ``[total]`` each, from those of its own, by one message."""
+        if self.is_all:
+            return list(own)
+        rows = rows_of_all(torch.stack([values.detach() for values in own], 1), self.total)
+        return list(rows.T.contiguous())
+
+
 def gathered(value: Any) -> list[Any]:
     """What every rank has, in their order; plain data and tensors on the CPU."""
     size = ranks().size

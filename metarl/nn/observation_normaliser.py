@@ -1,9 +1,22 @@
 """Observations divided by running statistics, in front of a policy's network."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 EPSILON, CLIP = 1e-8, 10.0  # of stable-baselines3's VecNormalize
+
+
+class Moments(NamedTuple):
+    """Of observations."""
+
+    num: int
+    """How many."""
+    mean: Tensor
+    """``[D]``."""
+    variance: Tensor
+    """Uncorrected, ``[D]``."""
 
 
 class ObservationNormaliser(nn.Module):
@@ -42,13 +55,25 @@ class ObservationNormaliser(nn.Module):
 
     @torch.no_grad()
     def update(self, observations: Tensor) -> None:
-        """Take observations ``[N, D]`` into the statistics (Chan et al. 1979), in place."""
-        if not len(observations):
+        """Take observations ``[N, D]`` into the statistics, in place."""
+        if len(observations):
+            self.merge(self.moments(observations))
+
+    def moments(self, observations: Tensor) -> Moments:
+        """Of observations ``[N, D]``."""
+        given = observations.to(self.mean.dtype)
+        if not len(given):
+            return Moments(0, self.mean, self.variance)
+        return Moments(len(given), given.mean(0), given.var(0, correction=0))
+
+    @torch.no_grad()
+    def merge(self, others: Moments) -> None:
+        """Take the moments of further observations into the statistics (Chan et al. 1979)."""
+        if not others.num:
             return
-        given = observations.to(self.mean)
-        count, total = float(len(given)), self.count + len(given)
-        apart = given.mean(0) - self.mean
-        squares = self.variance * self.count + given.var(0, correction=0) * count
+        count, total = float(others.num), self.count + others.num
+        apart = others.mean.to(self.mean) - self.mean
+        squares = self.variance * self.count + others.variance.to(self.mean) * count
         squares += apart.square() * self.count * count / total
         self.mean += apart * count / total
         self.variance.copy_(squares / total)

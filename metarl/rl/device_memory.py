@@ -6,6 +6,7 @@ from typing import Protocol
 
 import torch
 
+from metarl.core.collectives import ranks
 from metarl.rl.experience import Experience
 
 SHARE = 0.5
@@ -96,7 +97,7 @@ def device_memory(learner: Rehearsed, most: int) -> Iterator[None]:
     except torch.OutOfMemoryError:
         failed = True  # only after this are the tensors of what failed let go of
     if failed:
-        largest = _largest(learner, most)
+        largest = _largest(learner, most) * ranks().size
         better = f"the largest that does has {largest}" if largest else "take a smaller one"
         raise DeviceMemoryError(
             f"{learner.describe_batch()} does not fit its memory; by halving, {better}: "

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def note(said: list[str], fault: str, what_follows: str = LEFT_OUT) -> None:
     said[:] = [fault]
 
 
-def check_share(left_out: int, total: int, faults: list[str]) -> None:
+def check_share(left_out: int, total: int, faults: Sequence[str]) -> None:
     """Raise an :class:`EnvironmentFaultError` if more than a tenth of trajectories is left out."""
     if left_out > LARGEST_SHARE * total:
         raise EnvironmentFaultError(

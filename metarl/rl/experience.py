@@ -1,18 +1,19 @@
 """What one meta-iteration collects."""
 
 from collections.abc import Sequence
-from math import isfinite
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metarl.core.collectives import Part
 from metarl.nn import ActionDistribution
-from metarl.rl.outcomes import mean_told, named
+from metarl.rl.env_faults import check_share
 from metarl.rl.rollout import AdvantageBatch, Rollout
-from metarl.types import Metrics
+from metarl.rl.summary import Summary, mean_outcomes
+from metarl.rl.task_sampler import TaskSampler
 
 LEAST_CHUNK, CHUNK_STEPS = 4, 8000  # tasks, and steps of them, that a CPU's cache takes
 LEAST_UNIT = 0.5  # of a score; where a task says nothing, its own is next to 0
@@ -30,6 +31,35 @@ class Experience(NamedTuple):
     advantages, ``[M]``; see :func:`metarl.rl.estimators.sampling_credit`."""
     info_keys: tuple[str, ...] = ()
     """What was asked for of the environments' info."""
+    summary: Summary | None = None
+    """Of the tasks of all processes, where there are several."""
+
+    @staticmethod
+    def collected(
+        rollouts: list[Rollout],
+        batches: list[AdvantageBatch],
+        sampler: TaskSampler[Any],
+    ) -> "Experience":
+        """What was just collected.
+
+        Args:
+            rollouts: K + 1.
+            batches: one a rollout.
+            sampler: that has collected.
+
+        Raises:
+            EnvironmentFaultError: too many trajectories were left out.
+        """
+        summary, part = None, sampler.part
+        if part.is_all:
+            sampler.check(rollouts)
+        else:
+            own = Summary.of(rollouts, sampler.info_keys, sampler.faults)
+            summary = own.of_all(part)
+            total = len(rollouts) * part.total * sampler.num_trajectories
+            check_share(summary.left_out, total, summary.faults)
+        scores = outcome_scores(rollouts[-1], batches[-1], part)
+        return Experience(rollouts, batches, scores, sampler.info_keys, summary)
 
     @property
     def supports(self) -> list[AdvantageBatch]:
@@ -50,55 +80,18 @@ class Experience(NamedTuple):
         return torch.cat([rollout.observations[rollout.mask] for rollout in self.rollouts])
 
     def outcomes(self) -> dict[str, NDArray[np.float64]]:
-        """What environments told, mean of every task after 0..K steps, ``[K + 1, M]`` by name.
-
-        Success is a share of the trajectories that told of it; what left trajectories told, too, is
-        left out. NaN where a task told nothing.
-        """
-        told = [
-            torch.where(rollout.kept()[..., None], rollout.outcomes, torch.nan)
-            for rollout in self.rollouts
-            if rollout.outcomes.numel()
-        ]
-        if not told:
-            return {}
-        return named(mean_told(torch.stack(told).cpu().numpy(), 2), self.info_keys)
+        """See :func:`metarl.rl.summary.mean_outcomes`."""
+        return mean_outcomes(self.rollouts, self.info_keys)
 
     def num_steps(self) -> int:
-        """Environment steps in all rollouts."""
+        """Environment steps in all rollouts, of all processes."""
+        if self.summary is not None:
+            return self.summary.steps
         return sum(rollout.num_steps() for rollout in self.rollouts)
 
-    def metrics(self) -> Metrics:
-        """What a learner reports of it."""
-        returns = [float(r.mean_returns()[r.kept().any(1)].mean()) for r in self.rollouts]
-        diverged = sum(int(rollout.diverged.sum()) for rollout in self.rollouts)
-        return {
-            **self._outcome_metrics("rollout"),
-            "rollout/return_pre": returns[0],
-            "rollout/return_post": returns[-1],
-            "rollout/steps": float(self.num_steps()),
-            "rollout/diverged": float(diverged),
-            "rollout/left_out": float(sum(rollout.num_left_out() for rollout in self.rollouts)),
-            "adapt/gain": returns[-1] - returns[0],
-        }
-
-    def evaluation_metrics(self) -> Metrics:
-        """What a learner reports of it where the tasks are held out."""
-        own = self.metrics()
-        return {
-            **self._outcome_metrics("eval"),
-            "eval/return_pre": own["rollout/return_pre"],
-            "eval/return_post": own["rollout/return_post"],
-            "eval/adaptation_gain": own["adapt/gain"],
-        }
-
-    def _outcome_metrics(self, group: str) -> Metrics:
-        ends = {
-            f"{name}_{when}": float(mean_told(values[step], 0))
-            for name, values in self.outcomes().items()
-            for when, step in (("pre", 0), ("post", -1))
-        }
-        return {f"{group}/{name}": value for name, value in ends.items() if isfinite(value)}
+    def told(self) -> Summary:
+        """What there is to report, of all processes."""
+        return self.summary or Summary.of(self.rollouts, self.info_keys)
 
     def chunks(self, num_tasks: int | None = None) -> list["Experience"]:
         """The batches of so many tasks each; 0 for all of them at once.
@@ -141,15 +134,20 @@ class Experience(NamedTuple):
         )
 
 
-def outcome_scores(rollout: Rollout, batch: AdvantageBatch) -> Tensor:
+def outcome_scores(rollout: Rollout, batch: AdvantageBatch, part: Part | None = None) -> Tensor:
     """Mean return of every task, minus the mean of the other tasks, by the advantages' scale.
 
     The other tasks' trajectories are independent of this one's, so the mean is a proper baseline.
     With one task there is none, and the score is 0. Scales below half of the tasks' mean count as
-    that: a task whose trajectories say nothing must not drown the others.
+    that: a task whose trajectories say nothing must not drown the others. Where these tasks are a
+    part of those of several processes, all of them count.
     """
+    part = part or Part(0, len(batch.scale), len(batch.scale))
     counted = rollout.kept().any(1)
     outcomes = torch.where(counted, rollout.mean_returns(), 0.0)
+    outcomes, told, scale = part.rows(outcomes, counted.to(outcomes), batch.scale[:, 0])
+    counted = told > 0
     others = (outcomes.sum() - outcomes) / (counted.sum() - 1).clamp(min=1)
-    units = torch.maximum(batch.scale[:, 0], LEAST_UNIT * batch.scale.mean())
-    return torch.where(counted & (counted.sum() > 1), (outcomes - others) / units, 0.0)
+    units = torch.maximum(scale, LEAST_UNIT * scale.mean())
+    scores = torch.where(counted & (counted.sum() > 1), (outcomes - others) / units, 0.0)
+    return scores if part.is_all else scores[part.start : part.stop]

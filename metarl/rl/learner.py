@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from metarl.core import (
     InnerRule,
@@ -21,12 +21,13 @@ from metarl.core import (
     iteration_times,
     parameters_of,
 )
+from metarl.core.collectives import gathered
 from metarl.files import check_finite
-from metarl.nn import Policy
+from metarl.nn import ObservationNormaliser, Policy
 from metarl.rl.actor import Actor
 from metarl.rl.advantages import advantage_batch
 from metarl.rl.device_memory import ChunkMemory, device_memory
-from metarl.rl.experience import Experience, outcome_scores
+from metarl.rl.experience import Experience
 from metarl.rl.meta_problem import MetaProblem, Objective, OuterStep, State
 from metarl.rl.objectives import checked_parts
 from metarl.rl.recorded import RecordedTrajectories
@@ -66,7 +67,7 @@ class MAMLLearner:
         seed: int = 0,
     ) -> None:
         rule, learned = checked_parts(policy, rule, objective, outer_step, num_inner_steps)
-        objective.check_batch(sampler.num_tasks, sampler.num_trajectories, sampler.horizon)
+        objective.check_batch(sampler.part.total, sampler.num_trajectories, sampler.horizon)
         self.policy = policy
         self.sampler = sampler
         self.rule = rule
@@ -145,9 +146,9 @@ class MAMLLearner:
             step = meta.metrics | step
             self.policy.keep_within_bounds()
         if self.policy.normaliser is not None:
-            self.policy.normaliser.update(experience.observations())
+            self._update_normaliser(self.policy.normaliser, experience.observations())
         return {
-            **experience.metrics(),
+            **experience.told().metrics(),
             "rollout/env_steps": float(self.env_steps),
             "meta/skipped": float(skipped),
             "meta/loss": meta.loss,
@@ -156,6 +157,13 @@ class MAMLLearner:
             **step,
         }
 
+    def _update_normaliser(self, normaliser: ObservationNormaliser, seen: Tensor) -> None:
+        """By what all processes have seen, in their order."""
+        alone = self.sampler.part.is_all
+        own = normaliser.moments(seen if alone else seen.cpu())
+        for moments in [own] if alone else gathered(own):
+            normaliser.merge(moments)
+
     def evaluate(self) -> Metrics:
         """Returns before and after adaptation on held-out tasks, the same ones every time.
 
@@ -163,8 +171,8 @@ class MAMLLearner:
         a stream of their own. They alone choose the best checkpoint.
         """
         held_out, validation = (self._try_on(split) for split in ("held_out", "train"))
-        score = validation.evaluation_metrics()["eval/return_post"]
-        return {**held_out.evaluation_metrics(), "eval/validation": score}
+        score = validation.told().evaluation_metrics()["eval/return_post"]
+        return {**held_out.told().evaluation_metrics(), "eval/validation": score}
 
     def _try_on(self, split: Literal["train", "held_out"]) -> Experience:
         streams = Streams(self.seed, "validation")
@@ -239,21 +247,23 @@ class MAMLLearner:
         sampler: TaskSampler[Any],
         steps: int | Sequence[StepSize],
         streams: Streams,
-        first_task: int = 0,
+        first_task: int | None = None,
     ) -> tuple[Experience, Params]:
         """Adapt to the tasks that a sampler has, on fresh trajectories at every step.
 
         Instead of their number ``steps`` may be the size of each, in place of the rule's own.
+        By default they are its part of a meta-batch, and all processes must call this.
         """
         self.objective.check_trajectories(sampler.num_trajectories, sampler.horizon)
         rule, steps = self._rule(steps)
         gae_lambda, normaliser = self.objective.gae_lambda, self.policy.normaliser
+        first = sampler.part.start if first_task is None else first_task
         rollouts: list[Rollout] = []
         batches: list[AdvantageBatch] = []
 
         def roll_out(params: Params) -> AdvantageBatch:
             at_step = streams.at(len(rollouts))
-            rollouts.append(sampler.collect(self.policy, params, at_step, first_task))
+            rollouts.append(sampler.collect(self.policy, params, at_step, first))
             batch = advantage_batch(rollouts[-1], gae_lambda=gae_lambda, seen=normaliser)
             batches.append(batch)
             return batch
@@ -262,9 +272,7 @@ class MAMLLearner:
         with torch.no_grad():
             params = self.objective.adapt(self.policy, rule, start, [roll_out] * steps)
             roll_out(params)
-        sampler.check(rollouts)
-        scores = outcome_scores(rollouts[-1], batches[-1])
-        return Experience(rollouts, batches, scores, sampler.info_keys), params
+        return Experience.collected(rollouts, batches, sampler), params
 
     def _rule(self, steps: int | Sequence[StepSize]) -> tuple[InnerRule[Any], int]:
         """How to adapt, and how many steps, of which the sizes may be given."""
@@ -275,8 +283,8 @@ class MAMLLearner:
 
     def problem(self, experience: Experience) -> MetaProblem:
         """A meta-batch as outer steps see it."""
-        chunks = experience.chunks(self._chunk(experience))
-        return MetaProblem(self.policy, self.rule, self.objective, self.meta_parameters(), chunks)
+        chunks, theta = experience.chunks(self._chunk(experience)), self.meta_parameters()
+        return MetaProblem(self.policy, self.rule, self.objective, theta, chunks, self.sampler.part)
 
     def _chunk(self, experience: Experience) -> int | None:
         """Tasks differentiated at once; None for as many as a CPU's cache takes."""

@@ -25,6 +25,7 @@ from metarl.core import (
     inner_step,
     parameters_of,
 )
+from metarl.core.collectives import Part, summed
 from metarl.nn import ActionDistribution, Policy
 from metarl.rl.estimators import Estimator
 from metarl.rl.experience import Experience
@@ -136,11 +137,35 @@ class MetaProblem:
     """The meta-parameters themselves: whoever writes into them moves the learner."""
     chunks: list[Experience]
     """The meta-batch, in parts that are differentiated at once."""
+    part: Part | None = None
+    """Which of the tasks of all processes these are; by default there are no others."""
 
     @property
     def num_tasks(self) -> int:
-        """M of all chunks."""
+        """M of all chunks, of all processes."""
+        if self.part is not None:
+            return self.part.total
         return sum(len(chunk.query.weights) for chunk in self.chunks)
+
+    def summed(self, *tensors: Tensor) -> list[Tensor]:
+        """Sums over processes of what are sums over their tasks."""
+        return list(tensors) if self._is_all else summed(*tensors)
+
+    def total(self, losses: Tensor, gradient: Tensor) -> tuple[float, Tensor]:
+        """The sum of the losses of chunks, and of gradients, over all processes."""
+        if self._is_all:
+            total: float = sum(losses.tolist())  # read once, after all is on its way
+            return total, gradient
+        gradient, loss = summed(gradient, losses.sum())
+        return float(loss), gradient
+
+    def rows(self, *values: Tensor) -> list[Tensor]:
+        """Of the tasks of all processes ``[M]``, from those of its own."""
+        return list(values) if self.part is None else self.part.rows(*values)
+
+    @property
+    def _is_all(self) -> bool:
+        return self.part is None or self.part.is_all
 
     def start(self, theta: MetaParameters, experience: Experience) -> Params:
         """Task-batched parameters before adaptation, ``[M, *shape]``."""

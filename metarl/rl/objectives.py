@@ -78,7 +78,7 @@ class LossObjective(Objective, ABC):
             with second_derivatives():
                 total += parameters_to_vector(torch.autograd.grad(chunk_loss, tensors))
             losses.append(chunk_loss.detach())
-        loss: float = sum(torch.stack(losses).tolist())  # read once, after all is on its way
+        loss, total = problem.total(torch.stack(losses), total)
         return MetaGradient(loss, total, acting, {})
 
 
@@ -161,7 +161,7 @@ class ReptileDirection(Objective):
             losses.append(surrogate_loss(query, query, chunk.query).sum())
             ways = torch.autograd.grad(reptile_loss(start, last).sum(), tensors)
             total += parameters_to_vector(ways) / (problem.num_tasks * size)
-        loss: float = sum(torch.stack(losses).tolist())
+        loss, total = problem.total(torch.stack(losses), total)
         distance = float(total.norm()) * self.lr
         return MetaGradient(loss / problem.num_tasks, total, acting, {"meta/distance": distance})
 

@@ -93,11 +93,12 @@ class ClippedEpochs(OuterStep):
             kl.append(mean_kl(new[-1], old[-1], query))
             inner.append(mean_inner_kl(new, old, chunk))
             clipped.append((outside * query.weights).sum(1))
-        values = (float(torch.cat(column).mean()) for column in (kl, inner, clipped))
-        return dict(zip(self.step_metrics, values, strict=True))
+        columns = problem.rows(*(torch.cat(column) for column in (kl, inner, clipped)))
+        return dict(zip(self.step_metrics, (float(c.mean()) for c in columns), strict=True))
 
 
 def _query_kl(problem: MetaProblem, new: MetaGradient, old: MetaGradient) -> float:
     """Mean KL between the adapted policies of two gradients."""
     pairs = zip(problem.chunks, new.acting, old.acting, strict=True)
-    return float(torch.cat([mean_kl(a[-1], b[-1], chunk.query) for chunk, a, b in pairs]).mean())
+    own = torch.cat([mean_kl(a[-1], b[-1], chunk.query) for chunk, a, b in pairs])
+    return float(problem.rows(own)[0].mean())

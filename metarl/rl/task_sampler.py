@@ -12,6 +12,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
 from metarl.core import Streams
+from metarl.core.collectives import Part
 from metarl.nn import Policy
 from metarl.rl.actions import action_map
 from metarl.rl.env_faults import check_share, name_of
@@ -75,6 +76,8 @@ class TaskSampler(ABC, Generic[EnvsT]):
             )
         self.env = env
         self.num_tasks = num_tasks
+        self.part = Part(0, num_tasks, num_tasks)
+        """Which tasks of a meta-batch these M are: all, unless other processes have the others."""
         self.num_trajectories = each
         self.horizon = horizon
         self.discount = discount
@@ -146,8 +149,9 @@ class TaskSampler(ABC, Generic[EnvsT]):
         return drawn_tasks(self.env, rng, num, split)
 
     def draw_tasks(self, rng: np.random.Generator, split: Literal["train", "held_out"]) -> None:
-        """Draw M tasks of one part and set them."""
-        self.set_tasks(self.drawn(rng, self.num_tasks, split))
+        """Draw the tasks of all processes and set those that are this one's."""
+        drawn = self.drawn(rng, self.part.total, split)
+        self.set_tasks(drawn[self.part.start : self.part.stop])
 
     def collect(
         self, policy: Policy, params: Params, streams: Streams, first_task: int = 0

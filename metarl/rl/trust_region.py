@@ -35,6 +35,7 @@ def fisher_product(
     parameters: Sequence[Tensor],
     *,
     damping: float,
+    over_processes: Callable[[Tensor], list[Tensor]] = lambda own: [own],
 ) -> Product:
     """Products v ↦ (F + damping) v with the mean Fisher information of the distributions.
 
@@ -48,6 +49,7 @@ def fisher_product(
         weights: weight of every step, ``[M, B]``; the mean Fisher information is the sum over them.
         parameters: what the distributions depend on, P numbers in all.
         damping: added to the diagonal.
+        over_processes: sums up what each has of its own tasks.
     """
     outputs = tuple(distribution)
     seeds = [torch.zeros_like(output, requires_grad=True) for output in outputs]
@@ -65,7 +67,8 @@ def fisher_product(
         gradients = torch.autograd.grad(
             outputs, parameters, cotangent, retain_graph=True, materialize_grads=True
         )
-        return parameters_to_vector(gradients) + damping * v
+        (of_all,) = over_processes(parameters_to_vector(gradients))
+        return of_all + damping * v
 
     return product
 
@@ -222,7 +225,13 @@ class TrustRegion(OuterStep):
         thinned = Experience.concatenate(parts)
         (adapted,) = problem.distributions(problem.theta, thinned)
         weights = thinned.query.weights / problem.num_tasks
-        return fisher_product(adapted, weights, problem.theta.tensors(), damping=self.cg_damping)
+        return fisher_product(
+            adapted,
+            weights,
+            problem.theta.tensors(),
+            damping=self.cg_damping,
+            over_processes=problem.summed,
+        )
 
 
 def candidate(vector: Tensor, problem: MetaProblem, meta: MetaGradient) -> Candidate:
@@ -236,5 +245,5 @@ def candidate(vector: Tensor, problem: MetaProblem, meta: MetaGradient) -> Candi
             new = problem.distributions(theta, chunk, supports=objective.needs_supports, old=old)
             losses.append(objective.losses(new, old, chunk))
             divergences.append(mean_kl(new[-1], old[-1], chunk.query))
-    means = torch.cat(losses).mean(), torch.cat(divergences).mean()
-    return Candidate(*torch.stack(means).tolist())  # read at once
+    columns = problem.rows(torch.cat(losses), torch.cat(divergences))
+    return Candidate(*torch.stack([c.mean() for c in columns]).tolist())  # read at once

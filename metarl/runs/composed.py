@@ -112,7 +112,7 @@ def _policy_config(spec: PolicySpec) -> PolicyConfig:
 
 def _sampling_config(sampler: TaskSampler[Any]) -> SamplingConfig:
     return SamplingConfig(
-        meta_batch_size=sampler.num_tasks,
+        meta_batch_size=sampler.part.total,
         num_trajectories=sampler.num_trajectories,
         horizon=sampler.horizon,
         discount=sampler.discount,

@@ -242,5 +242,5 @@ def test_a_policy_that_gives_no_numbers_is_not_blamed_on_the_environment() -> No
         learner.policy.log_std.fill_(float("nan"))
     experience = learner.collect()
     assert experience.returns().isnan().all()
-    assert experience.metrics()["rollout/left_out"] == 0.0
+    assert experience.told().metrics()["rollout/left_out"] == 0.0
     assert learner.update(experience)["meta/skipped"] == 1.0

@@ -4,6 +4,7 @@ A step is a handful of NumPy calls on whole arrays around one call into MuJoCo. 
 those of gymnasium's environments bit for bit, at any number of threads.
 """
 
+import os
 from typing import Any, Literal
 
 import mujoco
@@ -37,7 +38,8 @@ class MujocoVectorEnv(TaskVectorEnv):
         num_envs: number of environments.
         max_episode_steps: time limit in steps.
         autoreset_mode: as in gymnasium.
-        num_threads: physics threads; 0 for all cores.
+        num_threads: physics threads; 0 for all cores, which the processes of ``torchrun`` on a
+            machine share.
         dtype: of the observations.
         render_mode: ``rgb_array`` for :meth:`render`.
     """
@@ -67,7 +69,7 @@ class MujocoVectorEnv(TaskVectorEnv):
         model, robot = family.robot.model, family.robot
         # a batch that persists goes on from the stages that were computed after a step
         persistent = family.with_contacts or family.stage != mujoco.mjtStage.mjSTAGE_NONE
-        self.batch = Batch(model, num_envs, num_threads, persistent=persistent)
+        self.batch = Batch(model, num_envs, num_threads or own_cores(), persistent=persistent)
         self.dt = float(model.opt.timestep) * robot.frame_skip
         self._contacts = ContactForces(self.batch) if family.with_contacts else None
         self.physics = self._views()
@@ -183,3 +185,13 @@ class MujocoVectorEnv(TaskVectorEnv):
     def _observe(self) -> Array:
         parts = [part.reshape(len(part), -1) for part in self.family.observe(self.physics)]
         return np.concatenate(parts, axis=1, dtype=self._dtype, casting="same_kind")
+
+
+def own_cores() -> int:
+    """The cores of this process among those of ``torchrun`` on this machine; 0 for all.
+
+    >>> own_cores()
+    0
+    """
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return 0 if processes == 1 else max((os.cpu_count() or 1) // processes, 1)

@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 import torch
 
 from metarl import sb3
+from metarl.core.collectives import Part
 from metarl.rl import DeviceEnvs, DeviceSampler, Sampler, TaskEnvs, TaskSampler
 from metarl.rl.device_envs import DeviceEnv
 from metarl.rl.plain_spaces import space_of
 from metarl.runs import environments
 from metarl.runs.build.env_makers import check_code
+from metarl.runs.build.processes import own_tasks
 from metarl.runs.config import EnvProblem, RunConfig
 from metarl.runs.errors import InputError, input_errors
 from metarl.runs.user_objects import UserObjects
@@ -55,12 +57,13 @@ def make_sampler(envs: TaskEnvs | DeviceEnvs, problem: EnvProblem) -> TaskSample
     assert facts is not None
     sampler: TaskSampler[Any] = kind(
         envs,
-        num_tasks=sampling.meta_batch_size,
+        num_tasks=len(own_tasks(sampling.meta_batch_size)),
         horizon=facts.horizon,
         discount=sampling.discount,
         action_scale=sampling.action_scale,
         info_keys=sampling.info_keys,
     )
+    sampler.part = Part.own(sampling.meta_batch_size)
     return sampler
 
 

@@ -26,6 +26,7 @@ from metarl.runs.build.env_makers import (
     say_view,
     single_maker,
 )
+from metarl.runs.build.processes import check_alone, own_tasks
 from metarl.runs.build.trial_learners import only_task, trial_learner
 from metarl.runs.composed import compose
 from metarl.runs.config import EnvProblem, RunConfig
@@ -91,6 +92,7 @@ def _check(problem: EnvProblem, given: UserObjects) -> None:
         raise InputError("is for few-shot runs; this is a policy", "backbone")
     if not isinstance(problem.algorithm, sb3.SB3Config):
         return
+    check_alone(problem.algorithm.learner, "stable-baselines3 optimises it")
     if given.network is not None:
         learner = problem.algorithm.learner
         raise InputError(f"is not for {learner}: stable-baselines3 makes it", "policy")
@@ -123,8 +125,9 @@ def _check_memory(problem: EnvProblem, facts: EnvFacts) -> None:
 
 
 def _num_envs(problem: EnvProblem) -> int:
-    """Of training."""
-    return problem.sampling.meta_batch_size * problem.sampling.num_trajectories
+    """Of training, of this process."""
+    sampling = problem.sampling
+    return len(own_tasks(sampling.meta_batch_size)) * sampling.num_trajectories
 
 
 def _learner(

@@ -7,7 +7,6 @@ import torch
 from metarl import sb3
 from metarl.core import Streams
 from metarl.rl import Actor, TaskEnvs
-from metarl.runs.build.processes import check_alone
 from metarl.runs.config import EnvProblem, RunConfig
 from metarl.runs.errors import InputError
 from metarl.runs.facts import checked_task
@@ -25,7 +24,6 @@ def trial_learner(
     device: torch.device,
 ) -> "sb3.SB3Learner":  # not evaluated: that would import stable-baselines3
     """The learner of stable-baselines3 that ``algorithm`` describes, on a family's environments."""
-    check_alone(algorithm.learner, "stable-baselines3 optimises it")
     sampling, shape, facts = problem.sampling, problem.policy, problem.trained_on
     assert facts is not None
     kinds = {sb3.ProtoEmbeddingConfig: sb3.ProtoEmbedding, sb3.RL2Config: sb3.RL2}

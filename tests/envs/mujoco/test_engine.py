@@ -12,7 +12,7 @@ from stable_baselines3.common import env_checker as sb3_checker
 from transitions import batch_of, make_vec, random_actions, single
 
 from metarl_envs import MUJOCO_FAMILIES
-from metarl_envs.mujoco.engine import MujocoVectorEnv
+from metarl_envs.mujoco.engine import MujocoVectorEnv, own_cores
 from metarl_envs.tasks import unstack
 
 IDS = pytest.mark.parametrize("env_id", list(MUJOCO_FAMILIES))
@@ -206,3 +206,12 @@ print(resident() - before)
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     ).stdout
     assert 0.0 < float(output) < 300.0
+
+
+def test_processes_of_torchrun_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    shares = []
+    for processes in ("1", "2", "3", "16"):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+        shares.append(own_cores())
+    assert shares == [0, 4, 2, 1]
