@@ -11,7 +11,7 @@ LOCK = $(TOOLS)/uv pip compile pyproject.toml --quiet -c constraints.txt --gener
 	--extra deploy --extra offline --extra sweep
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format format-check lint type learning slow warp fuzz gpu gpu-train golden golden-values bench wheel lock lock-check audit sbom matrix clean
+.PHONY: help install demo test check format format-check lint type learning slow warp fuzz kills gpu gpu-train golden golden-values bench wheel lock lock-check audit sbom matrix clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,9 @@ warp: $(INSTALLED) ## Run the tests of physics by MuJoCo Warp (minutes, most of 
 
 fuzz: $(INSTALLED) ## Read 100,000 damaged files (15 minutes of one core); INPUTS=n for others
 	$(BIN)/python tests/fuzz/fuzzing.py $(if $(INPUTS),--inputs $(INPUTS))
+
+kills: $(INSTALLED) ## Kill 200 trainings of every learner, resume and compare them (15 minutes); KILLS=n for others
+	$(BIN)/python tests/training/killing.py $(if $(KILLS),--kills $(KILLS))
 
 gpu: $(INSTALLED) ## On a GPU: its tests, then its speeds (5 minutes); without one the speeds run tiny
 	$(BIN)/python -m pytest -m gpu

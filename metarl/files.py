@@ -75,11 +75,25 @@ def drop_unfinished(folder: Path, name: str = "*") -> None:
         path.unlink(missing_ok=True)
 
 
-def sync_files(folder: Path) -> None:
-    """Make what has been written to the files of a folder survive a loss of power."""
-    for path in folder.iterdir():
-        if path.is_file():
-            _sync(path)
+class Flushing:
+    """Makes what was written to the files of a folder survive a loss of power.
+
+    Args:
+        folder: of which the files themselves are meant, not folders in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._flushed: dict[Path, tuple[int, int]] = {}
+
+    def __call__(self) -> None:
+        """Flush what has changed since the last time; a disk takes its time for any other, too."""
+        for path in filter(Path.is_file, self._folder.iterdir()):
+            with suppress(FileNotFoundError):  # another process has one here for a moment
+                state = (path.stat().st_mtime_ns, path.stat().st_size)
+                if self._flushed.get(path) != state:
+                    _sync(path)
+                    self._flushed[path] = state
 
 
 @contextmanager

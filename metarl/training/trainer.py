@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from metarl.core.collectives import COMMUNICATION, of_first, ranks
-from metarl.files import sync_files
+from metarl.files import Flushing
 from metarl.training.agreement import Together, check_alike, together
 from metarl.training.checkpoint import list_checkpoints, load_newest, save_checkpoint
 from metarl.training.processes import is_first
@@ -112,6 +112,7 @@ class Trainer:
         self._seconds_to_save = 0.0
         self.folder = self._own_folder(Path(output), name) if folder is None else folder
         self._found = list_checkpoints(self._checkpoints)
+        self._flush = Flushing(self.folder)
 
     def _own_folder(self, output: Path, name: str) -> Path:
         """A new one; where the processes have been started anew, that of before, and its state."""
@@ -163,7 +164,7 @@ class Trainer:
 
     def _write(self, content: dict[str, Any], best: bool, between: bool) -> None:
         dropped = None if best else self._between
-        sync_files(self.folder)  # a checkpoint that lasts is no use without the rows before it
+        self._flush()  # a checkpoint that lasts is no use without the rows before it
         path = save_checkpoint(
             self._checkpoints, self.iteration, content, best=best, instead_of=dropped
         )

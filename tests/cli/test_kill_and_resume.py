@@ -78,6 +78,7 @@ def assert_same(folder: Path, uninterrupted: Path) -> None:
     assert evaluations[0] == evaluations[1]
 
 
+@pytest.mark.slow  # 8 s; tests/training/test_kills.py has others, in children of a warm process
 def test_killed_at_a_random_iteration(learner, uninterrupted, tmp_path):
     """SIGKILL leaves no time for anything: what counts is the checkpoint before it."""
     victim = random.Random(os.urandom(4)).randrange(8, 40)
