@@ -13,6 +13,7 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from glob import escape
 from itertools import count
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def run_folder(output: Path, stem: str, config: str, iterations: int) -> Path:
     if not launch():
         return new_folder(output, stem, config)
     own = _Launched(launch(), os.environ.get("TORCHELASTIC_RUN_ID", NO_ID), next(_MADE))
-    for record in sorted(output.glob(f"{stem}_*/{LAUNCH_NAME}"), reverse=True):
+    for record in sorted(output.glob(f"{escape(stem)}_*/{LAUNCH_NAME}"), reverse=True):
         found, folder = _Launched(**json.loads(record.read_bytes())), record.parent
         goes_on = own.is_requeued(found) and newest_iteration(folder) < iterations
         same = (folder / CONFIG_NAME).read_text() == config
