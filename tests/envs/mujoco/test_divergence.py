@@ -24,8 +24,8 @@ def disturb_at_the_end(env: MujocoVectorEnv) -> None:
     """A velocity that only the last simulation step's result shows to be unstable."""
     step = env.batch.step
 
-    def step_then_break(ids: Any, nstep: int) -> None:
-        step(ids, nstep=nstep)
+    def step_then_break(ids: Any, **how: Any) -> None:
+        step(ids, **how)
         env.physics.qvel[1] = np.inf
 
     env.batch.step = step_then_break
@@ -35,21 +35,24 @@ def disturb_by_error(env: MujocoVectorEnv) -> None:
     """MuJoCo itself raises for one simulation; the others run to completion."""
     step = env.batch.step
 
-    def step_all_but_one(ids: Any, nstep: int) -> None:
-        step([0, 2, 3], nstep=nstep)
+    def step_all_but_one(ids: Any, **how: Any) -> None:
+        step([0, 2, 3], **how)
         raise SimulationError(np.array([1]), "mj_step: out of memory")
 
     env.batch.step = step_all_but_one
 
 
+@pytest.mark.parametrize("physics", ["gymnasium", "maml"])
 @pytest.mark.parametrize("name", ["HalfCheetahDir", "AntVel"])
 @pytest.mark.parametrize(
     "disturb", [disturb_by_speed, disturb_by_nan, disturb_at_the_end, disturb_by_error]
 )
 # MuJoCo tells of an unstable simulation in a log file of the current folder
 @pytest.mark.usefixtures("in_a_folder_of_its_own")
-def test_a_diverged_simulation_ends_its_trajectory_only(name: str, disturb: Any) -> None:
-    env, calm = make_vec(name), make_vec(name)
+def test_a_diverged_simulation_ends_its_trajectory_only(
+    name: str, physics: str, disturb: Any
+) -> None:
+    env, calm = (make_vec(name, physics=physics) for _ in range(2))
     calm.set_tasks(env.tasks)
     env.reset(seed=0), calm.reset(seed=0)
     disturb(env)
@@ -62,7 +65,7 @@ def test_a_diverged_simulation_ends_its_trajectory_only(name: str, disturb: Any)
     assert not truncated.any()
     assert rewards[1] == 0.0
     assert np.isfinite(observations).all()
-    assert np.abs(env.physics.qpos[1] - env.batch.model.qpos0).max() <= 0.1  # a start
+    assert np.abs(env.physics.qpos[1] - env.family.robot.start_qpos).max() <= 0.1  # a start
     np.testing.assert_array_equal(observations[others], expected[0][others])
     np.testing.assert_array_equal(rewards[others], expected[1][others])
     vars(env.batch).pop("step", None)
