@@ -137,7 +137,8 @@ def sole_writer(folder: Path, warn: Callable[[str], None]) -> Iterator[None]:
         warn(f"{folder} cannot be locked ({error.strerror}): let no other process train in it")
     else:
         drop_unfinished(folder / "checkpoints")
-        drop_unfinished(folder, "metrics.csv")
+        for name in ("metrics.csv", "ending.json"):  # others write here without a lock
+            drop_unfinished(folder, name)
     try:
         yield
     finally:

@@ -117,6 +117,12 @@ def start_child(work: Callable[[], int], said: Path | None = None) -> int:
         os._exit(status)
 
 
+def ended(process: int) -> list[int]:
+    """Exit status of a child, once it has one."""
+    number, status = os.waitpid(process, os.WNOHANG)
+    return [os.waitstatus_to_exitcode(status)] if number else []
+
+
 def _speak_to(path: Path) -> None:
     file = path.open("a", buffering=1)
     sys.stdout = sys.stderr = file
