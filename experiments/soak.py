@@ -7,8 +7,10 @@ over; every 30 seconds the process tree is looked at (``/proc``, so Linux alone)
 A COMMAND of one's own, such as ``torchrun --nproc-per-node 2 -m metarl train ...``, is watched in
 the same way; its ``--output`` is the folder given here. ``soak.json`` keeps the samples and, of
 each quantity, its trend once the first tenth is over: by least squares, with its standard error.
-What is flat may not gain more in the whole time than its row of :data:`MOST` says; metrics and
-events grow by what an iteration adds, whose trend is that of the bytes per iteration.
+What is flat gains, within two of these, no more in the whole time than its row of :data:`MOST`
+says: the memory that is kept comes in steps of 64 MiB, films in steps of one. Metrics and events
+grow by what an iteration adds, whose trend is that of the bytes per iteration. ``--again`` looks at
+the samples of an earlier call, also of one that is not over.
 """
 
 import json
@@ -33,7 +35,7 @@ MOST = {
     "shared_mib": 0.5,
     "checkpoints_mib": 0.1,
     "files": 0.5,
-    "log_bytes_per_iteration": 1.0,
+    "log_bytes_per_iteration": 100.0,
 }
 """Name of a quantity, and what it may gain in all."""
 TRAIN = "train maml-trpo --env own_robot:PendulumDynamics-v0 --workers 2 --iterations 1000000000"
@@ -59,6 +61,8 @@ class Options:
     """Where the run folder is made; a fresh one."""
     results: Path = RESULTS
     """Where samples and trends go."""
+    again: bool = False
+    """Trains nothing: the trends of the samples that are there."""
 
 
 def tree(process: int) -> list[int]:
@@ -130,16 +134,16 @@ def trend(samples: list[dict[str, float]], name: str) -> dict[str, Any]:
     kept = samples[len(samples) // 10 :]
     hours, values = (np.array([float(one[key]) for one in kept]) for key in ("hours", name))
     (slope, _), covariance = np.polyfit(hours, values, 1, cov=True)
-    gain = float(slope * (hours[-1] - hours[0]))
+    error = float(np.sqrt(covariance[0, 0]))
+    length = hours[-1] - hours[0]
     return {
         "first": float(values[0]),
         "last": float(values[-1]),
         "least": float(values.min()),
         "most": float(values.max()),
         "per_hour": float(slope),
-        "standard_error": float(np.sqrt(covariance[0, 0])),
-        "gain": gain,
-        "flat": gain <= MOST[name],
+        "standard_error": error,
+        "flat": bool((slope - 2 * error) * length <= MOST[name]),
     }
 
 
@@ -149,7 +153,7 @@ def save(
     """Write what is known so far; the trends."""
     trends = {name: trend(samples, name) for name in MOST} if len(samples) >= FEWEST else {}
     content = {
-        "command": " ".join(["python", *command[1:]] if not options.command else command),
+        "command": " ".join(["python", *command[1:-1], str(options.output)]),
         "machine": f"{platform.processor() or platform.machine()}, Python {sys.version.split()[0]}",
         "exit_status": status,
         "trends": trends,
@@ -162,8 +166,13 @@ def save(
 
 def main(options: Options) -> None:
     """Watch a training, then say what grew."""
-    options.output.mkdir(parents=True)
-    trends = save(options, *watched(options))
+    if options.again:
+        known = json.loads(options.results.read_text())
+        watch = known["command"].split(), known["samples"], known["exit_status"]
+    else:
+        options.output.mkdir(parents=True)
+        watch = watched(options)
+    trends = save(options, *watch)
     for name, told in trends.items():
         print(
             f"{name}: {told['first']:.1f} to {told['last']:.1f}, {told['per_hour']:+.3f} ± "
