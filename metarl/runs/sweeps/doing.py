@@ -96,7 +96,7 @@ def run_sweep(
         return carry_out(told, _local_jobs(told, jobs, commands), say)
     threads = max(member.config.threads for member in told.members.values())
     parameters = {"job_name": "metarl", "cpus_per_task": threads, **slurm}
-    executor = slurm_executor(told.folder / "slurm", parameters)
+    executor = slurm_executor(told.folder / ".slurm", parameters)
     return carry_out(told, SlurmJobs(executor, jobs or len(told.members), commands), say)
 
 
@@ -200,13 +200,13 @@ def _check(members: Sequence[Member], *, allow_code: bool, here: bool) -> None:
         if seen and all(value in seen for value in values):
             continue
         seen += values or [("seed", 0)]
-        config = replace(member.config, device="cpu")
+        config = replace(member.config, device="cpu", threads=1)
+        check_options(member.config if here else config)
         if here:
-            check_options(config)
             with input_errors("device"):
                 resolve_device(member.config.device)
         build = BUILDERS[type(config.problem)]
-        build(replace(config, threads=1), UserObjects(allow_code=allow_code), lambda line: None)
+        build(config, UserObjects(allow_code=allow_code), lambda line: None)
 
 
 def _local_jobs(told: Sweep, jobs: int | None, commands: Commands) -> LocalJobs:
