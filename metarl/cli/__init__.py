@@ -27,6 +27,7 @@ from metarl.cli.evaluate import Evaluate, evaluate
 from metarl.cli.export import Export, export
 from metarl.cli.progress import say_warning
 from metarl.cli.resume import Resume, resume
+from metarl.cli.run_list import Runs, list_runs
 from metarl.cli.sweep import Sweep, sweep
 from metarl.cli.train import FewShot, Train, train
 from metarl.configs import Preset, complaint
@@ -52,6 +53,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "compare": (Compare, compare),
     "check-env": (CheckEnv, check_env),
     "envs": (Envs, envs),
+    "runs": (Runs, list_runs),
 }
 LEARNERS: dict[str, Mapping[str, Preset]] = {
     "train": POLICY_LEARNERS,

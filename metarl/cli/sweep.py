@@ -80,7 +80,7 @@ def print_table(told: "runs.Sweep") -> None:
         table.add_column(name, justify="right")
     for row in rows:
         iterations = f"{row.iteration} of {row.iterations}"
-        figures = [*map(_shown, (row.before, row.after)), _shown(row.seconds, 0)]
+        figures = [*map(shown, (row.before, row.after)), shown(row.seconds, 0)]
         table.add_row(row.run, row.state, iterations, *figures)
     console.print(table)
     for row in rows:
@@ -89,5 +89,6 @@ def print_table(told: "runs.Sweep") -> None:
     console.print(f"figures: {told.folder / 'sweep.json'}", soft_wrap=True, markup=False)
 
 
-def _shown(figure: float | None, digits: int = 2) -> str:
+def shown(figure: float | None, digits: int = 2) -> str:
+    """A figure; empty where there is none."""
     return "" if figure is None or math.isnan(figure) else f"{figure:.{digits}f}"

@@ -12,6 +12,7 @@ from .from_python import train, train_fewshot
 from .loading import load, load_run
 from .policy_files import read_policy
 from .run import Run
+from .run_list import ListedRun, listed
 from .sessions import Session, go_on, start
 from .sweeps import Row, Sweep, open_sweep, parse_seeds, parse_settings, run_sweep
 from .user_objects import UserObjects
@@ -26,6 +27,7 @@ __all__ = [
     "EvaluationOptions",
     "Format",
     "InputError",
+    "ListedRun",
     "Row",
     "Run",
     "RunConfig",
@@ -38,6 +40,7 @@ __all__ = [
     "export_policy",
     "families",
     "go_on",
+    "listed",
     "load",
     "load_run",
     "open_sweep",
