@@ -74,6 +74,8 @@ class CSVWriter(Writer):
     def _read(self, iteration: int = 0) -> tuple[list[str], list[list[str]]]:
         """Columns and whole rows of the file, which is damaged if it ends before an iteration."""
         if not self._path.exists():
+            if iteration:
+                self.warn(f"{self._path} is gone: its rows begin with iteration {iteration + 1}")
             return [FIRST_COLUMN], []
         columns, rows, damage = _parse(self._path)
         reached = int(rows[-1][0]) if rows else 0

@@ -72,6 +72,40 @@ def test_full(
         assert killing.difference(killing.left(folder), untroubled) == ""
 
 
+NEWEST = "iteration_00000007.pt"
+DAMAGE = {
+    "empty": lambda content: b"",
+    "half": lambda content: content[: len(content) // 2],
+    "zeros": lambda content: bytes(len(content)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize(
+    "name", ["checkpoints/iteration_00000007.pt", "metrics.csv", "config.json"]
+)
+def test_the_last_write_is_lost(
+    name: str,
+    damage: str,
+    tmp_path: Path,
+    untroubled: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The newest checkpoint is named, and the one before taken; others are said to be damaged."""
+    command = [option if option != "12" else "7" for option in COMMAND]
+    assert main([*command, "--output", str(tmp_path)]) == 0
+    (folder,) = tmp_path.iterdir()
+    path = folder / name
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    capsys.readouterr()
+    status = main(["resume", str(folder), "--iterations", "12"])
+    said = [line for line in capsys.readouterr().err.splitlines() if str(path) in line]
+    assert len(said) == 1
+    assert status == (2 if name == "config.json" else 0)
+    if name.startswith("checkpoints"):
+        assert killing.difference(killing.left(folder), untroubled) == ""
+
+
 def test_read_only(disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*COMMAND, "--output", str(disk)]) == 0
     (folder,) = disk.iterdir()

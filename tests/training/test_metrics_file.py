@@ -33,6 +33,12 @@ def test_a_good_file_is_no_matter(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.csv"]
 
 
+def test_a_file_that_is_gone_is_said(tmp_path: Path) -> None:
+    rows, said = go_on(tmp_path)
+    assert rows == ["4"]
+    assert said == [f"{tmp_path / 'metrics.csv'} is gone: its rows begin with iteration 4"]
+
+
 @pytest.mark.parametrize("cut", [b"4", b"4,", b"4,0.0", b"\xff"])
 def test_a_row_that_was_cut_short_is_dropped(cut: bytes, tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_bytes(GOOD + cut)
