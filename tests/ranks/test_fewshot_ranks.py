@@ -118,7 +118,8 @@ def assert_same_training(name: str, sizes: tuple[int, ...], **settings: Any) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "settings"), [("maml", {"meta_batch_size": 3}), ("protonet", POOLED | BLOCKS)]
+    ("name", "settings"),
+    [("maml", {"meta_batch_size": 3}), ("protonet", {}), ("protonet", POOLED | BLOCKS)],
 )
 def test_two_processes_train_as_one(name: str, settings: dict[str, Any]) -> None:
     assert_same_training(name, (2,), **settings)
