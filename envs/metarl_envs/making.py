@@ -128,8 +128,10 @@ def device_maker(source: EnvSource) -> Callable[..., DeviceEnv]:
     return partial(getattr(importlib.import_module(module), function), **maker.options)
 
 
-def check_for_device(source: EnvSource, xp: Any, **options: Any) -> None:
-    """Raise where a family with these options cannot be on a device.
+def check_for_device(
+    source: EnvSource, xp: Any, *, max_episode_steps: int | None = None, **options: Any
+) -> None:
+    """Raise where :func:`make_device` cannot make a family with these options, on any device.
 
     Raises:
         ValueError: one line.

@@ -97,6 +97,7 @@ def test_a_robot_of_ones_own_is_on_the_device_where_its_functions_run_there(
 ) -> None:
     cuda = torch.device("cuda")
     arm = changed(run.config, {"env": "own_arm:ArmReach-v0", "engine": "auto"})
+    arm = changed(arm, {"env_kwargs": {"heaviest": 3.0, "max_episode_steps": 20}})
     assert chosen_engine(arm, UserObjects(), cuda).line == "engine: device, cuda"
     ordered = changed(arm, {}, deterministic=True)
     assert "adds up contacts" in chosen_engine(ordered, UserObjects(), cuda).line
@@ -106,7 +107,7 @@ def test_a_robot_of_ones_own_is_on_the_device_where_its_functions_run_there(
         max_episode_steps=5,
     )
     line = "test/CoresOnlyArm-v0 with options {}: reward makes ndarray of tensors: on a device it"
-    ours = changed(arm, {"env": "test/CoresOnlyArm-v0"})
+    ours = changed(arm, {"env": "test/CoresOnlyArm-v0", "env_kwargs": {}})
     assert line in chosen_engine(ours, UserObjects(), cuda).line
     with pytest.raises(InputError, match=f"engine device is not possible: {line}"):
         metarl.train(
