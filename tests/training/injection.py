@@ -25,6 +25,7 @@ TOUCHING = CHANGING | {"open", "close", "unlink", "flock"}
 """Calls between which a process can be killed."""
 OURS = ("metarl", "tensorboard", "torch/serialization", "pathlib", "contextlib", "csv")
 """In the path of a module whose calls fail: any other has no file of a run."""
+LONGEST = 300  # seconds of a child
 FAULT = 70  # exit status of a child with an exception that is no OSError
 REFUSED = 71  # and with one
 SURVIVED = 72  # of a run that went on after its fault
@@ -101,6 +102,7 @@ def start_child(work: Callable[[], int], said: Path | None = None) -> int:
     if (process := os.fork()) != 0:
         return process
     status = FAULT
+    signal.alarm(LONGEST)  # a lock that another thread had as this one was forked is never free
     try:
         if said is not None:
             _speak_to(said)
