@@ -8,6 +8,7 @@ import gc
 import multiprocessing
 import os
 import pickle  # of its own: torch's shares memory with processes that have ended
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +28,11 @@ def agent_store() -> TCPStore:
 
 
 def on_ranks(
-    size: int, work: Callable[..., Any], *arguments: Any, store: TCPStore | None = None
+    size: int,
+    work: Callable[..., Any],
+    *arguments: Any,
+    store: TCPStore | None = None,
+    kill: tuple[int, float] | None = None,
 ) -> list[Any]:
     """What ``work`` gives on each of the ranks, in their order; what it raises is raised here.
 
@@ -35,6 +40,7 @@ def on_ranks(
         size: how many.
         work: called with the arguments on each.
         store: of a launch that has had other attempts.
+        kill: a rank, and the seconds after which it is killed.
     """
     context = multiprocessing.get_context("fork")
     store = store or agent_store()
@@ -52,6 +58,12 @@ def on_ranks(
     for _, end in ends:
         end.close()
     try:
+        if kill is not None:
+            time.sleep(kill[1])
+            processes[kill[0]].kill()
+            for process in processes:
+                process.terminate()  # as torchrun does
+                process.join(LONGEST)
         return [_result(end) for end, _ in ends]
     finally:
         for process in processes:

@@ -143,17 +143,17 @@ def _attempt(store: Store, rank: int, size: int) -> str:
     """
     own, deadline = uuid.uuid4().hex, time.monotonic() + TIMEOUT.total_seconds()
     store.set(f"metarl/call/{rank}", own)
-    while time.monotonic() < deadline:
-        if rank == 0:
-            calls = [store.get(f"metarl/call/{other}").decode() for other in range(size)]
-            store.set("metarl/answer", json.dumps([own, calls]))
-            name = own
-        else:
-            name, calls = json.loads(store.get("metarl/answer"))
-        if rank != 0 and calls[rank : rank + 1] == [own]:
-            store.set(f"metarl/{name}/{rank}", "")
-            return name
-        if rank == 0 and store.check([f"metarl/{name}/{other}" for other in range(1, size)]):
-            return name
+    calls = [f"metarl/call/{other}" for other in range(size)]
+    while time.monotonic() < deadline:  # a store that waits would not hear signals meanwhile
+        if rank == 0 and store.check(calls):
+            answer = [own, [store.get(call).decode() for call in calls]]
+            store.set("metarl/answer", json.dumps(answer))
+            if store.check([f"metarl/{own}/{other}" for other in range(1, size)]):
+                return own
+        elif rank != 0 and store.check(["metarl/answer"]):
+            name, called = json.loads(store.get("metarl/answer"))
+            if called[rank : rank + 1] == [own]:
+                store.set(f"metarl/{name}/{rank}", "")
+                return str(name)
         time.sleep(POLL)
     raise RuntimeError(f"not all {size} within {TIMEOUT}")

@@ -1,9 +1,13 @@
 """Processes that torchrun starts anew: they go on in the folder that those before them made."""
 
 import os
+import random
 import signal
+import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_learner import FakeLearner
@@ -11,8 +15,13 @@ from forked import agent_store, on_ranks
 from torch.distributed import TCPStore
 
 from metarl.core.collectives import RanksError, ranks
-from metarl.training import Schedule, Trainer
+from metarl.training import CSVWriter, Schedule, Trainer
 from metarl.types import Metrics
+
+
+def slow_case(seed: int) -> Any:
+    """One of many."""
+    return pytest.param(seed, marks=pytest.mark.slow)
 
 
 def _trained(output: Path, killed_at: int | None, config: str = "{}") -> tuple[Path, int, float]:
@@ -75,3 +84,31 @@ def test_another_launch_and_another_config_are_runs_of_their_own(
     )
     assert results[0][1] == 0
     assert len([*tmp_path.iterdir()]) == 2
+
+
+def _slowly_trained(output: Path) -> float:
+    def wait(iteration: int) -> Metrics:
+        time.sleep(0.005)
+        return {}
+
+    learner, schedule = FakeLearner(wait), Schedule(iterations=30, checkpoint_every=3)
+    writers = [CSVWriter(pytest.fail)]
+    trainer = Trainer(learner, schedule, output=output, writers=writers, warn=lambda line: None)
+    trainer.run()
+    return learner.total.item()
+
+
+@pytest.mark.parametrize("seed", [*range(4), *(slow_case(seed) for seed in range(4, 40))])
+def test_a_rank_killed_at_any_moment_changes_nothing(seed: int, tmp_path: Path) -> None:
+    """Nor does it where others are killed while these go on, or where there are fewer or more."""
+    rng, store, totals = random.Random(seed), agent_store(), list[float]()
+    for kills_left in (2, 1, 0):
+        size = rng.choice([1, 2, 3])
+        kill = (rng.randrange(size), rng.uniform(0, 0.4)) if kills_left else None
+        with suppress(RanksError, EOFError):
+            totals = on_ranks(size, _slowly_trained, tmp_path, store=store, kill=kill)
+    assert set(totals) == {_total_after(30)}
+    (folder,) = (path for path in tmp_path.iterdir() if (path / "checkpoints").exists())
+    rows = (folder / "metrics.csv").read_text().splitlines()[1:]
+    assert [int(row.split(",")[0]) for row in rows] == list(range(1, 31))
+    assert not list(folder.rglob("*.tmp"))
