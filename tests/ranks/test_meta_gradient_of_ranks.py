@@ -82,7 +82,7 @@ def _trained(name: str, iterations: int) -> tuple[list[Any], Tensor, list[Metric
 @pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "name",
-    ["maml-trpo", *(pytest.param(n, marks=pytest.mark.slow) for n in [*QUICK[1:], *OTHERS])],
+    ["e-maml", *(pytest.param(n, marks=pytest.mark.slow) for n in PRESETS if n != "e-maml")],
 )
 def test_iterations_with_their_own_sampling_are_those_of_one_process(name: str, size: int) -> None:
     iterations = 3

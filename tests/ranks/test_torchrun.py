@@ -48,6 +48,16 @@ class Launch:
         children = Path(f"/proc/{pid}/task/{pid}/children")
         return [int(child) for child in children.read_text().split()] if children.exists() else []
 
+    def reach(self, iteration: int, further: float) -> None:
+        """Wait for an iteration and so many seconds; below 0 for seconds of starting."""
+        deadline = time.monotonic() + (-2 * iteration if iteration < 0 else LONGEST)
+        while time.monotonic() < deadline and self.process.poll() is None:
+            tables = list(self.output.glob("runs/*/metrics.csv"))
+            if tables and len(tables[0].read_text().splitlines()) > iteration >= 0:
+                break
+            time.sleep(0.02)
+        time.sleep(further)
+
     def wait(self) -> int:
         """For its exit status."""
         try:
@@ -86,33 +96,31 @@ def _left_behind(output: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def unharmed(tmp_path_factory: pytest.TempPathFactory) -> tuple[float, dict[str, torch.Tensor]]:
-    """Seconds and parameters of a run that nobody kills."""
-    output, started = tmp_path_factory.mktemp("unharmed"), time.monotonic()
+def unharmed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """Parameters of a run that nobody kills."""
+    output = tmp_path_factory.mktemp("unharmed")
     assert Launch(2, output).wait() == 0
-    seconds = time.monotonic() - started
     iteration, parameters = _parameters(output)
     assert iteration == ITERATIONS
-    return seconds, parameters
+    return parameters
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(int(os.environ.get("METARL_KILLS", "20"))))
 def test_a_rank_killed_at_a_random_moment(
-    number: int, tmp_path: Path, unharmed: tuple[float, dict[str, torch.Tensor]]
+    number: int, tmp_path: Path, unharmed: dict[str, torch.Tensor]
 ) -> None:
-    seconds, expected = unharmed
     shared = sorted(os.listdir("/dev/shm"))
     rng = random.Random(number)
     launch = Launch(2, tmp_path, "--max-restarts=3")
-    time.sleep(rng.uniform(0.5, seconds))
+    launch.reach(rng.randint(-5, ITERATIONS - 1), rng.uniform(0, 0.3))
     killed = rng.choice(launch.ranks() or [0])
     if killed:
         os.kill(killed, signal.SIGKILL)
     assert launch.wait() == 0, launch.text()
     iteration, parameters = _parameters(tmp_path)
     assert iteration == ITERATIONS
-    for name, value in expected.items():
+    for name, value in unharmed.items():
         assert torch.equal(parameters[name], value), name  # as if nobody had
     assert not _left_behind(tmp_path)
     assert sorted(os.listdir("/dev/shm")) == shared
@@ -123,7 +131,7 @@ def test_a_rank_killed_at_a_random_moment(
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 3])
 def test_metarl_resume_with_another_number_of_ranks(
-    size: int, tmp_path: Path, unharmed: tuple[float, dict[str, torch.Tensor]]
+    size: int, tmp_path: Path, unharmed: dict[str, torch.Tensor]
 ) -> None:
     assert Launch(2, tmp_path, command=RUN.replace(f"{ITERATIONS}", "10")).wait() == 0
     (folder,) = (tmp_path / "runs").iterdir()
@@ -131,7 +139,7 @@ def test_metarl_resume_with_another_number_of_ranks(
     subprocess.run([*command, "--iterations", f"{ITERATIONS}"], check=True, timeout=LONGEST)
     iteration, parameters = _parameters(tmp_path)
     assert iteration == ITERATIONS
-    for name, value in unharmed[1].items():
+    for name, value in unharmed.items():
         torch.testing.assert_close(parameters[name], value, rtol=0, atol=1e-5)
 
 
