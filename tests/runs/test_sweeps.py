@@ -206,6 +206,16 @@ def test_two_sweeps_of_one_folder(config, tmp_path):
         carry_out(sweep, Here(), lambda line: None)
 
 
+def test_what_runs_is_seen_from_elsewhere_while_it_does(config, tmp_path):
+    """``--status`` of a sweep that another process does, and of one that was killed."""
+    sweep = open_sweep(config, seeds=range(2), output=tmp_path / "sweep")
+    sweep.make()
+    sweep.began("seed0", "")
+    with sole_writer(tmp_path / "sweep", lambda line: None):
+        assert states(open_sweep(tmp_path / "sweep")) == ["running", "waiting"]
+    assert states(open_sweep(tmp_path / "sweep")) == ["waiting", "waiting"]
+
+
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
