@@ -1,5 +1,6 @@
 """``metarl envs``."""
 
+import tyro
 from pydantic.dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
@@ -10,15 +11,30 @@ from metarl.configs import STRICT
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Envs:
-    """Table of the task families."""
+    """Table of the task families, or all that is known of one."""
+
+    env: tyro.conf.Positional[str | None] = None
+    """Id of one of them, such as metarl/PointGoal-v0."""
 
 
 def envs(options: Envs) -> int:
     """Run ``metarl envs``."""
+    if options.env is not None:
+        return _one(options.env)
     table = Table(title="Task families")
     for column in runs.COLUMNS:
         table.add_column(column, overflow="fold")
     for row in runs.families():
         table.add_row(*row)
     Console(width=None if Console().is_terminal else 140).print(table)
+    return 0
+
+
+def _one(env_id: str) -> int:
+    family, console = runs.family_of(env_id), Console(soft_wrap=True, highlight=False, markup=False)
+    console.print(f"{env_id}: {family.specification}\n")
+    for name, value in family.facts.items():
+        console.print(f"{name}: {value}")
+    given = ", ".join(f"{name} ({value})" for name, value in family.options.items())
+    console.print(f"options, by --env-kwargs: {given or 'none'}")
     return 0

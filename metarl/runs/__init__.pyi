@@ -7,7 +7,7 @@ from .deployed import Format, export_policy
 from .env_checks import EnvReport, check_env
 from .errors import InputError
 from .evaluate import Evaluation, EvaluationOptions
-from .families import COLUMNS, families
+from .families import COLUMNS, Family, families, family_of
 from .from_python import train, train_fewshot
 from .loading import load, load_run
 from .policy_files import read_policy
@@ -25,6 +25,7 @@ __all__ = [
     "EnvReport",
     "Evaluation",
     "EvaluationOptions",
+    "Family",
     "Format",
     "InputError",
     "ListedRun",
@@ -39,6 +40,7 @@ __all__ = [
     "describe",
     "export_policy",
     "families",
+    "family_of",
     "go_on",
     "listed",
     "load",

@@ -1,10 +1,16 @@
 """The registered task families, for people to read."""
 
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
 
 import metarl_envs
+from metarl.runs.errors import InputError, nearest
+from metarl_envs.mujoco import registry
+from metarl_envs.registration import NUMPY_FAMILIES
 
 COLUMNS = ("id", "observation", "action", "task", "horizon", "held-out tasks")
 
@@ -23,6 +29,39 @@ def _row(env_id: str) -> tuple[str, ...]:
         ", ".join(f"{name}: {_brief(part)}" for name, part in env.task_space.items()),
         str(gym.spec(env_id).max_episode_steps),
         "disjoint from training" if env.task_distribution.disjoint else "all are shared",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One task family, for people to read."""
+
+    specification: str
+    """What its class, or the function that declares it, says of itself."""
+    facts: Mapping[str, str]
+    """The rest of the :data:`COLUMNS`."""
+    options: Mapping[str, str]
+    """For ``--env-kwargs``, with their defaults."""
+
+
+def family_of(env_id: str) -> Family:
+    """What is known of a family of metarl's.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if env_id not in metarl_envs.FAMILIES:
+        known = metarl_envs.FAMILIES
+        raise InputError(f"{env_id} is no task family of metarl; {nearest(env_id, known)}")
+    declared: Any = gym.spec(env_id).kwargs.get("family")
+    kind: Any = registry.FAMILIES[declared] if declared else NUMPY_FAMILIES[env_id][0]
+    return Family(
+        specification=inspect.getdoc(kind) or "",
+        facts=dict(zip(COLUMNS[1:], _row(env_id)[1:], strict=True)),
+        options={
+            name: "" if option.default is option.empty else repr(option.default)
+            for name, option in inspect.signature(kind).parameters.items()
+        },
     )
 
 
