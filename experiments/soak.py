@@ -152,8 +152,9 @@ def save(
 ) -> dict[str, Any]:
     """Write what is known so far; the trends."""
     trends = {name: trend(samples, name) for name in MOST} if len(samples) >= FEWEST else {}
+    program = command[0].replace(sys.executable, "python")
     content = {
-        "command": " ".join(["python", *command[1:-1], str(options.output)]),
+        "command": " ".join([program, *command[1:-1], str(options.output)]),
         "machine": f"{platform.processor() or platform.machine()}, Python {sys.version.split()[0]}",
         "exit_status": status,
         "trends": trends,
