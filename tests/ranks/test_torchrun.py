@@ -53,6 +53,8 @@ class Launch:
         deadline = time.monotonic() + (-2 * iteration if iteration < 0 else LONGEST)
         while time.monotonic() < deadline and self.process.poll() is None:
             tables = list(self.output.glob("runs/*/metrics.csv"))
+            if iteration < 0 and not self.ranks():
+                deadline += 0.02  # nobody is there yet who could be killed
             if tables and len(tables[0].read_text().splitlines()) > iteration >= 0:
                 break
             time.sleep(0.02)
