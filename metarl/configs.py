@@ -27,6 +27,8 @@ Positive = Annotated[float, Field(gt=0, le=LARGEST_FLOAT)]
 """Finite and above 0."""
 NonNegative = Annotated[float, Field(ge=0, le=LARGEST_FLOAT)]
 """Finite and at least 0."""
+Number = Annotated[float, Field(ge=-LARGEST_FLOAT, le=LARGEST_FLOAT)]
+"""Finite, of any sign."""
 LogStd = Annotated[float, Field(ge=-20, le=20)]
 """log σ. Beyond these, densities leave the range of float32."""
 UnitInterval = Annotated[float, Field(ge=0, le=1)]

@@ -364,7 +364,7 @@ def test_the_folder_is_named_and_nothing_is_said(
     run = trained("maml-trpo", tmp_path, name="mine", seed=3)
     assert run.folder.name.startswith("mine_")
     assert trained("maml-trpo", tmp_path, seed=3).folder.name.startswith(
-        "maml-trpo_PointGoal-v0_seed3_"
+        "maml-trpo_PointGoal-v0_meta-batch-size=3_"
     )
     assert capfd.readouterr() == ("", "")
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from metarl.configs import STRICT, Natural, NonNegative, Number
 from metarl.files import one_error
 from metarl.runs.errors import InputError
 from metarl.runs.evaluate import ENDING, MEASURES
@@ -21,7 +22,7 @@ is called again."""
 DONE: tuple[State, ...] = ("complete", "stopped early")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Row:
     """One line of the table of a sweep."""
 
@@ -30,17 +31,17 @@ class Row:
     options: dict[str, Any]
     """What differs between the runs."""
     state: State = "waiting"
-    iteration: int = 0
+    iteration: Natural = 0
     """Of the newest checkpoint."""
-    iterations: int
+    iterations: Natural
     """That the run is to have."""
     measure: str | None = None
     """What the next two are: ``returns``, ``accuracy`` or ``mse``."""
-    before: float | None = None
+    before: Number | None = None
     """Mean over held-out tasks without adaptation, where the run has ended."""
-    after: float | None = None
+    after: Number | None = None
     """The same after adaptation."""
-    seconds: float | None = None
+    seconds: NonNegative | None = None
     """Of training, where the run has ended."""
     error: str = ""
     """The last line of a run that failed."""

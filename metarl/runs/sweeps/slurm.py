@@ -21,6 +21,8 @@ MOST_TIMES = 1000  # that a job is queued again when its time is up
 
 def submitit() -> Any:
     """The library; :class:`InputError` where it is missing."""
+    # its own configuration of logging would close the handlers of the whole process
+    os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")
     try:
         return importlib.import_module("submitit")
     except ModuleNotFoundError as error:
