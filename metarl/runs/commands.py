@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from metarl.runs.config import CODEC, EnvProblem, RunConfig, config_of
+from metarl.runs.config import (
+    CLASSIFIER_LEARNERS,
+    CODEC,
+    POLICY_LEARNERS,
+    EnvProblem,
+    RunConfig,
+    config_of,
+)
 from metarl.runs.facts import DataFacts, EnvFacts
 
 NOT_IN_NAMES = (
@@ -33,6 +40,8 @@ def command_of(config: RunConfig) -> str:
     >>> command_of(config_of(EnvProblem, "promp", env="metarl/PointGoal-v0", inner_lr=0.1, seed=3))
     'metarl train promp --env metarl/PointGoal-v0 --seed 3 --inner-lr 0.1'
     """
+    if config.learner not in POLICY_LEARNERS | CLASSIFIER_LEARNERS:
+        return f"# {config.learner} in Python: no command makes this learner"
     command = "train" if isinstance(config.problem, EnvProblem) else "fewshot"
     words = ["metarl", command, config.learner]
     for name, value in (_subject(config) | given_options(config)).items():
