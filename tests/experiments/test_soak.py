@@ -29,7 +29,11 @@ def test_ten_mib_in_all_are_flat(per_hour: float, noise: float, flat: bool) -> N
 
 
 def test_a_process_and_its_child() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+    command = [sys.executable, "-c", "print(flush=True); input()"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as child:
+        assert child.stdout is not None
+        child.stdout.readline()  # it has started
         assert child.pid in tree(os.getpid())
         seen = looked_at(child.pid)
         child.communicate(b"\n")
