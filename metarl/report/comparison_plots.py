@@ -19,7 +19,7 @@ NUM_POINTS = 200
 
 
 def draw_learning_curves(
-    path: Path,
+    paths: Sequence[Path],
     curves: Mapping[str, Sequence[tuple[Array, Array]]],
     *,
     title: str,
@@ -29,7 +29,7 @@ def draw_learning_curves(
     """Draw the mean over seeds, and the range of the seeds.
 
     Args:
-        path: the picture to write, by its ending a PNG or SVG.
+        paths: the pictures to write, each by its ending a PNG or SVG.
         curves: by name, x and y of every seed. Where all seeds of a name have been, they are
             interpolated.
         title: of the picture.
@@ -46,11 +46,11 @@ def draw_learning_curves(
         values = np.stack([np.interp(grid, x, y) for x, y in seeds])
         _line(axes, name, grid, values.mean(0), np.stack([values.min(0), values.max(0)], 1))
 
-    _draw(path, curves, draw, title=title, x_label=x_label, y_label=y_label)
+    _draw(paths, curves, draw, title=title, x_label=x_label, y_label=y_label)
 
 
 def draw_adaptation_curves(
-    path: Path,
+    paths: Sequence[Path],
     curves: Mapping[str, Sequence[Aggregate]],
     *,
     title: str,
@@ -60,7 +60,7 @@ def draw_adaptation_curves(
     """Draw means after every step of adaptation with their intervals.
 
     Args:
-        path: the picture to write, by its ending a PNG or SVG.
+        paths: the pictures to write, each by its ending a PNG or SVG.
         curves: by name, after 0..K steps.
         title: of the picture.
         x_label: what a step is.
@@ -73,14 +73,16 @@ def draw_adaptation_curves(
         _line(axes, name, np.arange(len(means)), means, intervals, marker="o")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
-    _draw(path, curves, draw, title=title, x_label=x_label, y_label=y_label)
+    _draw(paths, curves, draw, title=title, x_label=x_label, y_label=y_label)
 
 
-def draw_profiles(path: Path, scores: Mapping[str, Array], *, title: str, x_label: str) -> None:
+def draw_profiles(
+    paths: Sequence[Path], scores: Mapping[str, Array], *, title: str, x_label: str
+) -> None:
     """Draw performance profiles with their intervals.
 
     Args:
-        path: the picture to write, by its ending a PNG or SVG.
+        paths: the pictures to write, each by its ending a PNG or SVG.
         scores: by name, ``[S, T]``, the higher the better.
         title: of the picture.
         x_label: what scores are.
@@ -93,11 +95,17 @@ def draw_profiles(path: Path, scores: Mapping[str, Array], *, title: str, x_labe
         _line(axes, name, thresholds, shares, intervals)
 
     y_label = "share of seeds and tasks above"
-    _draw(path, scores, draw, title=title, x_label=x_label, y_label=y_label)
+    _draw(paths, scores, draw, title=title, x_label=x_label, y_label=y_label)
 
 
 def _draw(
-    path: Path, names: Mapping[str, Any], draw: Any, *, title: str, x_label: str, y_label: str
+    paths: Sequence[Path],
+    names: Mapping[str, Any],
+    draw: Any,
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
 ) -> None:
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
@@ -107,7 +115,8 @@ def _draw(
     if axes.lines:
         axes.legend(loc="best", fontsize=8)
     axes.grid(alpha=0.3)
-    save(figure, path)
+    for path in paths:
+        save(figure, path)
 
 
 def _line(

@@ -106,32 +106,31 @@ def _draw(section: Section, folder: Path, index: int) -> list[Path]:
     unit = " or ".join(dict.fromkeys(group.unit for group in groups))
     figure = MEASURES[groups[0].measure]
     by_steps = any(group.env_steps for group in groups)
-    paths = []
-    for suffix in (".png", ".svg"):
-        names = ("learning", "adaptation", "profile")
-        learning, adaptation, profile = (folder / f"{stem}{name}{suffix}" for name in names)
-        report.draw_learning_curves(
-            learning,
-            {group.label: [run.learning_curve for run in group.runs] for group in groups},
-            title=f"{section.subject}: held-out tasks during training, range of seeds",
-            x_label="environment steps" if by_steps else "iterations",
-            y_label=f"{figure} after adaptation",
-        )
-        report.draw_adaptation_curves(
-            adaptation,
-            {group.label: group.aggregates for group in groups},
-            title=f"{section.subject}: adaptation, 95 % intervals",
-            x_label=unit,
-            y_label=figure,
-        )
-        report.draw_profiles(
-            profile,
-            {group.label: group.scores for group in groups},
-            title=f"{section.subject}: performance profile, 95 % intervals",
-            x_label=f"{figure} after adaptation",
-        )
-        paths += [learning, adaptation, profile]
-    return paths
+    learning, adaptation, profile = (
+        [folder / f"{stem}{name}{suffix}" for suffix in (".png", ".svg")]
+        for name in ("learning", "adaptation", "profile")
+    )
+    report.draw_learning_curves(
+        learning,
+        {group.label: [run.learning_curve for run in group.runs] for group in groups},
+        title=f"{section.subject}: held-out tasks during training, range of seeds",
+        x_label="environment steps" if by_steps else "iterations",
+        y_label=f"{figure} after adaptation",
+    )
+    report.draw_adaptation_curves(
+        adaptation,
+        {group.label: group.aggregates for group in groups},
+        title=f"{section.subject}: adaptation, 95 % intervals",
+        x_label=unit,
+        y_label=figure,
+    )
+    report.draw_profiles(
+        profile,
+        {group.label: group.scores for group in groups},
+        title=f"{section.subject}: performance profile, 95 % intervals",
+        x_label=f"{figure} after adaptation",
+    )
+    return [*learning, *adaptation, *profile]
 
 
 def _csv(sections: Sequence[Section]) -> str:

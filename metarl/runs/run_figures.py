@@ -1,6 +1,5 @@
 """What a run folder tells of a run, read without making it: settings, figures, learning curve."""
 
-import csv
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from metarl.runs.config import CODEC, RunConfig, read_config
 from metarl.runs.errors import InputError
 from metarl.runs.evaluate import MEASURES
-from metarl.training.writers import CSV_NAME
+from metarl.training.writers import CSV_NAME, read_metrics
 
 Array = NDArray[np.float64]
 Settings = dict[str, Any]
@@ -37,6 +36,10 @@ NOT_SETTINGS = (
     "problem.data.download",
 )
 """What decides no result, or only by rounding; and the seed, over which figures are aggregated."""
+NEEDED = ("iteration", "env_steps", "hours")
+"""Entries of ``evaluation.json`` beside the figures."""
+WHOLE = ("env_kwargs", "engine_kwargs")
+"""Options that are settings as they are, not each of their entries."""
 LEARNING_CURVES = ("eval/return_post", "eval/return_last", "eval/score")
 """Columns of ``metrics.csv`` that say how good a run was along its training."""
 
@@ -69,16 +72,13 @@ class RunFigures:
     @cached_property
     def learning_curve(self) -> tuple[Array, Array]:
         """Environment steps (iterations, where there are none) and scores of its evaluations."""
-        path = self.folder / CSV_NAME
-        if not path.is_file():
-            return np.empty(0), np.empty(0)
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        column = next((name for name in LEARNING_CURVES if rows and name in rows[0]), "")
-        at = "rollout/env_steps" if rows and "rollout/env_steps" in rows[0] else "iteration"
-        points = [(row[at], row[column]) for row in rows if column and row[column]]
-        x, y = np.asarray(points or np.empty((0, 2)), np.float64).T
-        return x, y
+        rows = read_metrics(self.folder / CSV_NAME)
+        column = next((name for name in LEARNING_CURVES for row in rows if name in row), "")
+        found = [row for row in rows if column in row]
+        at = (
+            "rollout/env_steps" if all("rollout/env_steps" in row for row in found) else "iteration"
+        )
+        return np.array([row[at] for row in found]), np.array([row[column] for row in found])
 
 
 def read_figures(folder: Path) -> RunFigures:
@@ -94,6 +94,8 @@ def read_figures(folder: Path) -> RunFigures:
         evaluation = json.loads(path.read_bytes())
         figures = RunFigures(folder=folder, config=config, evaluation=evaluation)
         shape = figures.values.shape
+        if missing := [name for name in NEEDED if name not in evaluation]:
+            raise ValueError(f"it lacks {', '.join(missing)}")
     except (ValueError, TypeError, StopIteration) as error:
         raise InputError(f"{path} is damaged: `metarl evaluate {folder}` makes it anew") from error
     if len(shape) != 2 or shape[1] < 2:
@@ -102,7 +104,7 @@ def read_figures(folder: Path) -> RunFigures:
 
 
 def _flattened(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping) and value and not name.endswith(WHOLE):
         for key, inner in value.items():
             yield from _flattened(inner, f"{name}.{key}" if name else key)
     else:

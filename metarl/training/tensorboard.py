@@ -5,7 +5,6 @@ training over environment steps and over seconds, ``final`` the evaluation at th
 HParams tab shows. They are folders of their own since the step of their scalars is no iteration.
 """
 
-import csv
 import io
 import json
 import re
@@ -24,7 +23,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from metarl.files import naming
-from metarl.training.writers import CSV_NAME, Writer
+from metarl.training.writers import CSV_NAME, FIRST_COLUMN, Writer, read_metrics
 from metarl.types import Metrics, Video
 
 VIDEO_KEY = "eval/adaptation"
@@ -107,8 +106,9 @@ class TensorBoardWriter(Writer):
                 for tag, text in self.texts.items():
                     self._events.add_text(tag, text)
             self._curves = _new_events(folder / CURVES)
-            for metrics in _rows(folder / CSV_NAME, iteration):
-                self._write_curves(metrics)
+            for metrics in read_metrics(folder / CSV_NAME) if iteration else ():
+                if metrics[FIRST_COLUMN] <= iteration:
+                    self._write_curves(metrics)
 
     def write(self, iteration: int, metrics: Metrics) -> None:
         """A scalar for every metric, and a film and a picture where they are due."""
@@ -225,15 +225,6 @@ def _layout_for(metrics: Metrics) -> dict[str, Any]:
         }
         for category, charts in LAYOUT.items()
     }
-
-
-def _rows(path: Path, iteration: int) -> list[Metrics]:
-    """The metrics of the iterations that are kept, which a writer before this one has checked."""
-    if not iteration or not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if int(row["iteration"]) <= iteration]
-    return [{key: float(value) for key, value in row.items() if value} for row in rows]
 
 
 def write_embedding(

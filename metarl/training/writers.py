@@ -86,6 +86,15 @@ class CSVWriter(Writer):
         return columns, rows
 
 
+def read_metrics(path: Path) -> list[Metrics]:
+    """The rows of a ``metrics.csv``, with ``iteration``; what is no row of it is left out."""
+    if not path.is_file():
+        return []
+    columns, rows, _ = _parse(path)
+    table = (zip(columns, row, strict=True) for row in rows)
+    return [{name: float(cell) for name, cell in row if cell} for row in table]
+
+
 class _Table(NamedTuple):
     """What a file of metrics holds."""
 

@@ -35,6 +35,10 @@ def evaluation_of(level: float, **changes: Any) -> dict[str, Any]:
     }
 
 
+LACKING = json.dumps({"returns": [[0.0, 1.0]]})
+"""Of a run, as another program may have written it."""
+
+
 def run_folder(
     folder: Path, learner: str = "maml-trpo", level: float = 0.0, told: Any = None, **options: Any
 ) -> Path:
@@ -106,7 +110,11 @@ def test_environments_are_sections_of_their_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "told", "named"),
     [
-        ({"env_kwargs": {"reward": "sparse"}}, {}, "env_kwargs"),
+        (
+            {"env_kwargs": {"physics": "maml"}},
+            {},
+            "env_kwargs is {} in the one and {'physics': 'maml'} in the other",
+        ),
         ({}, {"trajectories": 20}, "trajectories is 40 in the one and 20 in the other"),
         ({}, {"held_out": False}, "held_out is True in the one and False"),
         ({}, {"seed": 1}, "seed is 0 in the one and 1"),
@@ -129,7 +137,8 @@ def test_few_shot_runs_of_other_shots_are_refused(tmp_path: Path) -> None:
         folder.mkdir()
         config = config_of(DataProblem, "protonet", data="glyphs", num_shots=shots)
         (folder / "config.json").write_bytes(CODEC.dump_json(config))
-        told = {"accuracy": [[0.5, 0.75]], "num_shots": shots, "iteration": 1}
+        told = evaluation_of(0.0, accuracy=[[0.5, 0.75]], num_shots=shots)
+        del told["returns"]
         (folder / "evaluation.json").write_text(json.dumps(told))
     with pytest.raises(InputError, match="num_shots is 1 in the one and 5"):
         compared([tmp_path / "1", tmp_path / "5"])
@@ -157,14 +166,24 @@ def test_seeds_that_went_on_longer_are_refused(tmp_path: Path, told: Any, named:
 
 def test_a_run_without_an_evaluation_says_how_to_make_one(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "one")
-    (folder / "evaluation.json").write_text("{")
-    with pytest.raises(InputError, match=r"evaluation.json is damaged: `metarl evaluate .*one`"):
-        compared([folder])
+    for content in ("{", "[]", json.dumps(evaluation_of(0.0) | {"returns": "none"}), LACKING):
+        (folder / "evaluation.json").write_text(content)
+        with pytest.raises(InputError, match=r"json is damaged: `metarl evaluate .*one` makes"):
+            compared([folder])
     (folder / "evaluation.json").unlink()
     with pytest.raises(InputError, match=r"has no evaluation.json: `metarl evaluate .*one` makes"):
         compared([folder])
     with pytest.raises(InputError, match="give at least one run folder"):
         compared([])
+
+
+def test_a_damaged_file_of_metrics_leaves_its_good_rows(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "one")
+    with (folder / "metrics.csv").open("a") as file:
+        file.write("8,none,x\n9,12")
+    ((group,),) = (section.groups for section in compared([folder]))
+    x, y = group.runs[0].learning_curve
+    assert (x.tolist(), y.tolist()) == ([100.0, 1000.0], [-5.0, 0.0])
 
 
 def test_the_page_needs_nothing_else_and_names_every_run(seeds: list[Path], tmp_path: Path) -> None:
