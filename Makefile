@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DOCS := $(VENV)/.installed-docs
 TOOLS := .venv-tools/bin
 PYTHONS ?= 3.11 3.12 3.13
 TORCH_CPU ?= $(PIP_FIND_LINKS)
@@ -11,7 +12,7 @@ LOCK = $(TOOLS)/uv pip compile pyproject.toml --quiet -c constraints.txt --gener
 	--extra deploy --extra offline --extra sweep
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format format-check lint type learning slow warp fuzz kills gpu gpu-train golden golden-values bench wheel lock lock-check audit sbom matrix clean
+.PHONY: help install demo test check format format-check lint type learning slow warp fuzz kills gpu gpu-train golden golden-values docs bench wheel lock lock-check audit sbom matrix clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -71,6 +72,14 @@ type: $(INSTALLED) ## Check the types
 	$(BIN)/mypy
 
 check: format-check lint type test ## Everything that CI asks for
+
+$(DOCS): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
+docs: $(DOCS) ## Build the documentation, build/docs/index.html, and check its links; needs no network
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
+	$(BIN)/python -m sphinx --fail-on-warning --quiet -b linkcheck docs build/docs-links
 
 bench: $(INSTALLED) ## Run every benchmark (about 10 minutes) and write experiments/benchmarks/results.json
 	$(BIN)/python experiments/benchmarks/run_all.py $(BENCH_ARGS)
