@@ -1,6 +1,11 @@
 """How ``make docs`` builds the documentation. Nothing in its pages comes from another server."""
 
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import option_tables
 
 project = "metarl"
 author = "the metarl authors"
@@ -17,7 +22,8 @@ extensions = [
 suppress_warnings = ["toc.empty_glob"]  # pages that a command has yet to write
 
 # pages
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["dollarmath", "substitution"]
+myst_substitutions = option_tables.tables()
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # the tests execute notebooks; what they printed is kept in them
 

@@ -220,8 +220,8 @@ def emaml_gradient(mdp: MDP, estimator: Estimator, *, credit: bool) -> Tensor:
     return torch.autograd.grad(mean, theta)[0]
 
 
-def maml_spread(mdp: MDP, estimator: Estimator, baseline: float) -> float:
-    """Standard deviation of one trajectory's estimate of MAML's gradient, its numbers' norm.
+def maml_estimates(mdp: MDP, estimator: Estimator, baseline: float) -> Tensor:
+    """What one trajectory makes of MAML's gradient, of each of them, ``[N, S, A]``.
 
     The adapted policy is the exact one; what is estimated is the derivative of the step.
     """
@@ -231,7 +231,7 @@ def maml_spread(mdp: MDP, estimator: Estimator, baseline: float) -> float:
     (slope,) = torch.autograd.grad(mdp.expected_return(after), after)
     steps = one_each(mdp, estimator, baseline)
     if estimator == "first-order":
-        return _spread(mdp, slope.expand(len(steps.columns), -1, -1))
+        return slope.expand(len(steps.columns), -1, -1)
     params = {"logits": theta.expand(len(steps.columns), -1, -1)}
     losses = loss_of(mdp, estimator)(params, steps)
     estimates = []
@@ -239,7 +239,12 @@ def maml_spread(mdp: MDP, estimator: Estimator, baseline: float) -> float:
         (gradient,) = torch.autograd.grad(loss, theta, create_graph=True)
         (curvature,) = torch.autograd.grad((gradient * slope).sum(), theta, retain_graph=True)
         estimates.append(slope - LR * curvature)
-    return _spread(mdp, torch.stack(estimates))
+    return torch.stack(estimates)
+
+
+def maml_spread(mdp: MDP, estimator: Estimator, baseline: float) -> float:
+    """Standard deviation of :func:`maml_estimates`, its numbers' norm."""
+    return _spread(mdp, maml_estimates(mdp, estimator, baseline))
 
 
 def emaml_spread(mdp: MDP, estimator: Estimator, *, credit: bool) -> float:

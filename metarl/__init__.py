@@ -6,3 +6,4 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __version__ = version("metarl-toolkit")
+"""Of the installed distribution, metarl-toolkit."""

@@ -27,6 +27,7 @@ class Arrays(NamedTuple):
 
 
 NUMPY = Arrays()
+"""NumPy's."""
 
 
 class OfArrays(Protocol):

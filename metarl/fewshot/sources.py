@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 Split = Literal["train", "validation", "test"]
+"""A part of a data set; their classes differ, unless it is split by examples."""
 
 
 class DamagedDataError(ValueError):

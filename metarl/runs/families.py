@@ -13,6 +13,7 @@ from metarl_envs.mujoco import registry
 from metarl_envs.registration import NUMPY_FAMILIES
 
 COLUMNS = ("id", "observation", "action", "task", "horizon", "held-out tasks")
+"""Of the table of ``metarl envs``."""
 
 
 def families() -> list[tuple[str, ...]]:

@@ -19,6 +19,7 @@ from metarl.files import drop_unfinished
 from metarl.training.processes import local_rank
 
 DeviceName = Literal["auto", "cpu", "cuda"]
+"""``auto`` is CUDA where there is any."""
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # network drives of some kinds have none
 
 

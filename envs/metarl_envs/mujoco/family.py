@@ -25,6 +25,7 @@ from metarl_envs.rows import Random
 from metarl_envs.tasks import Product, Task
 
 Bools = Array
+"""An :data:`Array` of True and False."""
 
 
 class Robot(NamedTuple):

@@ -6,6 +6,7 @@ import gymnasium as gym
 import mujoco
 
 MINIMUM_VERSION = (3, 17)
+"""Of MuJoCo: the first with ``mujoco.batch``."""
 
 
 def check_version(version: str) -> None:

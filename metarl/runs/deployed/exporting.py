@@ -11,6 +11,7 @@ from metarl.runs.deployed.onnx_file import write_onnx
 from metarl.runs.errors import InputError, input_errors, written
 
 Format = Literal["onnx", "numpy"]
+"""An ONNX graph, or arrays with a reader that needs NumPy alone."""
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "numpy": ".npz"}
 
 

@@ -1,0 +1,143 @@
+"""Tables of every option, from the dataclasses that declare them; :mod:`conf` has them built."""
+
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from sphinx.pycode import ModuleAnalyzer
+from tyro.conf import Suppress
+
+from metarl.configs import LARGEST_WIDTH, Preset
+from metarl.fewshot.configs import BackboneConfig, EpisodeConfig
+from metarl.fewshot.data.config import DataConfig
+from metarl.runs.config import (
+    CLASSIFIER_LEARNERS,
+    POLICY_LEARNERS,
+    EnvProblem,
+    RunOptions,
+)
+from metarl.runs.policy_config import PolicyConfig, SamplingConfig
+from metarl.training import Schedule
+
+HEAD = ["| option | values | default | what |", "|---|---|---|---|"]
+BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+PLAIN = {int: "whole number", float: "number", bool: "yes or no", str: "text", Path: "path"}
+
+
+def tables() -> dict[str, str]:
+    """All tables in Markdown, by name."""
+    kinds = {
+        "run_options": [RunOptions, Schedule],
+        "env_options": [EnvProblem],
+        "policy_options": [PolicyConfig, SamplingConfig],
+        "data_options": [DataConfig],
+        "episode_options": [EpisodeConfig],
+        "backbone_options": [BackboneConfig],
+    }
+    plain = {name: "\n".join([*HEAD, *_rows(each)]) for name, each in kinds.items()}
+    return plain | {
+        "policy_learners": _learners(POLICY_LEARNERS),
+        "classifier_learners": _learners(CLASSIFIER_LEARNERS),
+    }
+
+
+def _rows(kinds: Sequence[type[Any]]) -> Iterator[str]:
+    for kind in kinds:
+        for entry, hint in _options(kind):
+            if is_dataclass(entry.type):
+                continue
+            given = entry.default if entry.default is not MISSING else None
+            if entry.default_factory is not MISSING:
+                given = entry.default_factory()
+            missing = entry.default is MISSING and entry.default_factory is MISSING
+            default = "" if missing else _value(given)
+            yield _row(entry.name, _values(hint), default, _text(kind, entry.name))
+
+
+def _learners(presets: Mapping[str, Preset]) -> str:
+    """A row an option; where defaults differ, all of them."""
+    found: dict[str, dict[str, tuple[str, str, str]]] = {}
+    for learner, (config, _) in presets.items():
+        for entry, hint in _options(type(config)):
+            told = (
+                _values(hint),
+                _value(getattr(config, entry.name)),
+                _text(type(config), entry.name),
+            )
+            found.setdefault(entry.name, {})[learner] = told
+    return "\n".join([*HEAD, *(_shared(name, by, len(presets)) for name, by in found.items())])
+
+
+def _shared(name: str, by: Mapping[str, tuple[str, str, str]], number: int) -> str:
+    """The row of an option that several learners have."""
+    learners: dict[str, list[str]] = {}
+    for learner, (_, default, _) in by.items():
+        learners.setdefault(default, []).append(f"`{learner}`")
+    common = max(learners, key=lambda default: len(learners[default]))
+    others = [f"{', '.join(of)}: {d}" for d, of in learners.items() if d != common]
+    values, _, text = next(iter(by.values()))
+    if len(by) < number:
+        text = f"{text} *{', '.join(by)}*"
+    return _row(name, values, "; ".join([common, *others]), text)
+
+
+def _row(name: str, *cells: str) -> str:
+    escaped = [cell.replace("\n", " ").replace("|", "\\|") for cell in cells]
+    return f"| `--{name.replace('_', '-')}` | {' | '.join(escaped)} |"
+
+
+def _options(kind: type[Any]) -> Iterator[tuple[Field[Any], Any]]:
+    """The fields that a user may set."""
+    hints = get_type_hints(kind, include_extras=True)
+    suppressed = get_args(Suppress[int])[1]
+    for entry in fields(kind):
+        hint = hints[entry.name]
+        fixed = get_origin(hint) is Literal and len(get_args(hint)) == 1
+        hidden = get_origin(hint) is Annotated and suppressed in get_args(hint)[1:]
+        if not fixed and not hidden and entry.name != "algorithm":
+            yield entry, hint
+
+
+def _text(kind: type[Any], name: str) -> str:
+    """What the dataclass that declares it, or one that it extends, says of a field."""
+    for base in kind.__mro__:
+        if base.__module__.startswith("metarl"):
+            docs = ModuleAnalyzer.for_module(base.__module__).find_attr_docs()
+            if lines := docs.get((base.__qualname__, name)):
+                return " ".join(lines).strip().replace("``", "`")
+    return ""
+
+
+def _value(value: Any) -> str:
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return f"`{value}`" if isinstance(value, str) else str(value)
+
+
+def _values(hint: Any) -> str:
+    """What may be given, in words."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return " ".join([_values(arguments[0]), *_bounds(arguments[1:])])
+    if origin is Literal:
+        return ", ".join(f"`{choice}`" for choice in arguments)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_values(each) for each in arguments if each is not type(None))
+    if origin is tuple:
+        return f"{_values(arguments[0])}, several"
+    return PLAIN.get(hint, "JSON")
+
+
+def _bounds(extras: Sequence[Any]) -> Iterator[str]:
+    for extra in extras:
+        for limit in getattr(extra, "metadata", ()):
+            for name, sign in BOUNDS.items():
+                bound = getattr(limit, name, None)
+                if bound is not None and abs(bound) < LARGEST_WIDTH:
+                    yield f"{sign} {bound}"
