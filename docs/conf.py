@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "repository_pages",
 ]
 suppress_warnings = ["toc.empty_glob"]  # pages that a command has yet to write
 
