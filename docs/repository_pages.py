@@ -1,8 +1,8 @@
 """Pages of the site that are files elsewhere in the repository, and links to them.
 
-``docs/results.md`` and its like are stubs; the site shows :data:`SHOWN` in their place. Links in all
-pages are those of the repository, so that they work where it is hosted; those out of ``docs/`` are
-turned into links to these pages, or to copies of other files.
+``docs/results.md`` and its like are stubs; the site shows :data:`SHOWN` in their place. Links of
+all pages are those of the repository, so that they work where it is hosted; those out of ``docs/``
+are turned into links to these pages, or to copies of other files.
 """
 
 import os
