@@ -101,7 +101,7 @@ def documented() -> frozenset[Definition]:
     return frozenset(found)
 
 
-@pytest.mark.parametrize("package", packages())
+@pytest.mark.parametrize("package", list(packages()))
 def test_every_public_name_is_documented(package: str) -> None:
     """It has a docstring, and the reference shows it."""
     places = {name: defined(package, name) for name in public_names(package)}
