@@ -63,17 +63,23 @@ def packages() -> Iterator[str]:
                 yield module
 
 
-def defined(module: str, name: str) -> Definition:
-    """Where a package has a name from."""
+@cache
+def imports(module: str) -> dict[str, Definition]:
+    """Names that a package has from other modules of ours."""
+    found = {}
     for statement in statements(module):
-        if not isinstance(statement, ast.ImportFrom):
-            continue
-        for alias in statement.names:
-            if (alias.asname or alias.name) == name:
-                above = module.split(".")[: 1 - statement.level or None] if statement.level else []
-                source = ".".join([*above, *filter(None, [statement.module])])
-                return defined(source, alias.name)
-    return Definition(module, name)
+        if isinstance(statement, ast.ImportFrom):
+            above = module.split(".")[: 1 - statement.level or None] if statement.level else []
+            source = ".".join([*above, *filter(None, [statement.module])])
+            names = {alias.asname or alias.name: alias.name for alias in statement.names}
+            found |= {new: Definition(source, old) for new, old in names.items()}
+    return found
+
+
+def defined(module: str, name: str) -> Definition:
+    """Where a name that a package has is defined."""
+    at = imports(module).get(name)
+    return defined(*at) if at else Definition(module, name)
 
 
 def docstring(at: Definition) -> str | None:
