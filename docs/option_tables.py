@@ -1,7 +1,7 @@
 """Tables of every option, from the dataclasses that declare them; :mod:`conf` has them built."""
 
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from sphinx.pycode import ModuleAnalyzer
 from tyro.conf import Suppress
 
+from metarl import rl, sb3
 from metarl.configs import LARGEST_WIDTH, Preset
 from metarl.fewshot.configs import BackboneConfig, EpisodeConfig
 from metarl.fewshot.data.config import DataConfig
 from metarl.runs.config import (
     CLASSIFIER_LEARNERS,
-    POLICY_LEARNERS,
     EnvProblem,
     RunOptions,
 )
@@ -22,8 +22,7 @@ from metarl.runs.policy_config import PolicyConfig, SamplingConfig
 from metarl.training import Schedule
 
 HEAD = ["| option | values | default | what |", "|---|---|---|---|"]
-BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-PLAIN = {int: "whole number", float: "number", bool: "yes or no", str: "text", Path: "path"}
+PLAIN = {int: "integer", float: "number", bool: "yes or no", str: "text", Path: "path"}
 
 
 def tables() -> dict[str, str]:
@@ -38,7 +37,8 @@ def tables() -> dict[str, str]:
     }
     plain = {name: "\n".join([*HEAD, *_rows(each)]) for name, each in kinds.items()}
     return plain | {
-        "policy_learners": _learners(POLICY_LEARNERS),
+        "gradient_learners": _learners(rl.PRESETS),
+        "trial_learners": _learners(sb3.PRESETS),
         "classifier_learners": _learners(CLASSIFIER_LEARNERS),
     }
 
@@ -67,10 +67,10 @@ def _learners(presets: Mapping[str, Preset]) -> str:
                 _text(type(config), entry.name),
             )
             found.setdefault(entry.name, {})[learner] = told
-    return "\n".join([*HEAD, *(_shared(name, by, len(presets)) for name, by in found.items())])
+    return "\n".join([*HEAD, *(_shared(name, by, presets) for name, by in found.items())])
 
 
-def _shared(name: str, by: Mapping[str, tuple[str, str, str]], number: int) -> str:
+def _shared(name: str, by: Mapping[str, tuple[str, str, str]], known: Iterable[str]) -> str:
     """The row of an option that several learners have."""
     learners: dict[str, list[str]] = {}
     for learner, (_, default, _) in by.items():
@@ -78,8 +78,10 @@ def _shared(name: str, by: Mapping[str, tuple[str, str, str]], number: int) -> s
     common = max(learners, key=lambda default: len(learners[default]))
     others = [f"{', '.join(of)}: {d}" for d, of in learners.items() if d != common]
     values, _, text = next(iter(by.values()))
-    if len(by) < number:
-        text = f"{text} *{', '.join(by)}*"
+    without = [learner for learner in known if learner not in by]
+    if without:
+        whose = f"all but {', '.join(without)}" if len(without) < len(by) else ", ".join(by)
+        text = f"{text} *{whose}*"
     return _row(name, values, "; ".join([common, *others]), text)
 
 
@@ -124,7 +126,7 @@ def _values(hint: Any) -> str:
     """What may be given, in words."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return " ".join([_values(arguments[0]), *_bounds(arguments[1:])])
+        return f"{_values(arguments[0])} {_range(arguments[1:])}".strip()
     if origin is Literal:
         return ", ".join(f"`{choice}`" for choice in arguments)
     if origin in (Union, types.UnionType):
@@ -134,10 +136,17 @@ def _values(hint: Any) -> str:
     return PLAIN.get(hint, "JSON")
 
 
-def _bounds(extras: Sequence[Any]) -> Iterator[str]:
-    for extra in extras:
-        for limit in getattr(extra, "metadata", ()):
-            for name, sign in BOUNDS.items():
-                bound = getattr(limit, name, None)
-                if bound is not None and abs(bound) < LARGEST_WIDTH:
-                    yield f"{sign} {bound}"
+def _range(extras: Sequence[Any]) -> str:
+    """The bounds of a number; those that only keep it representable are left out."""
+    limits = [limit for extra in extras for limit in getattr(extra, "metadata", ())]
+    bounds = {
+        name: getattr(limit, name)
+        for limit in limits
+        for name in ("ge", "gt", "le")
+        if abs(getattr(limit, name, LARGEST_WIDTH)) < LARGEST_WIDTH
+    }
+    if "gt" in bounds:
+        return f"> {bounds['gt']}"
+    if "ge" in bounds and "le" in bounds:
+        return f"{bounds['ge']} to {bounds['le']}"
+    return f"≥ {bounds['ge']}" if "ge" in bounds else ""

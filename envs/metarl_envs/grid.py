@@ -20,7 +20,7 @@ class GridNavi:
       the agent's cell, else 0; the first row is y = ``size`` - 1, the first column x = 0. The goal
       is not shown. Start (0, 0).
     * Action: 0 stay, 1 up (y + 1), 2 right (x + 1), 3 down, 4 left; off the grid is to stay.
-    * Task: ``goal``, uniform over the ``size``² - 4 cells outside the 2 x 2 corner of the start; a
+    * Task: ``goal``, uniform over the ``size² - 4`` cells outside the 2 x 2 corner of the start; a
       fixed part, 4 of 21, is held out. Any cell of the grid can be given, in integers.
     * Reward: 1 on the goal after the move, else -0.1.
     * Ends: never terminated; time limit 15.

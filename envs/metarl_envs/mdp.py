@@ -15,8 +15,8 @@ class TabularMDP:
 
     * Observation: the state, one-hot ``[num_states]``, float32. Start in state 0.
     * Action: 0 to ``num_actions`` - 1.
-    * Task: ``transitions`` ``[num_states, num_actions, num_states]``, each row P(·|s, a) drawn from
-      Dirichlet(1, ..., 1); ``reward_means`` ``[num_states, num_actions]``, each from N(1, 1).
+    * Task: ``transitions`` ``[num_states, num_actions, num_states]``, each row ``P(·|s, a)`` drawn
+      from Dirichlet(1, ..., 1); ``reward_means`` ``[num_states, num_actions]``, each from N(1, 1).
     * Reward: from N(mean of (s, a), 1).
     * Ends: never terminated; time limit 10.
 

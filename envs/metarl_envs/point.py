@@ -51,8 +51,8 @@ class PointGoal:
     * Observation: position (x, y), float32. Start (0, 0).
     * Action: displacement, each component clipped to ±0.1.
     * Task: ``goal`` uniform over [-0.5, 0.5]².
-    * Reward: -||x' - goal||, the plain distance after the move.
-    * Ends: terminated when |x' - goal| < 0.01 in both components; time limit 100.
+    * Reward: ``-||x' - goal||``, the plain distance after the move.
+    * Ends: terminated when ``|x' - goal| < 0.01`` in both components; time limit 100.
     """
 
     step_limit = 0.1
@@ -89,7 +89,7 @@ class PointGoalSparse:
     * Action: displacement, each component clipped to ±0.1.
     * Task: ``goal``, one of 100 at angles linspace(0, π) on the unit circle; a fixed fifth of them
       is held out. Any goal of [-1, 1]² can be given.
-    * Reward: 1 - ||x' - goal|| within 0.2 of the goal, else 0. The released PEARL environment
+    * Reward: ``1 - ||x' - goal||`` within 0.2 of the goal, else 0. The released PEARL environment
       returns the dense distance from ``step`` and uses the sparse reward for context only; here
       ``step`` returns the sparse reward and nothing else.
     * Ends: never terminated; time limit 20.
