@@ -110,6 +110,8 @@ class Sides(NamedTuple):
     work: Workload
     learner: MAMLClassifier
     plain: nn.Module
+    maml: MAML
+    """Of the plain network; made once, as its first call also tries derivatives."""
     episodes: Episodes
 
     @staticmethod
@@ -120,7 +122,8 @@ class Sides(NamedTuple):
         head = nn.Linear(network.backbone.num_features, NUM_WAYS)
         plain = nn.Sequential(*plain_conv4(work.shape[0], work.filters), nn.Flatten(), head)
         copy_weights(native_parameters(network), plain)
-        return Sides(work, learner, plain, learner.prepared(learner.collect()[0]))
+        maml = MAML(plain, work.inner_lr, work.num_steps)
+        return Sides(work, learner, plain, maml, learner.prepared(learner.collect()[0]))
 
     def to(self, device: torch.device) -> "Sides":
         """The same on another device."""
@@ -153,7 +156,7 @@ def native(sides: Sides) -> list[Tensor]:
 
 def lifted(sides: Sides, task_chunk: int) -> list[Tensor]:
     """Ours for any module: the plain network in ``MAML``."""
-    maml = MAML(sides.plain, sides.work.inner_lr, sides.work.num_steps)
+    maml = sides.maml
     maml.zero_grad()
     for chunk in sides.episodes.chunks(task_chunk):
         losses = maml.meta_loss(chunk.support_x, chunk.support_y, chunk.query_x, chunk.query_y)

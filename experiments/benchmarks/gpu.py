@@ -36,6 +36,7 @@ from metarl.rl import PRESETS, DeviceEnvs, DeviceSampler, MAMLLearner, make_maml
 from metarl_envs.making import make_device
 
 RESULTS = Path(__file__).with_name("gpu.json")
+SMALL_RESULTS = Path(__file__).parents[2] / "build" / "gpu.json"
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -326,10 +327,12 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="tiny, to see that it runs")
     parser.add_argument("--only", nargs="+", choices=STAGES, default=list(STAGES))
     parser.add_argument("--seconds", type=float, default=240.0, help="no stage starts after these")
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=Path, help="gpu.json; of a tiny run a file in build/")
     options = parser.parse_args()
     small = options.small or DEVICE.type != "cuda"
-    run(options.only, small=small, budget=options.seconds, output=options.output)
+    output = options.output or (SMALL_RESULTS if small else RESULTS)
+    output.parent.mkdir(exist_ok=True)
+    run(options.only, small=small, budget=options.seconds, output=output)
 
 
 if __name__ == "__main__":

@@ -61,14 +61,18 @@ def note_outside(
     if said or not isinstance(space, spaces.Box) or observations.dtype.kind != "f":
         return
     low, high = (bound.ravel().astype(observations.dtype) for bound in (space.low, space.high))
-    outside = mask[..., None] & ((observations < low) | (observations > high))
-    if outside.any():
-        m, t, e, entry = (int(place) for place in np.argwhere(outside)[0])
+    for entry in np.flatnonzero(space.bounded_below.ravel() | space.bounded_above.ravel()):
+        values = observations[..., entry]
+        outside = mask & ((values < low[entry]) | (values > high[entry]))
+        if not outside.any():
+            continue
+        m, t, e = (int(place) for place in np.argwhere(outside)[0])
         index = m * mask.shape[2] + e
         where = _placed(env, index, t + int(np.broadcast_to(starts, env.num_envs)[index]))
         given, bounds = observations[m, t, e, entry], f"[{low[entry]}, {high[entry]}]"
         fault = f"{where}: entry {entry} of the observation is {given}, outside its space's"
         note(said, f"{fault} {bounds}", AS_IT_IS)
+        return
 
 
 def _placed(env: SampledEnvs, index: int, step: int) -> str:

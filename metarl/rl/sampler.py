@@ -151,7 +151,8 @@ class _Record:
 
         With what environments told, ``[M·E, ...]``.
         """
-        self.rewards[~are_numbers(self.actions).all(-1)] = np.nan
+        if not all_numbers(self.actions[:, :length]):
+            self.rewards[~are_numbers(self.actions).all(-1)] = np.nan
         num_tasks, _, num_envs, d = self.observations.shape
         steps = (self.observations, self.actions, self.rewards, self.discounts, self.mask)
         arrays = [array[:, :length] for array in steps]

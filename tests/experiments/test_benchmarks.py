@@ -59,3 +59,15 @@ def test_stages_of_a_gpu_run_small_on_the_cpu(tmp_path: Path) -> None:
     assert records[0] == "pure"
     assert len(records[1]["figures"]) == 3
     assert all(0 < figure["min"] <= figure["median"] for figure in records[1]["figures"])
+
+
+@pytest.mark.usefixtures("in_benchmarks")
+def test_a_tiny_run_leaves_the_record_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    import gpu
+
+    asked: list[Path] = []
+    monkeypatch.setattr(gpu, "run", lambda names, small, budget, output: asked.append(output))
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--small"])
+    gpu.main()
+    assert asked == [gpu.SMALL_RESULTS]
+    assert gpu.SMALL_RESULTS != gpu.RESULTS

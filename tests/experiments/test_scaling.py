@@ -15,6 +15,7 @@ def test_one_process_sends_nothing() -> None:
 def test_four_processes() -> None:
     """9 tasks: 3 of the first. 10 messages of 6 hops; each byte goes 6 / 4 times."""
     assert predicted(COST, NETWORK, 4, 9) == pytest.approx((0.8, 0.06 + 0.15))
+    assert predicted(COST, NETWORK, 4, 9, cores=2).compute == pytest.approx(1.6)  # half a core
 
 
 def test_more_processes_stop_helping() -> None:
