@@ -12,7 +12,7 @@ LOCK = $(TOOLS)/uv pip compile pyproject.toml --quiet -c constraints.txt --gener
 	--extra deploy --extra offline --extra sweep
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format format-check lint type learning slow warp fuzz kills gpu gpu-train golden golden-values docs bench wheel lock lock-check audit sbom matrix clean
+.PHONY: help install demo test check format format-check lint type learning slow warp fuzz kills gpu gpu-train golden golden-values docs docs-test bench wheel lock lock-check audit sbom matrix clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -80,6 +80,9 @@ $(DOCS): $(INSTALLED)
 docs: $(DOCS) ## Build the documentation, build/docs/index.html, and check its links; needs no network
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
 	$(BIN)/python -m sphinx --fail-on-warning --quiet -b linkcheck docs build/docs-links
+
+docs-test: $(DOCS) ## Run the blocks of all pages and the notebooks (minutes); DOCS_PYTHON=interpreter of a wheel
+	$(BIN)/python -m pytest -m docs tests/documentation --numprocesses auto --maxprocesses 2
 
 bench: $(INSTALLED) ## Run every benchmark (about 10 minutes) and write experiments/benchmarks/results.json
 	$(BIN)/python experiments/benchmarks/run_all.py $(BENCH_ARGS)

@@ -151,13 +151,21 @@ def _key(row: dict[str, Any]) -> tuple[str, ...]:
 
 def write_table(name: str, lines: str) -> None:
     """Replace what stands between a table's markers in the README."""
+    README.write_text(with_table(README.read_text(), name, lines))
+
+
+def with_table(content: str, name: str, lines: str) -> str:
+    """A page with a table in its place.
+
+    Raises:
+        ValueError: the page has no place for it.
+    """
     begin, end = f"<!-- {name} begin -->", f"<!-- {name} end -->"
-    content = README.read_text()
     if begin not in content or end not in content:
-        raise ValueError(f"{README} has no place for the table: {begin} and {end}")
+        raise ValueError(f"the page has no place for the table: {begin} and {end}")
     head, _, rest = content.partition(begin)
     _, _, tail = rest.partition(end)
-    README.write_text(f"{head}{begin}\n{lines}{end}{tail}")
+    return f"{head}{begin}\n{lines}{end}{tail}"
 
 
 def fewshot_table(rows: list[dict[str, Any]]) -> str:

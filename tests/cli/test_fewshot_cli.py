@@ -128,10 +128,10 @@ def test_metrics_have_a_row_an_iteration(run, protonet):
     assert set(read_metrics(run)[0]) >= {"eval/score_pre", "eval/adaptation_gain"}
 
 
-def test_every_metric_is_defined_in_the_readme(run, protonet):
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
+def test_every_metric_is_defined_in_the_docs(run, protonet):
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
     keys = {key for folder in (run, protonet) for key in read_metrics(folder)[0]}
-    assert sorted(key for key in keys - {"iteration"} if f"`{key}`" not in readme) == []
+    assert sorted(key for key in keys - {"iteration"} if f"`{key}`" not in page) == []
 
 
 def test_evaluate_writes_and_prints_the_contract(run, tmp_path, capsys):

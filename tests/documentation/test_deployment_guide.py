@@ -11,7 +11,7 @@ import pytest
 
 import metarl
 
-GUIDE = Path(__file__).parents[1] / "docs" / "deployment.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "deployment.md"
 
 
 class Running:
@@ -38,7 +38,7 @@ class Robot:
         return self.env.step(action)[:4]
 
 
-@pytest.mark.slow  # 15 s, of it an export of 8 s
+@pytest.mark.docs  # 15 s, of it an export of 8 s
 @pytest.mark.parametrize("learner", ["rl2", "proto-embedding"])
 def test_its_programs_run(learner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small: dict[str, Any] = {"meta_batch_size": 2, "num_trajectories": 2, "eval_tasks": 0}
