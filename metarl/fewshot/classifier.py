@@ -72,7 +72,7 @@ class Classifier:
         """
         return replace(self, learner=self.learner.with_norm(norm))
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Keep it in a file that :func:`load_classifier` reads.
 
         Raises:
@@ -88,7 +88,7 @@ class Classifier:
             "scaling": None if self.scaling is None else list(map(list, self.scaling)),
             "training_ways": _training_ways(self.learner),
         }
-        save_weights(path, "classifier", content)
+        save_weights(Path(path), "classifier", content)
 
 
 def checked_examples(x: Tensor, shape: tuple[int, ...], scaling: Scaling | None) -> Tensor:

@@ -153,7 +153,7 @@ class Actor:
             action = action.astype(np.float32)
         return Acted(raw, action, distribution.log_prob(drawn)[0].numpy())
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write weights, shape and action map to one file; of an own network its weights only.
 
         Raises:
@@ -166,7 +166,7 @@ class Actor:
         }
         if self.view is not None:
             content["observations"] = plain_space(self.view.given)
-        save_weights(path, "policy", content)
+        save_weights(Path(path), "policy", content)
 
 
 def load_policy(path: str | Path, *, network: nn.Module | None = None, seed: int = 0) -> Actor:
