@@ -55,7 +55,7 @@ def draw_goal(axes: Axes, goal: NDArray[np.float64]) -> None:
     axes.add_patch(Rectangle((-0.5, -0.5), 1, 1, fill=False, color="#d0d5da", linewidth=0.8))
     axes.plot(*goal, "*", color="#d62728", markersize=13, zorder=3)
     axes.plot(0, 0, ".", color="black", zorder=3)
-    axes.set(xlim=(-0.85, 0.85), ylim=(-0.85, 0.85), xticks=[], yticks=[], aspect="equal")
+    axes.set(xlim=(-0.66, 0.66), ylim=(-0.66, 0.66), xticks=[], yticks=[], aspect="equal")
     axes.spines[:].set_visible(False)
 
 
