@@ -295,4 +295,6 @@ def check_id(env_id: str) -> None:
         by_tail = {known.split("/")[-1]: known for known in families}
         close = difflib.get_close_matches(by_tail.get(name, name), sorted(families), n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(families))}"
+        if not (module or close):
+            hint += f"; one of your own is given with its module, as my_module:{name}"
         raise ValueError(f"{env_id} is not a registered environment; {hint}") from error

@@ -14,17 +14,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 import tyro
 from pydantic import ValidationError
+from rich.console import Console
 
 from metarl.cli.adapt import Adapt, adapt
 from metarl.cli.check_env import CheckEnv, check_env
 from metarl.cli.compare import Compare, compare
+from metarl.cli.completion import Completion, completion_script
 from metarl.cli.envs import Envs, envs
 from metarl.cli.evaluate import Evaluate, evaluate
 from metarl.cli.export import Export, export
+from metarl.cli.learner_help import learner_help, list_of_learners
+from metarl.cli.option_list import choices
 from metarl.cli.progress import say_warning
 from metarl.cli.resume import Resume, resume
 from metarl.cli.run_list import Runs, list_runs
@@ -42,6 +46,10 @@ from metarl.runs.errors import (
 )
 from metarl.training import first_to_say, keep_freed_memory
 
+ABOUT = (
+    "Meta-reinforcement learning and few-shot adaptation. `metarl COMMAND --help` shows what a "
+    "command takes, `metarl --version` the version, `metarl completion bash` helps to type."
+)
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "train": (Train, train),
     "fewshot": (FewShot, train),
@@ -54,6 +62,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "check-env": (CheckEnv, check_env),
     "envs": (Envs, envs),
     "runs": (Runs, list_runs),
+    "completion": (Completion, lambda options: _print_completion(options.shell)),
 }
 LEARNERS: dict[str, Mapping[str, Preset]] = {
     "train": POLICY_LEARNERS,
@@ -95,6 +104,11 @@ def _complain(line: str, status: int = 2) -> int:
 def _parse(given: list[str]) -> Any:
     """The options; tyro's boxed complaints become one line."""
     _check_names(given)
+    if lines := _own_help(given):
+        for line in lines:
+            style = None if line.startswith(" ") else "bold"
+            Console(soft_wrap=True, markup=False, highlight=False).print(line, style=style)
+        raise SystemExit(0)
     box = io.StringIO()
     kinds: list[Any] = [
         Annotated[kind, tyro.conf.subcommand(name)] for name, (kind, _) in COMMANDS.items()
@@ -104,7 +118,8 @@ def _parse(given: list[str]) -> Any:
             return tyro.cli(
                 reduce(or_, kinds),
                 prog="metarl",
-                args=given,
+                description=ABOUT,
+                args=["--help" if word == "--help-all" else word for word in given],
                 config=(
                     tyro.conf.OmitArgPrefixes,
                     tyro.conf.OmitSubcommandPrefixes,
@@ -115,6 +130,23 @@ def _parse(given: list[str]) -> Any:
         if leaving.code in (0, None):
             raise
         raise InputError(_wrong_value(leaving) or _one_line(box.getvalue())) from leaving
+
+
+def _own_help(given: list[str]) -> list[str]:
+    """The help of one learner, or the list of them, where that is asked for."""
+    command, *words = given or [""]
+    if command not in LEARNERS or not {"-h", "--help"} & set(words):
+        return []
+    kind, presets = COMMANDS[command][0], LEARNERS[command]
+    if words[0] in presets:
+        return learner_help(command, kind, presets[words[0]])
+    return list_of_learners(command, kind, presets)
+
+
+def _print_completion(shell: Literal["bash", "zsh"]) -> int:
+    kinds = {name: kind for name, (kind, _) in COMMANDS.items()}
+    sys.stdout.write(completion_script(shell, kinds, LEARNERS))
+    return 0
 
 
 def _wrong_value(leaving: BaseException | None) -> str:
@@ -136,6 +168,9 @@ def _check_names(given: list[str]) -> None:
     learner = given[1] if known and len(given) > 1 else "-"
     if known and not learner.startswith("-"):
         if learner not in known:
+            for command in LEARNERS:
+                if learner in LEARNERS[command]:
+                    raise InputError(f"{learner} is a learner of metarl {command}")
             raise InputError(f"unknown learner {learner!r}; {nearest(learner, known)}")
         _check_fixed(known[learner], given)
 
@@ -143,8 +178,8 @@ def _check_names(given: list[str]) -> None:
 def _check_fixed(preset: Preset, given: list[str]) -> None:
     """Refuse what a learner has no choice about; tyro would say that its value is missing."""
     for entry in fields(preset.config):
-        only, flag = get_args(entry.type), f"--{entry.name.replace('_', '-')}"
-        if get_origin(entry.type) is not Literal or len(only) > 1 or flag not in given:
+        only, flag = choices(entry.type), f"--{entry.name.replace('_', '-')}"
+        if len(only) != 1 or flag not in given:
             continue
         if given[given.index(flag) + 1 :][:1] != [str(only[0])]:
             learner = preset.config.learner

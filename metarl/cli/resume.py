@@ -4,7 +4,7 @@ from pydantic.dataclasses import dataclass
 
 from metarl import runs
 from metarl.cli.options import OpenRun
-from metarl.cli.progress import say
+from metarl.cli.progress import quiet, say
 from metarl.cli.train import run_session
 from metarl.configs import STRICT, Count, Positive
 
@@ -19,6 +19,8 @@ class Resume(OpenRun):
     """Seconds of training in this session."""
     patience: Count | None = None
     """Evaluations in a row without a better one after which it stops, instead of the run's own."""
+    quiet: bool = False
+    """Print the run folder alone."""
 
 
 def resume(options: Resume) -> int:
@@ -30,6 +32,6 @@ def resume(options: Resume) -> int:
         time_limit=options.time_limit,
         patience=options.patience,
         device=options.device,
-        say=say,
+        say=quiet if options.quiet else say,
     )
-    return run_session(session, show=True)
+    return run_session(session, show=not options.quiet)

@@ -1,6 +1,5 @@
 """``metarl runs``."""
 
-import shlex
 from pathlib import Path
 
 import tyro
@@ -38,9 +37,6 @@ def list_runs(options: Runs) -> int:
         table.add_row(*map(Text, cells), f"{row.iteration} of {row.iterations}", *figures)
     console.print(table)
     for run in found:
-        line = run.row.error
-        if run.to_go_on:
-            line = f"to go on: metarl resume {shlex.quote(str(run.folder))}"
-        if line:
+        if line := f"to go on: {run.to_go_on}" if run.to_go_on else run.row.error:
             console.print(line, soft_wrap=True, markup=False, highlight=False)
     return 0

@@ -1,6 +1,5 @@
 """``metarl train`` and ``metarl fewshot``."""
 
-import shlex
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -22,7 +21,7 @@ class NewRun(RunOptions):
     output: Path = Path("runs")
     """Folder in which the run folder is made."""
     name: str | None = None
-    """What the run folder's name starts with, instead of learner, subject and seed."""
+    """Start of the run folder's name, instead of learner, subject and seed."""
     quiet: bool = False
     """Print the run folder alone."""
 
@@ -79,7 +78,7 @@ def run_session(session: "runs.Session", *, show: bool) -> int:
         best = f"best in validation: iteration {trainer.best['iteration']}"
         say(f"{ending.value} after {trainer.iteration} iterations, {seconds}; {best}")
     if show and ending in (Ending.TIME_LIMIT, Ending.INTERRUPTED):
-        say(f"to go on: metarl resume {shlex.quote(str(trainer.folder))}")
+        say(f"to go on: {session.resume_command}")
     with TasksDisplay(show) as tasks:
         evaluation = session.closing_evaluation(ending, tasks)
     if show and evaluation is not None:

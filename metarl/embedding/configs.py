@@ -21,8 +21,8 @@ class EncoderConfig:
     encoder_lr: Positive = 3e-3
     """Step size of the encoder's Adam at first."""
     encoder_half_life: Count = 20
-    """Iterations after which that is half, after twice as many a quarter and so on: a policy cannot
-    follow where its tasks leave gaps, so the encoder has to come to rest."""
+    """Iterations after which encoder_lr is half; after twice as many a quarter and so on. A policy
+    cannot follow where its tasks leave gaps, so the encoder has to come to rest."""
     encoder_average: Annotated[float, Field(ge=0, lt=1)] = 0.995
     """Prototypes are made by a running average of the encoder's weights, to which each optimiser
     step contributes 1 - encoder_average: the policy can follow what they mean."""
@@ -33,8 +33,8 @@ class EncoderConfig:
     num_ways: Several = 40
     """Tasks that a query is classified among, in training."""
     num_similar: Count = 4
-    """They are drawn in groups of so many whose prototypes are nearest to each other (hard negative
-    class mining; Sohn 2016): tasks that differ much teach nothing fine. 1 draws each by itself."""
+    """Tasks of num_ways are drawn in groups of so many, nearest by prototypes (hard negative class
+    mining; Sohn 2016): tasks that differ much teach nothing fine. 1 draws each by itself."""
     num_support: Count = 32
     """Transitions of a trajectory that one step looks at; a recurrent encoder looks at all."""
     num_queries: Count = 8

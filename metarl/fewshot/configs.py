@@ -152,15 +152,15 @@ class ReptileConfig(AdaptedClassifierConfig):
     """Step size α of adaptation, for the mean loss."""
     inner_batch_size: Count = 10
     """Examples of an inner step in training, drawn from support and query together."""
-    first_order: Literal[True] = True
+    first_order: Suppress[Literal[True]] = True
     """Always."""
-    adapted: Literal["all"] = "all"
+    adapted: Suppress[Literal["all"]] = "all"
     """Always."""
-    learned_lr: Literal["none"] = "none"
+    learned_lr: Suppress[Literal["none"]] = "none"
     """Always."""
-    multi_step_iterations: Literal[0] = 0
+    multi_step_iterations: Suppress[Literal[0]] = 0
     """Always."""
-    compile: Literal[False] = False
+    compile: Suppress[Literal[False]] = False
     """Always."""
     head: Literal["shared", "free"] = "shared"
     """How the head starts: one row for all classes, or a row each."""

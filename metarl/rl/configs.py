@@ -38,7 +38,7 @@ class MAMLConfig:
     """What adapts: every parameter, what follows the last hidden layer (ANIL), or an input beside
     the observation (CAVIA)."""
     context_size: ContextSize = 0
-    """Numbers of that input; above 0 where the context adapts, 0 elsewhere."""
+    """Numbers of that context; above 0 where it adapts, 0 elsewhere."""
     learned_lr: bool = False
     """Learn α for every number that adapts (Meta-SGD)."""
     estimator: Estimator = "lvc"
@@ -46,8 +46,8 @@ class MAMLConfig:
     sampling_credit: bool = False
     """Add E-MAML's term: credit of the pre-adaptation trajectories for the outcome."""
     credit_weight: NonNegative = 1.0
-    """Weight of that term. 1 is exact, and mostly noise: it sums over the steps of all trajectories
-    of a task. 1 / num_trajectories takes their mean, as the authors of ProMP do for E-MAML."""
+    """Weight of E-MAML's term. 1 is exact, and mostly noise: it sums over the steps of all
+    trajectories of a task. 1 / num_trajectories takes their mean, as the authors of ProMP do."""
     gae_lambda: UnitInterval = 0.95
     """λ of generalised advantage estimation, in [0, 1]."""
     task_chunk: Natural | None = None
@@ -85,7 +85,7 @@ class ControlConfig(TrustRegionConfig):
     """One policy trained over all tasks by TRPO, adapted only when it is evaluated."""
 
     learner: Suppress[Literal["pretrained", "oracle"]] = "pretrained"
-    num_inner_steps: Literal[0] = 0
+    num_inner_steps: Suppress[Literal[0]] = 0
     """Always 0."""
 
 
@@ -133,13 +133,13 @@ class ReptileConfig(AdamConfig):
     learner: Suppress[Literal["reptile"]] = "reptile"
     num_inner_steps: Natural = 2
     """Gradient steps of adaptation in training; one more is taken on the last trajectories."""
-    estimator: Literal["first-order"] = "first-order"
+    estimator: Suppress[Literal["first-order"]] = "first-order"
     """Always."""
-    adapted: Literal["all"] = "all"
+    adapted: Suppress[Literal["all"]] = "all"
     """Always."""
-    learned_lr: Literal[False] = False
+    learned_lr: Suppress[Literal[False]] = False
     """Always."""
-    sampling_credit: Literal[False] = False
+    sampling_credit: Suppress[Literal[False]] = False
     """Always."""
 
 
@@ -154,7 +154,7 @@ class RandomInitConfig(MAMLConfig):
 class ComposedConfig:
     """A learner that was composed in Python, its parts as plain data."""
 
-    learner: Literal["composed"] = "composed"
+    learner: Suppress[Literal["composed"]] = "composed"
     show_task: bool = False
     """Whether the task is appended to the observation."""
     rule: dict[str, Any]

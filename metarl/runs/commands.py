@@ -5,11 +5,13 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from metarl.runs.config import (
     CLASSIFIER_LEARNERS,
     CODEC,
+    NO_SETTINGS,
     POLICY_LEARNERS,
     EnvProblem,
     RunConfig,
@@ -17,12 +19,8 @@ from metarl.runs.config import (
 )
 from metarl.runs.facts import DataFacts, EnvFacts
 
-NOT_IN_NAMES = (
-    *("seed", "iterations", "time_limit", "patience", "eval_every", "checkpoint_every"),
-    *("save_share", "device", "threads", "workers", "eval_tasks", "video_every", "pictures_every"),
-    *("num_ways", "num_shots", "data_root", "download"),
-)
-"""Options that say nothing of what is learned, or that the subject of a run tells already."""
+NOT_IN_NAMES = (*NO_SETTINGS, "seed", "iterations", "patience", "num_ways", "num_shots")
+"""Options that no name of a run tells: not worth it, or told by its other parts."""
 LONGEST_NAME = 120
 """Of what comes before the seed; file systems take names of 255 letters."""
 
@@ -47,6 +45,25 @@ def command_of(config: RunConfig) -> str:
     for name, value in (_subject(config) | given_options(config)).items():
         words += _words(name, value)
     return shlex.join(words)
+
+
+def command_on(folder: Path, verb: str, config: RunConfig) -> str:
+    """The command line that does something with a run; code of the user's own is given again.
+
+    Args:
+        folder: of the run.
+        verb: such as ``resume``.
+        config: of the run.
+
+    >>> config = config_of(EnvProblem, "promp", env="my_robots:Line-v0")
+    >>> command_on(Path("runs/a"), "resume", config)
+    'metarl resume runs/a --env my_robots:Line-v0'
+    """
+    problem = config.problem
+    code = problem.env if isinstance(problem, EnvProblem) else problem.backbone.backbone
+    option = "env" if isinstance(problem, EnvProblem) else "backbone"
+    again = _words(option, code) if ":" in code else []
+    return shlex.join(["metarl", verb, str(folder), *again])
 
 
 def run_name(config: RunConfig, subject: str) -> str:
@@ -74,7 +91,7 @@ def _brief(value: Any) -> str:
 def settings_of(config: RunConfig) -> dict[str, Any]:
     """Learner, subject, seed and the options that decide what is learned, as JSON has them."""
     problem = dict(_entries(config.problem, CODEC.dump_python(config, mode="json")["problem"]))
-    left_out = ("kind", "workers", "video_every", "engine", "engine_kwargs", "data_root")
+    left_out = ("kind", *NO_SETTINGS)
     return {
         "learner": config.learner,
         **_subject(config),

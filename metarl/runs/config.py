@@ -6,6 +6,7 @@ all of them go through the checks of these dataclasses.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, field, fields, is_dataclass
 from functools import reduce
 from operator import or_
@@ -35,7 +36,7 @@ from metarl.rl.plain_spaces import space_of
 from metarl.runs.errors import InputError, nearest
 from metarl.runs.facts import DataFacts, EnvFacts
 from metarl.runs.json_option import JsonObject
-from metarl.runs.policy_config import PolicyConfig, SamplingConfig
+from metarl.runs.policy_config import NOT_FOR_SB3, PolicyConfig, SamplingConfig
 from metarl.training import DeviceName, Schedule
 
 KindT = TypeVar("KindT")
@@ -82,7 +83,7 @@ class EnvProblem:
     kind: Suppress[Literal["env"]] = "env"
     algorithm: Annotated[PolicyAlgorithm, _by_name(POLICY_LEARNERS)]
     env: str
-    """Id of a task family, see ``metarl envs``; ``module:Id`` imports the module first."""
+    """Task family, see ``metarl envs``; ``module:Id`` imports your module."""
     env_kwargs: JsonObject = field(default_factory=dict)
     """Options of the family as a JSON object."""
     engine: Engine = "auto"
@@ -95,8 +96,8 @@ class EnvProblem:
     sampling: SamplingConfig = SamplingConfig()
     trained_on: Suppress[EnvFacts | None] = None
     workers: Count = 1
-    """Processes that environments in Python are stepped in, each a part of them; results are the
-    same with any number. Families that step whole batches do without."""
+    """Processes that step environments in Python, each a part of them; results are the same with
+    any number. Families that step whole batches do without."""
     video_every: Natural = 0
     """Every n-th iteration, a video in TensorBoard of a held-out task before and after adaptation;
     0 for none."""
@@ -161,6 +162,19 @@ class RunConfig(RunOptions):
 
 
 CODEC = TypeAdapter(RunConfig)
+NO_SETTINGS = (
+    *("device", "threads", "workers", "engine", "engine_kwargs", "data_root", "download"),
+    *("time_limit", "eval_every", "checkpoint_every", "save_share", "eval_tasks"),
+    *("pictures_every", "video_every", "profile"),
+)
+"""Options that decide no result, or only by rounding, and say nothing of what is learned."""
+
+
+def refused(algorithm: Any) -> Mapping[str, str]:
+    """Options outside of it that a kind of learner does without, and why."""
+    if isinstance(algorithm, sb3.RL2Config):
+        return {**NOT_FOR_SB3, "init_from": "is for policies without recurrence"}
+    return NOT_FOR_SB3 if isinstance(algorithm, sb3.SB3Config) else {}
 
 
 def config_of(kind: type[EnvProblem | DataProblem], learner: str, **options: Any) -> RunConfig:

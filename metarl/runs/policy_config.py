@@ -21,7 +21,17 @@ class PolicyConfig:
     max_log_std: LogStd | None = None
     """Ceiling of the log standard deviation; none by default."""
     normalise_observations: bool = False
-    """Learners by gradients: observations by running statistics, which stay within an iteration."""
+    """Normalise observations by running statistics, which stay within an iteration; for learners by
+    gradients."""
+
+
+NOT_FOR_SB3 = {
+    "min_log_std": "is for learners by gradients: PPO has no floor",
+    "max_log_std": "is for learners by gradients: PPO has no ceiling",
+    "normalise_observations": "is for learners by gradients; those of stable-baselines3 have "
+    "--normalise",
+}
+"""Options that policies do without which stable-baselines3 optimises, and why."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.runs.config import CODEC, RunConfig, read_config
+from metarl.runs.commands import command_on
+from metarl.runs.config import CODEC, NO_SETTINGS, RunConfig, read_config
 from metarl.runs.errors import InputError
 from metarl.runs.evaluate import MEASURES
 from metarl.training.writers import CSV_NAME, read_metrics
@@ -19,23 +20,6 @@ Array = NDArray[np.float64]
 Settings = dict[str, Any]
 """A config by the names of its entries, dots between."""
 
-NOT_SETTINGS = (
-    "seed",
-    "device",
-    "threads",
-    "eval_tasks",
-    "schedule.time_limit",
-    "schedule.checkpoint_every",
-    "schedule.eval_every",
-    "schedule.save_share",
-    "pictures_every",
-    "problem.workers",
-    "problem.video_every",
-    "problem.engine",
-    "problem.data.data_root",
-    "problem.data.download",
-)
-"""What decides no result, or only by rounding; and the seed, over which figures are aggregated."""
 NEEDED = ("iteration", "env_steps", "hours")
 """Entries of ``evaluation.json`` beside the figures."""
 WHOLE = ("env_kwargs", "engine_kwargs")
@@ -57,7 +41,7 @@ class RunFigures:
     def settings(self) -> Settings:
         """What decides the run but for its seed."""
         flat = dict(_flattened(CODEC.dump_python(self.config, mode="json"), ""))
-        return {name: value for name, value in flat.items() if not name.startswith(NOT_SETTINGS)}
+        return {name: value for name, value in flat.items() if _is_setting(name)}
 
     @property
     def measure(self) -> str:
@@ -88,8 +72,9 @@ def read_figures(folder: Path) -> RunFigures:
         InputError: it is none, or was not evaluated.
     """
     config, path = read_config(folder), folder / "evaluation.json"
+    making = command_on(folder, "evaluate", config)
     if not path.is_file():
-        raise InputError(f"{folder} has no evaluation.json: `metarl evaluate {folder}` makes it")
+        raise InputError(f"{folder} has no evaluation.json: `{making}` makes it")
     try:
         evaluation = json.loads(path.read_bytes())
         figures = RunFigures(folder=folder, config=config, evaluation=evaluation)
@@ -97,10 +82,17 @@ def read_figures(folder: Path) -> RunFigures:
         if missing := [name for name in NEEDED if name not in evaluation]:
             raise ValueError(f"it lacks {', '.join(missing)}")
     except (ValueError, TypeError, StopIteration) as error:
-        raise InputError(f"{path} is damaged: `metarl evaluate {folder}` makes it anew") from error
+        raise InputError(f"{path} is damaged: `{making}` makes it anew") from error
     if len(shape) != 2 or shape[1] < 2:
         raise InputError(f"{path} holds no figures of two tasks or more, but {shape}")
     return figures
+
+
+def _is_setting(name: str) -> bool:
+    """Whether an entry decides results; the seed is what figures are aggregated over."""
+    if name.startswith("problem.trained_on."):  # names in there are the data's
+        return True
+    return name.rpartition(".")[2] not in (*NO_SETTINGS, "seed")
 
 
 def _flattened(value: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from metarl.runs.commands import command_on
 from metarl.runs.config import read_config
 from metarl.runs.errors import InputError
 from metarl.runs.sweeps.rows import DONE, Row, row_of
@@ -18,11 +19,8 @@ class ListedRun(NamedTuple):
     """Environment or data set."""
     row: Row
     """How far and how good; its error says what cannot be read."""
-
-    @property
-    def to_go_on(self) -> bool:
-        """Whether there is a checkpoint of it to go on from."""
-        return bool(self.learner) and self.row.state not in DONE and not self.row.error
+    to_go_on: str
+    """The command that goes on with it; empty where it is done, or cannot be read."""
 
 
 def listed(folder: Path) -> list[ListedRun]:
@@ -44,7 +42,10 @@ def _of(folder: Path) -> ListedRun:
     try:
         config = read_config(folder)
         row = Row(run=name, options={}, iterations=config.schedule.iterations)
-        return ListedRun(folder, config.learner, config.subject, row_of(folder, row))
+        row = row_of(folder, row)
+        done = row.state in DONE or row.error
+        to_go_on = "" if done else command_on(folder, "resume", config)
+        return ListedRun(folder, config.learner, config.subject, row, to_go_on)
     except InputError as error:
         row = Row(run=name, options={}, iterations=0, state="failed", error=str(error))
-        return ListedRun(folder, "", "", row)
+        return ListedRun(folder, "", "", row, "")

@@ -13,7 +13,7 @@ from metarl.files import FileError, NonFiniteError
 from metarl.report.curves import adaptation_curve
 from metarl.rl.device_memory import DeviceMemoryError
 from metarl.runs.build import BUILDERS, Built
-from metarl.runs.commands import command_of, run_name
+from metarl.runs.commands import command_of, command_on, run_name
 from metarl.runs.config import (
     CODEC,
     EnvProblem,
@@ -72,8 +72,8 @@ class Session:
             if not str(error.filename).startswith(str(trainer.folder)):
                 raise
             raise InputError(
-                f"{error.filename} cannot be written: {error.strerror}; once it can, metarl resume "
-                f"{trainer.folder} goes on from the newest checkpoint"
+                f"{error.filename} cannot be written: {error.strerror}; once it can, "
+                f"{self.resume_command} goes on from the newest checkpoint"
             ) from error
         if ending is Ending.DIVERGED:
             raise self._diverged("ten updates in a row had non-finite meta-gradients")
@@ -85,6 +85,11 @@ class Session:
             f"{self.trainer.folder / 'checkpoints'}; try a smaller step size (--lr, or --inner-lr "
             "of learners that have one)"
         )
+
+    @property
+    def resume_command(self) -> str:
+        """What goes on with the run, in another session."""
+        return command_on(self.trainer.folder, "resume", self.built.config)
 
     @property
     def run(self) -> Run:

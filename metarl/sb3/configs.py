@@ -39,7 +39,7 @@ class SB3Config:
     lr: Positive = 1e-3
     """Step size of the policy's and the value function's Adam at first."""
     lr_half_life: Count | None = None
-    """Iterations after which that is half, after twice as many a quarter and so on; by default it
+    """Iterations after which lr is half, after twice as many a quarter and so on; by default it
     stays. Large steps that find a policy are those that lose it later."""
     gae_lambda: UnitInterval = 0.95
     """PPO: λ of generalised advantage estimation, in [0, 1]."""
@@ -97,8 +97,12 @@ class RL2Config(SB3Config):
     """RL² (Duan et al. 2016): a recurrent policy over a trial, by sb3-contrib's RecurrentPPO."""
 
     learner: Suppress[Literal["rl2"]] = "rl2"
-    optimiser: Literal["ppo"] = "ppo"
+    optimiser: Suppress[Literal["ppo"]] = "ppo"
     """Always: only it is recurrent."""
+    gradient_steps: Suppress[Literal[200]] = 200
+    """Of SAC and TD3, so never used."""
+    buffer_size: Suppress[Literal[200_000]] = 200_000
+    """Of SAC and TD3, so never used."""
     hidden_size: Width = 64
     """Of the LSTM."""
 

@@ -21,6 +21,7 @@ from metarl.files import Flushing
 from metarl.training.agreement import Together, check_alike, together
 from metarl.training.checkpoint import list_checkpoints, load_newest, save_checkpoint
 from metarl.training.processes import is_first
+from metarl.training.profiling import Profile
 from metarl.training.run_folders import run_folder
 from metarl.training.runtime import (
     FolderInUseError,
@@ -192,6 +193,8 @@ class Trainer:
                     f"another process has trained in {self.folder} since it was read: read it again"
                 )
             self._opened = False
+            self._profile = Profile(self.folder, self.schedule.profile if is_first() else 0)
+            self._closing.callback(self._profile.close)
             return self._run(progress if is_first() else None, interruption)
 
     def _start_alike(self) -> None:
@@ -259,13 +262,14 @@ class Trainer:
 
     def _iterate(self) -> Metrics:
         before = COMMUNICATION.seconds
-        metrics = self.learner.iterate()
-        if ranks().size > 1:
-            metrics["time/communication_seconds"] = COMMUNICATION.seconds - before
-        self.iteration += 1
-        self._count_skipped(metrics)
-        if self.schedule.evaluates(self.iteration):
-            metrics |= self.learner.evaluate()
+        with self._profile.iteration(self.iteration + 1, self.learner):
+            metrics = self.learner.iterate()
+            if ranks().size > 1:
+                metrics["time/communication_seconds"] = COMMUNICATION.seconds - before
+            self.iteration += 1
+            self._count_skipped(metrics)
+            if self.schedule.evaluates(self.iteration):
+                metrics |= self.learner.evaluate()
         if "rollout/steps" in metrics:
             speed = metrics["rollout/steps"] / metrics["time/collect_seconds"]
             metrics["time/env_steps_per_second"] = speed

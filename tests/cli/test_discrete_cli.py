@@ -9,7 +9,6 @@ import pytest
 from metarl import load_run
 from metarl.cli import main
 from metarl.rl import load_policy
-from metarl.runs.config import POLICY_LEARNERS
 
 SMALL = ["--meta-batch-size", "2", "--num-trajectories", "4", "--iterations", "1"]
 FEW = ["--tasks", "2", "--trajectories", "4", "--steps", "1"]
@@ -67,21 +66,3 @@ def test_an_oracle_of_images_is_refused(capsys):
     assert main(["train", "oracle", "--env", "metarl/GridNavi-v0", *IMAGE, *SMALL]) == 2
     error = capsys.readouterr().err
     assert "--env metarl/GridNavi-v0: a task can be shown beside a Box of one axis" in error
-
-
-def test_help_lists_every_learner_with_a_line(capsys):
-    with pytest.raises(SystemExit):
-        main(["train", "--help"])
-    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    for line in (
-        "anil ANIL: only what follows the last hidden layer adapts (Raghu",
-        "cavia CAVIA: only an input beside the observation adapts, from 0 (Zintgraf",
-        "meta-sgd Meta-SGD: a step size is learned for every single parameter (Li",
-        "reptile Reptile: towards the adapted parameters (Nichol",
-        "pretrained Control: one policy",
-        "random-init Control: the untrained policy",
-        "oracle Control, upper bound",
-    ):
-        assert line in shown
-    for name, preset in POLICY_LEARNERS.items():
-        assert f"{name} {preset.summary}" in shown

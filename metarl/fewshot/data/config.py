@@ -24,11 +24,12 @@ class DataConfig:
     """Which data, from where, and how its classes are split."""
 
     data: str = "glyphs"
-    """glyphs (built in), omniglot, sinusoid (regression), cifar-fs, fc100, aircraft, dtd, flowers,
-    gtsrb, mini-imagenet, tiered-imagenet, cub, meta-dataset[:SOURCE,...], digits, breast-cancer; or
-    a path: a folder with a folder a class, a NumPy archive (x and y, or MedMNIST's) or a table."""
+    """A data set, or the path of your own. There are glyphs (built in), omniglot, sinusoid
+    (regression), cifar-fs, fc100, aircraft, dtd, flowers, gtsrb, mini-imagenet, tiered-imagenet,
+    cub, meta-dataset[:SOURCE,...], digits, breast-cancer; paths are of a folder with a folder a
+    class, a NumPy archive (x and y, or MedMNIST's) or a table."""
     data_root: str | None = None
-    """Folder of the data sets that are not built in; the environment's METARL_DATA by default."""
+    """Where data sets are that are not built in; $METARL_DATA by default."""
     download: bool = False
     """Fetch a data set that torchvision reads into the data root, if it is not there."""
     omniglot_split: Literal["vinyals", "random"] = "vinyals"

@@ -29,7 +29,7 @@ from metarl.runs.build.env_makers import (
 from metarl.runs.build.processes import check_alone, own_tasks
 from metarl.runs.build.trial_learners import only_task, trial_learner
 from metarl.runs.composed import compose
-from metarl.runs.config import EnvProblem, RunConfig
+from metarl.runs.config import EnvProblem, RunConfig, refused
 from metarl.runs.errors import InputError, input_errors
 from metarl.runs.facts import EnvFacts
 from metarl.runs.policy_config import PolicyConfig
@@ -48,7 +48,7 @@ def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], Non
     """
     problem = config.problem
     assert isinstance(problem, EnvProblem)
-    _check(problem, given)
+    _check(config, problem, given)
     first = None
     if problem.trained_on is None:
         with closing(env_maker(problem, given)(1)) as first:
@@ -86,7 +86,7 @@ def build_policy(config: RunConfig, given: UserObjects, say: Callable[[str], Non
     return replace(built, films=built.training_films()) if problem.video_every else built
 
 
-def _check(problem: EnvProblem, given: UserObjects) -> None:
+def _check(config: RunConfig, problem: EnvProblem, given: UserObjects) -> None:
     """Raise an :class:`InputError` for what the kind of learner does without."""
     if given.backbone_name is not None:
         raise InputError("is for few-shot runs; this is a policy", "backbone")
@@ -96,12 +96,10 @@ def _check(problem: EnvProblem, given: UserObjects) -> None:
     if given.network is not None:
         learner = problem.algorithm.learner
         raise InputError(f"is not for {learner}: stable-baselines3 makes it", "policy")
-    for name, what in (("min_log_std", "floor"), ("max_log_std", "ceiling")):
-        if getattr(problem.policy, name) != getattr(PolicyConfig, name):
-            raise InputError(f"is for learners by gradients: PPO has no {what}", name)
-    if problem.policy.normalise_observations:
-        about = "is for learners by gradients; those of stable-baselines3 have --normalise"
-        raise InputError(about, "normalise_observations")
+    values = vars(config) | vars(problem.policy)
+    for name, why in refused(problem.algorithm).items():
+        if values[name] != getattr(PolicyConfig, name, None):
+            raise InputError(why, name)
 
 
 def _check_memory(problem: EnvProblem, facts: EnvFacts) -> None:
