@@ -30,6 +30,7 @@ from metarl.cli.export import Export, export
 from metarl.cli.learner_help import learner_help, list_of_learners
 from metarl.cli.option_list import choices
 from metarl.cli.progress import say_warning
+from metarl.cli.push import Push, push
 from metarl.cli.resume import Resume, resume
 from metarl.cli.run_list import Runs, list_runs
 from metarl.cli.sweep import Sweep, sweep
@@ -62,6 +63,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "check-env": (CheckEnv, check_env),
     "envs": (Envs, envs),
     "runs": (Runs, list_runs),
+    "push": (Push, push),
     "completion": (Completion, lambda options: _print_completion(options.shell)),
 }
 LEARNERS: dict[str, Mapping[str, Preset]] = {

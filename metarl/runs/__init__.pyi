@@ -9,6 +9,7 @@ from .errors import InputError
 from .evaluate import Evaluation, EvaluationOptions
 from .families import COLUMNS, Family, families, family_of
 from .from_python import train, train_fewshot
+from .hub import push_run
 from .loading import load, load_run
 from .policy_files import read_policy
 from .run import Run
@@ -48,6 +49,7 @@ __all__ = [
     "open_sweep",
     "parse_seeds",
     "parse_settings",
+    "push_run",
     "read_policy",
     "run_sweep",
     "start",

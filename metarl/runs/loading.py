@@ -14,6 +14,7 @@ from metarl.runs import environments
 from metarl.runs.build import BUILDERS
 from metarl.runs.config import CODEC, Checkpoint, read_config
 from metarl.runs.errors import InputError
+from metarl.runs.hub import local_folder
 from metarl.runs.run import Run
 from metarl.runs.same_run import check_same_run
 from metarl.runs.user_objects import UserObjects, with_workers
@@ -38,7 +39,8 @@ def load_run(  # noqa: PLR0913  # the options of opening a run
     No environment is made and no data set read before they are needed.
 
     Args:
-        folder: the run folder.
+        folder: the run folder; or ``hf://OWNER/NAME`` of one on the Hugging Face hub, which is
+            copied into its cache.
         device: instead of the run's own.
         env: where the run's environment was an object; or another one with the same spaces.
         policy: where the policy's network was the user's own: another of its kind.
@@ -74,6 +76,7 @@ def load(
     which: Checkpoint = "latest",
 ) -> tuple[Run, dict[str, Any]]:
     """:func:`load_run`, perhaps to go on to more iterations, and the content of the checkpoint."""
+    folder = local_folder(folder)
     config = read_config(folder)
     # beyond the run's own number a step size that decays would be 0
     num_iterations = max(iterations or 0, config.schedule.iterations)

@@ -14,6 +14,7 @@ from metarl.runs.commands import command_on
 from metarl.runs.config import CODEC, NO_SETTINGS, RunConfig, read_config
 from metarl.runs.errors import InputError
 from metarl.runs.evaluate import MEASURES
+from metarl.runs.hub import local_folder
 from metarl.training.writers import CSV_NAME, read_metrics
 
 Array = NDArray[np.float64]
@@ -71,6 +72,7 @@ def read_figures(folder: Path) -> RunFigures:
     Raises:
         InputError: it is none, or was not evaluated.
     """
+    folder = local_folder(folder)
     config, path = read_config(folder), folder / "evaluation.json"
     making = command_on(folder, "evaluate", config)
     if not path.is_file():

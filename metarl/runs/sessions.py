@@ -30,6 +30,7 @@ from metarl.runs.evaluate import (
     snapshot_of,
     write_json,
 )
+from metarl.runs.hub import own_copy
 from metarl.runs.initial_backbone import take_backbone
 from metarl.runs.loading import load
 from metarl.runs.run import Run
@@ -180,7 +181,8 @@ def go_on(
 ) -> Session:
     """A session that goes on from the newest good checkpoint, bit for bit on the CPU.
 
-    A folder that holds a ``config.json`` alone is a run that has not begun, and begins.
+    A folder that holds a ``config.json`` alone is a run that has not begun, and begins. One on the
+    hub goes on in a copy of its own under ``runs``.
 
     Args:
         folder: the run folder.
@@ -196,6 +198,7 @@ def go_on(
     """
     training.join()
     say = training.once(say)
+    folder = own_copy(folder, Path("runs"))
     config = read_config(folder)
     planned = config.schedule
     schedule = replace(

@@ -18,6 +18,7 @@ from metarl.configs import complaint
 from metarl.runs.config import CODEC, RunConfig, config_in, read_config
 from metarl.runs.errors import InputError, nearest
 from metarl.runs.facts import EnvFacts
+from metarl.runs.hub import local_folder
 
 MOST_RUNS = 10_000
 FIXED = {
@@ -51,6 +52,7 @@ def base_config(path: Path) -> RunConfig:
     Raises:
         InputError: it holds none, or a run with objects of Python that no file can hold.
     """
+    path = local_folder(path)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     config = read_config(path) if path.is_dir() else config_in(path)

@@ -1,0 +1,89 @@
+"""The model card of a run: what it is, how it adapts, how to use it and to train it anew."""
+
+from importlib.metadata import version
+from typing import Any
+
+from metarl.runs.commands import command_of
+from metarl.runs.config import EnvProblem
+from metarl.runs.evaluate import MEASURES
+from metarl.runs.run_figures import RunFigures
+
+VERSIONS = ("metarl-toolkit", "torch", "numpy")
+
+
+def model_card(figures: RunFigures, repo: str, library: Any, *, picture: bool) -> str:
+    """``README.md`` with the metadata that the hub reads, among them the result.
+
+    Args:
+        figures: of the run.
+        repo: ``OWNER/NAME``.
+        library: ``huggingface_hub``.
+        picture: whether there is ``adaptation.png``.
+    """
+    config, record = figures.config, figures.evaluation
+    spent = f"{record['iteration']} iterations, {float(record['hours']):.2f} hours"
+    if steps := int(record["env_steps"]):
+        spent += f", {steps:,} environment steps"
+    parts = [
+        f"---\n{_metadata(figures, repo, library)}\n---",
+        f"# {config.learner} on {config.subject}",
+        f"Trained for {spent}; seed {config.seed}.",
+        "## Adaptation to held-out tasks",
+        _table(figures),
+        f"{len(figures.values[0])} tasks; intervals are 95 % bootstrap intervals over tasks.",
+        "![how held-out tasks adapt](adaptation.png)" if picture else "",
+        "## Use",
+        "Weights and plain data alone: opening it runs no code of this repository.",
+        f'```python\nimport metarl  # pip install "metarl-toolkit[hub]"\n\n'
+        f'run = metarl.load_run("hf://{repo}")\nrun.evaluate()\n```',
+        f"```\nmetarl evaluate hf://{repo}\nmetarl adapt hf://{repo} --help\n```",
+        "## Train it anew",
+        f"```\n{command_of(config)}\n```",
+        "Versions of the upload: "
+        + ", ".join(f"{name} {version(name)}" for name in VERSIONS)
+        + ".",
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _table(figures: RunFigures) -> str:
+    """Means and IQMs after every step with their intervals."""
+    record, measure = figures.evaluation, figures.measure
+    factor, name = (100, "accuracy, %") if measure == "accuracy" else (1, MEASURES[measure])
+    head = f"| steps | {name} | 95 % interval | IQM | 95 % interval of IQM |\n|--:|--:|--:|--:|--:|"
+    rows = [
+        f"| {step} | {factor * mean:.2f} | {_shown(ci95, factor)} "
+        f"| {factor * iqm:.2f} | {_shown(iqm_ci95, factor)} |"
+        for step, mean, ci95, iqm, iqm_ci95 in zip(
+            *(record[key] for key in ("steps", "mean", "ci95", "iqm", "iqm_ci95")), strict=True
+        )
+    ]
+    return "\n".join([head, *rows])
+
+
+def _shown(interval: list[float], factor: float) -> str:
+    low, high = interval
+    return f"[{factor * low:.2f}, {factor * high:.2f}]"
+
+
+def _metadata(figures: RunFigures, repo: str, library: Any) -> str:
+    """YAML of the hub, the last figure of the curve as the result."""
+    config, measure = figures.config, MEASURES[figures.measure]
+    kind = (
+        "reinforcement-learning" if isinstance(config.problem, EnvProblem) else "few-shot-learning"
+    )
+    result = library.EvalResult(
+        task_type=kind,
+        dataset_type=config.subject,
+        dataset_name=config.subject,
+        metric_type=measure.replace(" ", "_"),
+        metric_name=f"{measure} after adaptation, held-out tasks",
+        metric_value=round(float(figures.values[-1].mean()), 4),
+    )
+    data = library.ModelCardData(
+        library_name="metarl",
+        tags=["metarl", "meta-learning", kind, config.learner],
+        model_name=repo.partition("/")[2],
+        eval_results=[result],
+    )
+    return str(data.to_yaml())
