@@ -11,7 +11,6 @@ from functools import partial
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     TaskID,
     TextColumn,
@@ -51,15 +50,30 @@ class Bar:
         """Whether there is a terminal."""
         return self.console.is_terminal
 
-    def show(self, completed: int, total: int, description: str) -> None:
-        """So much is done; the bar appears the first time."""
+    def show(
+        self, completed: int, total: int, description: str, share: float | None = None
+    ) -> None:
+        """So much is done; the bar appears the first time.
+
+        Args:
+            completed: of the total.
+            total: number of things to do.
+            description: what stands before the bar.
+            share: of the bar that is filled, where that is not by their number.
+        """
+        filled = completed / total if share is None else share
         if self._progress is None:
-            columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+            columns = [
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[n]}"),
+            ]
             estimate = [TimeRemainingColumn()] if self.estimates else []
             self._progress = Progress(*columns, *estimate, console=self.console)
-            self._progress.add_task("", total=total, completed=completed)
-            self._progress.start()
-        self._progress.update(TaskID(0), completed=completed, description=description)
+            self._progress.add_task("", total=1.0, n="")
+        count = f"{completed}/{total}"
+        self._progress.update(TaskID(0), completed=filled, description=description, n=count)
+        self._progress.start()  # the first time
 
     def stop(self) -> None:
         """Leave the terminal as it was."""
@@ -90,6 +104,10 @@ class Display:
 
     def __post_init__(self) -> None:
         self._started, self._first = self.clock(), self.session.trainer.iteration
+        self._held_out = self.session.newest_report
+        if self.show and self.bar.is_shown:
+            total = self.session.trainer.schedule.iterations
+            self.bar.show(self._first, total, "first iteration")
 
     def __call__(self, iteration: int, metrics: Metrics) -> None:
         """One iteration more."""
@@ -100,7 +118,8 @@ class Display:
         self._held_out = line or self._held_out
         if self.bar.is_shown:
             parts = [self._held_out, _speed(metrics), f"{_clock(self.left(iteration))} left"]
-            self.bar.show(iteration, total, ", ".join(part for part in parts if part))
+            line = ", ".join(part for part in parts if part)
+            self.bar.show(iteration, total, line, self._share(iteration))
         elif line and (iteration == total or self.clock() >= self._said + SILENCE):
             self._said = self.clock()
             say(f"iteration {iteration}: {line} ({metrics['time/seconds']:.0f} s)")
@@ -111,6 +130,14 @@ class Display:
         by_pace = (schedule.iterations - iteration) * elapsed / max(iteration - self._first, 1)
         limit = schedule.time_limit
         return by_pace if limit is None else min(by_pace, max(limit - elapsed, 0.0))
+
+    def _share(self, iteration: int) -> float:
+        """Of the session that is over, by its iterations or by its time limit."""
+        schedule = self.session.trainer.schedule
+        by_number = iteration / schedule.iterations
+        if schedule.time_limit is None:
+            return by_number
+        return max(by_number, min((self.clock() - self._started) / schedule.time_limit, 1.0))
 
     def stop(self) -> None:
         """Leave the terminal as it was."""

@@ -37,6 +37,7 @@ from metarl.runs.run import Run
 from metarl.runs.user_objects import UserObjects, with_workers
 from metarl.training import DeviceName, Ending, Progress, Trainer, Writer
 from metarl.training.run_folders import write_config
+from metarl.training.writers import CSV_NAME, read_metrics
 from metarl.types import TasksDone, unwatched
 
 NUM_PICTURED_TASKS, NUM_PICTURED_TRAJECTORIES = 20, 20
@@ -91,6 +92,13 @@ class Session:
     def resume_command(self) -> str:
         """What goes on with the run, in another session."""
         return command_on(self.trainer.folder, "resume", self.built.config)
+
+    @property
+    def newest_report(self) -> str:
+        """What the newest evaluation of the run came to, as a person reads it; empty before one."""
+        rows = read_metrics(self.trainer.folder / CSV_NAME)
+        known = [row for row in rows if row["iteration"] <= self.trainer.iteration]
+        return next(filter(None, map(self.built.report, reversed(known))), "")
 
     @property
     def run(self) -> Run:

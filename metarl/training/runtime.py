@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -16,10 +16,11 @@ from filelock import FileLock, Timeout
 
 from metarl.core.collectives import ranks
 from metarl.files import drop_unfinished
-from metarl.training.processes import local_rank
+from metarl.training.processes import is_first, local_rank
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 """``auto`` is CUDA where there is any."""
+STOPPING = b"\nmetarl: ends after this iteration; at once if asked again\n"
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # network drives of some kinds have none
 
 
@@ -83,7 +84,8 @@ class Interruption:
 def stop_on_signals() -> Iterator[Interruption]:
     """Turn the first Ctrl-C or SIGTERM into a request that the loop reads between iterations.
 
-    A second one does at once what it usually does. In another thread than the main one Python lets
+    It is said then, as iterations may take long. A second one does at once what it usually does. In
+    another thread than the main one Python lets
     nobody handle signals: they do there what they usually do.
     """
     interruption = Interruption()
@@ -91,6 +93,9 @@ def stop_on_signals() -> Iterator[Interruption]:
     def request(number: int, frame: FrameType | None) -> None:
         interruption.requested = True
         restore()
+        if is_first():
+            with suppress(OSError):  # not by sys.stderr, which may be in the middle of something
+                os.write(2, STOPPING)
 
     def restore() -> None:
         for number, handler in previous.items():

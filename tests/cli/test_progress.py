@@ -24,6 +24,7 @@ def session_of(first: int = 0, **schedule: Any) -> Any:
     """A run whose evaluations are told by their return."""
     return SimpleNamespace(
         trainer=SimpleNamespace(iteration=first, schedule=Schedule(**schedule)),
+        newest_report="",
         built=SimpleNamespace(
             report=lambda metrics: f"held out {metrics['eval']}" if "eval" in metrics else ""
         ),
@@ -65,6 +66,18 @@ def test_the_bar_keeps_the_newest_evaluation_and_tells_speed_and_time() -> None:
     shown = text.getvalue()
     assert "held out 3.0, 12,346 steps/s, 0:00:08 left" in shown
     assert "2/10" in shown
+
+
+def test_the_bar_is_there_from_the_start_and_full_when_the_time_is_up() -> None:
+    clock = Clock()
+    display, text = display_of(session_of(iterations=10, time_limit=4.0), clock, terminal=True)
+    assert "first iteration" in text.getvalue()
+    assert "0/10" in text.getvalue()
+    for now, share in ((1.0, 0.25), (9.0, 1.0)):
+        clock.now = now
+        display(2, {"time/seconds": now})
+        assert display._share(2) == share
+    display.stop()
 
 
 def test_elsewhere_there_is_a_line_a_minute_the_first_and_the_last(
