@@ -79,7 +79,6 @@ $(DOCS): $(INSTALLED)
 
 docs: $(DOCS) ## Build the documentation, build/docs/index.html, and check its links; needs no network
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
-	$(BIN)/python -m sphinx --fail-on-warning --quiet -b linkcheck docs build/docs-links
 
 docs-test: $(DOCS) ## Run the blocks of all pages and the notebooks (minutes); DOCS_PYTHON=interpreter of a wheel
 	$(BIN)/python -m pytest -m docs tests/documentation --numprocesses auto --maxprocesses 2

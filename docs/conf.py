@@ -51,9 +51,6 @@ mathjax3_config = {"options": {"enableMenu": False}}  # the menu would load more
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 
-# links; those to other servers are not followed, so that the check needs no network
-linkcheck_ignore = [r"https?://"]
-
 
 # a field with a docstring of its own would count twice
 GOOGLE = napoleon.Config(napoleon_use_ivar=True)
