@@ -288,13 +288,13 @@ def check_id(env_id: str) -> None:
             importlib.import_module(module)
         gym.spec(name)
     except (ImportError, SyntaxError, TypeError, ValueError) as error:
-        raise ValueError(f"{env_id}: {error}") from error
+        where = ", in the current folder or installed" * isinstance(error, ModuleNotFoundError)
+        raise ValueError(f"{env_id}: {error}{where}") from error
     except gym.error.Error as error:
-        families = gym.registry.keys() - _REGISTERED_BY_GYMNASIUM
+        families = sorted(gym.registry.keys() - _REGISTERED_BY_GYMNASIUM)
         # people forget the namespace more often than they misspell
         by_tail = {known.split("/")[-1]: known for known in families}
-        close = difflib.get_close_matches(by_tail.get(name, name), sorted(families), n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(families))}"
-        if not (module or close):
-            hint += f"; one of your own is given with its module, as my_module:{name}"
+        close = difflib.get_close_matches(by_tail.get(name, name), families, n=1)
+        own = "" if module else f"; one of your own is given with its module, as my_module:{name}"
+        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(families)}{own}"
         raise ValueError(f"{env_id} is not a registered environment; {hint}") from error

@@ -6,6 +6,7 @@ have lost one another, or a run of a sweep has failed.
 """
 
 import contextlib
+import difflib
 import io
 import re
 import sys
@@ -28,7 +29,7 @@ from metarl.cli.envs import Envs, envs
 from metarl.cli.evaluate import Evaluate, evaluate
 from metarl.cli.export import Export, export
 from metarl.cli.learner_help import learner_help, list_of_learners
-from metarl.cli.option_list import choices
+from metarl.cli.option_list import choices, options_of
 from metarl.cli.progress import say_warning
 from metarl.cli.push import Push, push
 from metarl.cli.resume import Resume, resume
@@ -37,7 +38,7 @@ from metarl.cli.sweep import Sweep, sweep
 from metarl.cli.train import FewShot, Train, train
 from metarl.configs import Preset, complaint
 from metarl.files import NonFiniteError
-from metarl.runs.config import CLASSIFIER_LEARNERS, POLICY_LEARNERS
+from metarl.runs.config import CLASSIFIER_LEARNERS, POLICY_LEARNERS, refused
 from metarl.runs.errors import (
     DamagedDataError,
     EnvironmentFaultError,
@@ -126,6 +127,7 @@ def _parse(given: list[str]) -> Any:
                     tyro.conf.OmitArgPrefixes,
                     tyro.conf.OmitSubcommandPrefixes,
                     tyro.conf.CascadeSubcommandArgs,
+                    tyro.conf.PositionalMetavarFromFieldName,
                 ),
             )
     except SystemExit as leaving:
@@ -161,31 +163,74 @@ def _wrong_value(leaving: BaseException | None) -> str:
 
 
 def _check_names(given: list[str]) -> None:
-    """Suggest the nearest command and learner, which tyro does not."""
+    """Suggest the nearest command, learner and option, which tyro does not."""
     if not given or given[0].startswith("-"):
         return
-    if given[0] not in COMMANDS:
-        raise InputError(f"unknown command {given[0]!r}; {nearest(given[0], COMMANDS)}")
-    known = LEARNERS.get(given[0])
-    learner = given[1] if known and len(given) > 1 else "-"
-    if known and not learner.startswith("-"):
-        if learner not in known:
-            for command in LEARNERS:
-                if learner in LEARNERS[command]:
-                    raise InputError(f"{learner} is a learner of metarl {command}")
-            raise InputError(f"unknown learner {learner!r}; {nearest(learner, known)}")
-        _check_fixed(known[learner], given)
+    command, *words = given
+    if command not in COMMANDS:
+        raise InputError(f"unknown command {command!r}; {nearest(command, COMMANDS)}")
+    if {"-h", "--help", "--help-all"} & set(words):
+        return
+    known = LEARNERS.get(command)
+    if known is None:
+        _check_options(command, COMMANDS[command][0], words)
+    elif words and not words[0].startswith("-"):
+        _check_learner(command, words[0])
+        _check_fixed(known[words[0]], words)
+        _check_options(f"{command} {words[0]}", COMMANDS[command][0], words, known[words[0]].config)
+    elif not known.keys() & set(words):
+        raise InputError(
+            f"metarl {command} needs a learner before its options: {', '.join(known)}; "
+            f"metarl {command} --help tells of each"
+        )
 
 
-def _check_fixed(preset: Preset, given: list[str]) -> None:
-    """Refuse what a learner has no choice about; tyro would say that its value is missing."""
+def _check_learner(command: str, learner: str) -> None:
+    known = LEARNERS[command]
+    if learner in known:
+        return
+    for other, learners in LEARNERS.items():
+        if learner in learners:
+            raise InputError(f"{learner} is a learner of metarl {other}")
+    raise InputError(f"unknown learner {learner!r}; {nearest(learner, known)}")
+
+
+def _check_fixed(preset: Preset, words: list[str]) -> None:
+    """Refuse what a learner has no choice about."""
     for entry in fields(preset.config):
         only, flag = choices(entry.type), f"--{entry.name.replace('_', '-')}"
-        if len(only) != 1 or flag not in given:
-            continue
-        if given[given.index(flag) + 1 :][:1] != [str(only[0])]:
+        if len(only) == 1 and flag in words:
             learner = preset.config.learner
             raise InputError(f"is always {only[0]} with {learner}: leave it out", entry.name)
+
+
+def _check_options(what: str, kind: type[Any], words: list[str], algorithm: Any = None) -> None:
+    """Refuse an option that is not there, and say which would be, or whose it is."""
+    given = [word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")]
+    known = _spellings(kind, algorithm)
+    for flag in given:
+        if flag not in known:
+            close = difflib.get_close_matches(flag, known, n=1, cutoff=0.75)
+            hint = f"did you mean {close[0]}?" if close else _owners(flag)
+            raise InputError(
+                f"{flag} is no option of metarl {what}; {hint or f'see metarl {what} --help'}"
+            )
+
+
+def _owners(flag: str) -> str:
+    """The learners that take an option, in words; empty where there are none."""
+    for command, learners in LEARNERS.items():
+        kind = COMMANDS[command][0]
+        names = [n for n, each in learners.items() if flag in _spellings(kind, each.config)]
+        if names:
+            rest = " and others" if len(names) > 3 else ""
+            return f"{', '.join(names[:3])}{rest} of metarl {command} take it"
+    return ""
+
+
+def _spellings(kind: type[Any], algorithm: Any) -> set[str]:
+    found = {flag for option in options_of(kind, algorithm) for flag in option.spellings}
+    return found | {f"--{name.replace('_', '-')}" for name in refused(algorithm)}
 
 
 def _one_line(box: str) -> str:
@@ -201,7 +246,9 @@ def _one_line(box: str) -> str:
         and not set(text) <= {"─", "-"}
         and not text.startswith(("For full help", "in metarl ", "metarl "))
     ]
-    message = " ".join(kept)
+    message = " ".join(kept).partition(" Argument helptext: ")[0]
+    # of what may be left out: why it is no None, and why it is not what it may be
+    message = re.sub(r"no type matching .* Got errors: .*[\]>]: ", "", message)
     if help_of := re.search(r"run (metarl \w+ \S+ --help)", box):
         message = f"{message.rstrip('.')}; see {help_of[1]}"
     return message

@@ -73,10 +73,9 @@ def _options(
 ) -> Iterator[tuple[str, list[Option]]]:
     for name, kind in kinds.items():
         if name not in learners:
-            yield f'"{name} "*', [option for _, option in options_of(kind)]
+            yield f'"{name} "*', list(options_of(kind))
         for learner, preset in learners.get(name, {}).items():
-            found = options_of(kind, preset.config)
-            yield f'"{name} {learner}"', [option for _, option in found]
+            yield f'"{name} {learner}"', list(options_of(kind, preset.config))
 
 
 def _values(options: Words) -> Iterator[str]:

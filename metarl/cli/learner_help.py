@@ -40,7 +40,7 @@ def learner_help(command: str, kind: type[Any], preset: Preset) -> list[str]:
     """
     found = list(options_of(kind, preset.config))
     own = type(preset.config).__mro__
-    common = [each for owner, each in found if each.name in COMMON and owner not in own]
+    common = [each for each in found if each.name in COMMON and each.owner not in own]
     common.sort(key=lambda option: COMMON.index(option.name))
     name = f"metarl {command} {preset.config.learner}"
     must = [f"{_invocation(option)} " for option in common if option.default is MISSING]
@@ -48,8 +48,8 @@ def learner_help(command: str, kind: type[Any], preset: Preset) -> list[str]:
     head += map(_line, common)
     foot = [f"{name} --help-all describes every option in full."]
     groups = {
-        group: [option for owner, option in found if owner is group and option not in common]
-        for group in _in_order({owner for owner, _ in found}, kind, preset.config)
+        group: [option for option in found if option.owner is group and option not in common]
+        for group in _in_order({option.owner for option in found}, kind, preset.config)
     }
     full = [[_title(group), *map(_line, options)] for group, options in groups.items() if options]
     brief = [_names(_title(group), options) for group, options in groups.items() if options]

@@ -1,11 +1,11 @@
 """The options that commands and learners take, read from the dataclasses that declare them."""
 
 import ast
-import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from itertools import pairwise
+from inspect import get_annotations, getsource
+from itertools import chain, pairwise
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -17,13 +17,19 @@ from metarl.runs.config import refused
 class Option(NamedTuple):
     """One option, as its dataclass declares it."""
 
+    owner: type[Any]
+    """The dataclass."""
     name: str
     """As in Python."""
     hint: Any
     default: Any
     """That of the learner; MISSING where it has to be given."""
-    text: str
-    """Its docstring."""
+
+    @property
+    def text(self) -> str:
+        """Its docstring."""
+        owner: Any = self.owner
+        return _documented(owner)[self.name]
 
     @property
     def is_positional(self) -> bool:
@@ -38,11 +44,18 @@ class Option(NamedTuple):
             return []
         return [f"--{name}", f"--no-{name}"] if self.default is True else [f"--{name}"]
 
+    @property
+    def spellings(self) -> list[str]:
+        """All flags that are taken for it."""
+        negated = [f"--no-{self.name.replace('_', '-')}"] if self.hint is bool else []
+        notes = (getattr(note, "aliases", None) or () for note in _markers(self.hint))
+        return [*self.flags, *negated, *chain.from_iterable(notes)]
+
 
 def options_of(
     kind: type[Any], algorithm: Any = None, values: Mapping[str, Any] | None = None
-) -> Iterator[tuple[type[Any], Option]]:
-    """Options with what declares them, those of dataclasses in a dataclass included.
+) -> Iterator[Option]:
+    """Options, those of dataclasses in a dataclass included.
 
     Args:
         kind: what a command line is parsed to, or a part of it.
@@ -63,17 +76,14 @@ def options_of(
             inner: type[Any] = hint  # type: ignore[assignment]  # no instance of one
             yield from options_of(inner, algorithm, None if default is MISSING else vars(default))
         elif Suppress not in _markers(hint) and entry.name not in left_out:
-            group = next(base for base in kind.__mro__ if entry.name in _documented(base))
-            text = _documented(group)[entry.name]
-            yield group, Option(entry.name, hint, default, text)
+            owner = next(base for base in kind.__mro__ if entry.name in get_annotations(base))
+            yield Option(owner, entry.name, hint, default)
 
 
 @cache
-def _documented(kind: type[Any]) -> dict[str, str]:
+def _documented(kind: Any) -> dict[str, str]:
     """The docstrings of a dataclass's own fields."""
-    if not is_dataclass(kind):
-        return {}
-    (tree,) = ast.parse(inspect.getsource(kind)).body
+    (tree,) = ast.parse(getsource(kind)).body
     assert isinstance(tree, ast.ClassDef)
     return {
         entry.target.id: " ".join(ast.literal_eval(after.value).split())

@@ -80,3 +80,39 @@ def test_without_a_learner_they_are_listed(command: str, capsys: Any) -> None:
     for name, preset in LEARNERS[command].items():
         assert f"  {name:<17}{preset.summary}" in lines
     assert len(lines) < 30
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("train promp --iteration 3", "--iteration is no option of metarl train promp; did you"),
+        ("train maml-trpo --outer-lr=1", "maml-vpg, maml-ppo, promp and others of metarl train"),
+        (
+            "fewshot maml --env-kwargs {}",
+            "maml-trpo, maml-vpg, maml-ppo and others of metarl train",
+        ),
+        ("evaluate run --wings", "--wings is no option of metarl evaluate; see metarl evaluate --"),
+        ("train protonet", "protonet is a learner of metarl fewshot"),
+        ("train --seed 1", "metarl train needs a learner before its options: maml-trpo, maml-vpg"),
+        ("train reptile --estimator first-order", "--estimator is always first-order with reptile"),
+        ("evaluate", "Missing from metarl evaluate: RUN"),
+        ("evaluate run --tasks x", "Error parsing --tasks: invalid literal for int() with base 10"),
+        (
+            "train promp --env my:Env-v0",
+            "my:Env-v0: No module named 'my', in the current folder or",
+        ),
+        ("train promp --env Line-v0", "own is given with its module, as my_module:Line-v0"),
+    ],
+)
+def test_what_is_wrong_names_what_would_be_right(words: str, said: str, capsys: Any) -> None:
+    assert main(words.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+def test_options_may_be_spelt_with_underscores_negated_or_in_short(capsys: Any) -> None:
+    words = "--num_inner_steps=2 --no-show-task --no_learned_lr --inner_lr 0.1"
+    assert main(["train", "maml-trpo", *words.split(), "--env", "none"]) == 2
+    assert "none is not a registered environment" in capsys.readouterr().err
+    assert main(["fewshot", "maml", "--ways", "5", "--shots", "1", "--data", "none"]) == 2
+    assert "none" in capsys.readouterr().err
