@@ -27,6 +27,7 @@ extensions = [
 myst_enable_extensions = ["dollarmath", "substitution"]
 myst_substitutions = option_tables.tables()
 myst_heading_anchors = 4
+nb_merge_streams = True
 nb_execution_mode = "off"  # the tests execute notebooks; what they printed is kept in them
 
 # the reference
