@@ -87,6 +87,8 @@ class ControlConfig(TrustRegionConfig):
     learner: Suppress[Literal["pretrained", "oracle"]] = "pretrained"
     num_inner_steps: Suppress[Literal[0]] = 0
     """Always 0."""
+    learned_lr: Suppress[Literal[False]] = False
+    """Always: it does not adapt in training."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -173,7 +173,8 @@ NO_SETTINGS = (
 def refused(algorithm: Any) -> Mapping[str, str]:
     """Options outside of it that a kind of learner does without, and why."""
     if isinstance(algorithm, sb3.RL2Config):
-        return {**NOT_FOR_SB3, "init_from": "is for policies without recurrence"}
+        alone = "is for policies without recurrence"
+        return {**NOT_FOR_SB3, "init_from": alone, "video_every": alone}
     return NOT_FOR_SB3 if isinstance(algorithm, sb3.SB3Config) else {}
 
 

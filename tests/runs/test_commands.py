@@ -7,8 +7,16 @@ from typing import Any
 import pytest
 
 from metarl import cli
-from metarl.runs.commands import command_of, given_options, run_name
-from metarl.runs.config import DataProblem, EnvProblem, RunConfig, RunOptions, config_of
+from metarl.cli.option_list import options_of
+from metarl.runs.commands import command_of, given_options, run_name, settings_of
+from metarl.runs.config import (
+    NO_SETTINGS,
+    DataProblem,
+    EnvProblem,
+    RunConfig,
+    RunOptions,
+    config_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -74,3 +82,13 @@ def test_names_of_runs_have_an_end() -> None:
     name = run_name(config, "B-v0")
     assert len(name) < 140
     assert name.endswith("_seed7")
+
+
+def test_what_is_no_setting_is_an_option_that_no_name_tells() -> None:
+    learners = ("train", "maml-trpo"), ("fewshot", "maml")
+    kinds = [(cli.COMMANDS[name][0], cli.LEARNERS[name][each].config) for name, each in learners]
+    assert set(NO_SETTINGS) <= {option.name for kind in kinds for option in options_of(*kind)}
+    given = {"workers": 2, "threads": 1, "profile": 3, "video_every": 5, "time_limit": 9.0}
+    config = config_of(EnvProblem, "promp", env="metarl/PointGoal-v0", **given)
+    assert run_name(config, "X") == "promp_X_seed0"
+    assert not settings_of(config).keys() & set(NO_SETTINGS)

@@ -201,6 +201,7 @@ def test_plain_data_come_back_as_they_were(tmp_path: Path) -> None:
         "a.b": {0: shared[::2], "empty": {}, "none": None},
         "a": {"b": {"0": torch.tensor(True)}},  # the same name with dots
         "list": [1, 2.5, float("-inf"), "text", True, (shared, [])],
+        "twice": [shared, shared],  # safetensors refuses shared memory
         "big": 2**70,
         "half": torch.ones(2, 1, dtype=torch.bfloat16),
     }

@@ -32,7 +32,6 @@ from metarl.runs.composed import compose
 from metarl.runs.config import EnvProblem, RunConfig, refused
 from metarl.runs.errors import InputError, input_errors
 from metarl.runs.facts import EnvFacts
-from metarl.runs.policy_config import PolicyConfig
 from metarl.runs.policy_files import read_policy, start_from
 from metarl.runs.simulated import PolicyLearner, Simulated
 from metarl.runs.user_objects import UserObjects
@@ -96,9 +95,9 @@ def _check(config: RunConfig, problem: EnvProblem, given: UserObjects) -> None:
     if given.network is not None:
         learner = problem.algorithm.learner
         raise InputError(f"is not for {learner}: stable-baselines3 makes it", "policy")
-    values = vars(config) | vars(problem.policy)
     for name, why in refused(problem.algorithm).items():
-        if values[name] != getattr(PolicyConfig, name, None):
+        owner = next(each for each in (config, problem, problem.policy) if hasattr(each, name))
+        if getattr(owner, name) != getattr(type(owner), name):
             raise InputError(why, name)
 
 
