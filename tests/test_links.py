@@ -29,3 +29,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not there.exists() or (known is not None and anchor not in known):
             lost.append(link)
     assert lost == []
+
+
+def test_every_page_is_in_a_list_of_contents() -> None:
+    """Else ``make docs`` fails: nobody would find it."""
+    docs = ROOT / "docs"
+    listed = {docs / "index.md"}
+    for page in docs.rglob("index.md"):
+        for entries in re.findall(r"^```{toctree}\n(.*?)^```", page.read_text(), re.DOTALL | re.M):
+            for entry in entries.split():
+                listed |= {*page.parent.glob(f"{entry}.md"), *page.parent.glob(f"{entry}.ipynb")}
+    assert {*docs.rglob("*.md"), *docs.rglob("*.ipynb")} - listed == set()
