@@ -29,7 +29,8 @@ def test_page_runs(
 ) -> None:
     script = Path(__file__).with_name("run_page.py")
     command = [PYTHON, "-W", "error", str(script), str(PAGES[page])]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}  # threads of several pages would wait for cores
+    done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     shown = [block for block in blocks(PAGES[page].read_text()) if not block.hidden]
     assert done.stdout.splitlines()[-1].endswith(f": {len(shown)} blocks")
