@@ -10,7 +10,7 @@ from metarl.cli import main
 
 ENV = "metarl/PointGoal-v0"
 NEWER = "iteration_00000009.pt"
-SMALL = ["--meta-batch-size", "2", "--num-trajectories", "2", "--horizon", "5"]
+SMALL = ["--meta-batch-size", "2", "--num-trajectories", "2", "--horizon", "5", "--eval-tasks", "2"]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from metarl import load_run
 from metarl.cli import main
 
-SMALL = ["--meta-batch-size", "2", "--num-trajectories", "2", "--horizon", "10"]
+SMALL = ["--meta-batch-size", "2", "--num-trajectories", "2", "--horizon", "10", "--eval-tasks", "2"]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from metarl.cli import main
 from metarl.runs import simulated
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-SMALL = ["--meta-batch-size", "2", "--num-trajectories", "2", "--horizon", "5"]
+SMALL = ["--meta-batch-size", "2", "--num-trajectories", "2", "--horizon", "5", "--eval-tasks", "2"]
 ROBOTS = {
     "PendulumDynamics-v0": {
         "pole_mass": 2.0,

@@ -14,7 +14,7 @@ from metarl.rl import load_policy
 
 ENV = ["--env", "metarl/PointGoal-v0", "--env-kwargs", '{"max_episode_steps": 5}']
 SMALL = [*ENV, "--meta-batch-size", "4", "--num-trajectories", "2", "--hidden-sizes", "8"]
-QUICK = ["--iterations", "1", "--num-epochs", "1"]
+QUICK = ["--iterations", "1", "--num-epochs", "1", "--eval-tasks", "2"]
 FEW = ["--tasks", "3", "--trajectories", "2", "--steps", "1"]
 TASK = ["--task", '{"goal": [0.3, -0.4]}']
 OBSERVATIONS = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32) / 10

@@ -20,12 +20,13 @@ RUN = (
 )
 
 
-def _curve(size: int, seed: int, output: Path) -> NDArray[np.float64]:
-    """Returns before and after adaptation of 20 held-out tasks, ``[evaluations, 2]``."""
+def _curve(size: int, seed: int, output: Path, *options: str) -> NDArray[np.float64]:
+    """Return after adaptation of 20 held-out tasks, ``[evaluations]``."""
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={size}"]
-    python = [sys.executable, *(launcher if size > 1 else ())]
+    python = [sys.executable, *(launcher if size > 1 else ()), "-m", "metarl"]
+    where = ["--seed", str(seed), "--output", str(output)]
     subprocess.run(
-        [*python, "-m", "metarl", *RUN.split(), "--seed", str(seed), "--output", str(output)],
+        [*python, *RUN.split(), *where, *options],
         check=True,
         timeout=600,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -33,25 +34,31 @@ def _curve(size: int, seed: int, output: Path) -> NDArray[np.float64]:
     )
     (table,) = output.glob("*/metrics.csv")
     with table.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["eval/return_post"]]
-    return np.array([[float(row[f"eval/return_{at}"]) for at in ("pre", "post")] for row in rows])
+        rows = [row["eval/return_post"] for row in csv.DictReader(file)]
+    return np.array([float(row) for row in rows if row])
 
 
 @pytest.mark.slow
 def test_curves_of_1_2_and_4_ranks_are_equal_to_noise(tmp_path: Path) -> None:
-    """Between ranks less lies than between seeds, and learning is ten times all of it."""
-    one, two, four = (
-        np.array([_curve(size, seed, tmp_path / f"{size}-{seed}") for seed in SEEDS])[..., 1]
-        for size in (1, 2, 4)
-    )
-    between_seeds = np.ptp(one, axis=0)
-    for name, other in (("2", two), ("4", four)):
-        apart = np.abs(other - one).mean(0)
+    """They differ as curves of one process do that sums in another order, by ``--task-chunk``.
+
+    TRPO's conjugate gradients amplify rounding, and what is learned from other steps parts.
+    """
+
+    def curves(size: int, *options: str) -> NDArray[np.float64]:
+        place = tmp_path / f"{size}{''.join(options)}"
+        return np.array([_curve(size, seed, place / str(seed), *options) for seed in SEEDS])
+
+    one = curves(1)
+    noise = np.abs(curves(1, "--task-chunk", "7") - one)
+    assert 0 < noise.mean() < 2
+    for size in (2, 4):
+        apart = np.abs(curves(size) - one)
         sys.stdout.write(
-            f"\n{name} ranks: after adaptation {other.mean(0).round(2)}, one process "
-            f"{one.mean(0).round(2)}; a seed's curves lie {apart.round(3)} apart, seeds' "
-            f"{between_seeds.round(3)}\n"
+            f"\n{size} ranks: {apart.mean(0).round(2)} from one process (seed by seed), which is "
+            f"{noise.mean(0).round(2)} from itself with sums in another order\n"
         )
-        assert (apart <= between_seeds).all()
-        learned = one[:, -1] - one[:, 0]
-        assert (np.abs(other[:, -1] - one[:, -1]) < learned / 10).all()
+        assert apart.mean() < 3 * noise.mean()
+        assert apart[:, 0].max() < 0.1  # ten iterations have not parted yet
+    sys.stdout.write(f"one process: {one.mean(0).round(2)}\n")
+    assert (one[:, -1] > one[:, 0] + 5).all()

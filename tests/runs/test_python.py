@@ -93,17 +93,18 @@ def figures(run: metarl.Run) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("env", "name"),
+    ("learner", "env", "name"),
     [
-        (POINT, POINT),
-        (Slide, f"{__name__}.Slide"),
-        (lambda: TimeLimit(Slide(), 9), f"{__name__}.<lambda>"),
-        (Slide(), f"{__name__}.Slide"),
-        (TimeLimit(Squares(), 9), f"{__name__}.Squares"),
+        ("maml-trpo", POINT, POINT),
+        ("maml-trpo", Slide, f"{__name__}.Slide"),
+        ("maml-trpo", lambda: TimeLimit(Slide(), 9), f"{__name__}.<lambda>"),
+        ("maml-trpo", Slide(), f"{__name__}.Slide"),
+        ("maml-trpo", TimeLimit(Squares(), 9), f"{__name__}.Squares"),
+        ("sb3-ppo", POINT, POINT),
+        ("sb3-ppo", TimeLimit(Squares(), 9), f"{__name__}.Squares"),
     ],
-    ids=["id", "class", "function", "object", "wrapped object"],
+    ids=["id", "class", "function", "object", "wrapped object", "sb3 id", "sb3 wrapped object"],
 )
-@pytest.mark.parametrize("learner", ["maml-trpo", "sb3-ppo"])
 def test_a_policy_is_trained_evaluated_and_loaded(
     learner: str, env: Any, name: str, tmp_path: Path
 ) -> None:
