@@ -47,11 +47,11 @@ def command_of(config: RunConfig) -> str:
     return shlex.join(words)
 
 
-def command_on(folder: Path, verb: str, config: RunConfig) -> str:
+def command_on(folder: Path | str, verb: str, config: RunConfig) -> str:
     """The command line that does something with a run; code of the user's own is given again.
 
     Args:
-        folder: of the run.
+        folder: of the run, or its address on the hub.
         verb: such as ``resume``.
         config: of the run.
 
@@ -59,11 +59,18 @@ def command_on(folder: Path, verb: str, config: RunConfig) -> str:
     >>> command_on(Path("runs/a"), "resume", config)
     'metarl resume runs/a --env my_robots:Line-v0'
     """
-    problem = config.problem
-    code = problem.env if isinstance(problem, EnvProblem) else problem.backbone.backbone
-    option = "env" if isinstance(problem, EnvProblem) else "backbone"
-    again = _words(option, code) if ":" in code else []
+    again = [word for name, code in code_of(config).items() for word in _words(name, code)]
     return shlex.join(["metarl", verb, str(folder), *again])
+
+
+def code_of(config: RunConfig) -> dict[str, str]:
+    """``module:Id`` or ``module:Class`` of the user's own, by the option; empty without any."""
+    problem = config.problem
+    if isinstance(problem, EnvProblem):
+        named = {"env": problem.env}
+    else:
+        named = {"backbone": problem.backbone.backbone}
+    return {name: code for name, code in named.items() if ":" in code}
 
 
 def run_name(config: RunConfig, subject: str) -> str:

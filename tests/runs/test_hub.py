@@ -139,6 +139,8 @@ def test_the_card_tells_how_it_adapts(hub: Hub, run: Path) -> None:
     assert files["adaptation.png"][1:4] == b"PNG"
     assert "metarl train maml-vpg --env metarl/PointGoal-v0" in card
     assert 'metarl.load_run("hf://me/card")' in card
+    task = json.dumps(record["tasks"][0])
+    assert f"metarl adapt hf://me/card --task '{task}' --output adapted" in card
 
 
 def test_damage_is_one_line(hub: Hub, run: Path) -> None:

@@ -1,10 +1,12 @@
 """The model card of a run: what it is, how it adapts, how to use it and to train it anew."""
 
+import json
+import shlex
 from importlib.metadata import version
 from typing import Any
 
-from metarl.runs.commands import command_of
-from metarl.runs.config import EnvProblem
+from metarl.runs.commands import code_of, command_of, command_on
+from metarl.runs.config import EnvProblem, RunConfig
 from metarl.runs.evaluate import MEASURES
 from metarl.runs.run_figures import RunFigures
 
@@ -20,7 +22,7 @@ def model_card(figures: RunFigures, repo: str, library: Any, *, picture: bool) -
         library: ``huggingface_hub``.
         picture: whether there is ``adaptation.png``.
     """
-    config, record = figures.config, figures.evaluation
+    config, record, own = figures.config, figures.evaluation, code_of(figures.config)
     spent = f"{record['iteration']} iterations, {float(record['hours']):.2f} hours"
     if steps := int(record["env_steps"]):
         spent += f", {steps:,} environment steps"
@@ -34,9 +36,9 @@ def model_card(figures: RunFigures, repo: str, library: Any, *, picture: bool) -
         "![how held-out tasks adapt](adaptation.png)" if picture else "",
         "## Use",
         "Weights and plain data alone: opening it runs no code of this repository.",
-        f'```python\nimport metarl  # pip install "metarl-toolkit[hub]"\n\n'
-        f'run = metarl.load_run("hf://{repo}")\nrun.evaluate()\n```',
-        f"```\nmetarl evaluate hf://{repo}\nmetarl adapt hf://{repo} --help\n```",
+        "".join(f"It needs `{code}`, installed or in your folder." for code in own.values()),
+        f"```python\n{_python(repo, config)}\n```",
+        f"```\n{_commands(f'hf://{repo}', figures)}\n```",
         "## Train it anew",
         f"```\n{command_of(config)}\n```",
         "Versions of the upload: "
@@ -44,6 +46,22 @@ def model_card(figures: RunFigures, repo: str, library: Any, *, picture: bool) -
         + ".",
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _python(repo: str, config: RunConfig) -> str:
+    own = ", allow_code=True" if code_of(config) else ""
+    return (
+        'import metarl  # pip install "metarl-toolkit[hub]"\n\n'
+        f'run = metarl.load_run("hf://{repo}"{own})\nrun.evaluate()'
+    )
+
+
+def _commands(address: str, figures: RunFigures) -> str:
+    """That evaluate and adapt it, to the first task of its evaluation where that has some."""
+    tasks = figures.evaluation.get("tasks", [])
+    to = ["--task", json.dumps(tasks[0])] if tasks else ["--support", "FOLDER"]
+    evaluate, adapt = (command_on(address, verb, figures.config) for verb in ("evaluate", "adapt"))
+    return f"{evaluate}\n{adapt} {shlex.join(to)} --output adapted"
 
 
 def _table(figures: RunFigures) -> str:

@@ -41,6 +41,8 @@ def hub_errors(address: str) -> Iterator[None]:
             f"{address}: no such repository, or a private one and no right to see it: "
             "`hf auth login`, or set HF_TOKEN"
         ) from error
+    except kinds.LocalEntryNotFoundError as error:
+        raise InputError(f"{address}: the hub cannot be reached, and no copy is here") from error
     except (kinds.HTTPError, OSError, ValueError) as error:  # also of names that cannot be
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[0] if lines else type(error).__name__
