@@ -10,7 +10,8 @@ from metarl import load_run
 from metarl.cli import main
 from metarl.rl import load_policy
 
-SMALL = ["--meta-batch-size", "2", "--num-trajectories", "4", "--iterations", "1", "--eval-tasks", "2"]
+TWO = ["--eval-tasks", "2"]
+SMALL = ["--meta-batch-size", "2", "--num-trajectories", "4", "--iterations", "1", *TWO]
 FEW = ["--tasks", "2", "--trajectories", "4", "--steps", "1"]
 IMAGE = ["--env-kwargs", '{"observation": "image"}']
 

@@ -13,7 +13,8 @@ from metarl import load_run
 from metarl.cli import main
 from metarl.rl import load_policy
 
-SMALL = ["--meta-batch-size", "2", "--num-trajectories", "4", "--horizon", "10", "--eval-tasks", "2"]
+TWO = ["--eval-tasks", "2"]
+SMALL = ["--meta-batch-size", "2", "--num-trajectories", "4", "--horizon", "10", *TWO]
 OBSERVATIONS = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
 
 

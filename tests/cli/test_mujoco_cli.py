@@ -9,7 +9,8 @@ import pytest
 from metarl import load_run
 from metarl.cli import main
 
-SMALL = ["--meta-batch-size", "2", "--num-trajectories", "2", "--horizon", "10", "--eval-tasks", "2"]
+TWO = ["--eval-tasks", "2"]
+SMALL = ["--meta-batch-size", "2", "--num-trajectories", "2", "--horizon", "10", *TWO]
 
 
 @pytest.fixture(scope="module")
