@@ -1,5 +1,7 @@
 """``metarl envs``."""
 
+from pathlib import Path
+
 import tyro
 from pydantic.dataclasses import dataclass
 from rich.console import Console
@@ -15,12 +17,18 @@ class Envs:
 
     env: tyro.conf.Positional[str | None] = None
     """Id of one of them, such as metarl/PointGoal-v0."""
+    picture: Path | None = None
+    """Draw how that family looks, and how its tasks are spread, to this file."""
+
+    def __post_init__(self) -> None:
+        if self.picture is not None and self.env is None:
+            raise ValueError("picture is of one family: give its id")
 
 
 def envs(options: Envs) -> int:
     """Run ``metarl envs``."""
     if options.env is not None:
-        return _one(options.env)
+        return _one(options.env, options.picture)
     table = Table(title="Task families")
     for column in runs.COLUMNS:
         table.add_column(column, overflow="fold")
@@ -30,11 +38,14 @@ def envs(options: Envs) -> int:
     return 0
 
 
-def _one(env_id: str) -> int:
+def _one(env_id: str, picture: Path | None) -> int:
     family, console = runs.family_of(env_id), Console(soft_wrap=True, highlight=False, markup=False)
     console.print(f"{env_id}: {family.specification}\n")
     for name, value in family.facts.items():
         console.print(f"{name}: {value}")
     given = ", ".join(f"{name} ({value})" for name, value in family.options.items())
     console.print(f"options, by --env-kwargs: {given or 'none'}")
+    if picture is not None:
+        runs.draw_family(env_id, picture)
+        console.print(f"picture: {picture}")
     return 0

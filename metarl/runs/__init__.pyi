@@ -7,7 +7,7 @@ from .deployed import Format, export_policy
 from .env_checks import EnvReport, check_env
 from .errors import InputError
 from .evaluate import Evaluation, EvaluationOptions
-from .families import COLUMNS, Family, families, family_of
+from .families import COLUMNS, Family, draw_family, families, family_of
 from .from_python import train, train_fewshot
 from .hub import push_run
 from .loading import load, load_run
@@ -39,6 +39,7 @@ __all__ = [
     "check_env",
     "compare",
     "describe",
+    "draw_family",
     "export_policy",
     "families",
     "family_of",

@@ -3,17 +3,24 @@
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
 import metarl_envs
-from metarl.runs.errors import InputError, nearest
+from metarl import report
+from metarl.runs.errors import InputError, input_errors, nearest, written
+from metarl.runs.films import Camera
 from metarl_envs.mujoco import registry
 from metarl_envs.registration import NUMPY_FAMILIES
 
 COLUMNS = ("id", "observation", "action", "task", "horizon", "held-out tasks")
 """Of the table of ``metarl envs``."""
+NUM_DRAWN = 400
+"""Tasks of training, and held-out ones, in the picture of a family."""
 
 
 def families() -> list[tuple[str, ...]]:
@@ -51,9 +58,7 @@ def family_of(env_id: str) -> Family:
     Raises:
         InputError: there is none of that name.
     """
-    if env_id not in metarl_envs.FAMILIES:
-        known = metarl_envs.FAMILIES
-        raise InputError(f"{env_id} is no task family of metarl; {nearest(env_id, known)}")
+    _check_family(env_id)
     declared: Any = gym.spec(env_id).kwargs.get("family")
     kind: Any = registry.FAMILIES[declared] if declared else NUMPY_FAMILIES[env_id][0]
     return Family(
@@ -64,6 +69,36 @@ def family_of(env_id: str) -> Family:
             for name, option in inspect.signature(kind).parameters.items()
         },
     )
+
+
+def _check_family(env_id: str) -> None:
+    known = metarl_envs.FAMILIES
+    if env_id not in known:
+        raise InputError(f"{env_id} is no task family of metarl; {nearest(env_id, known)}")
+
+
+def draw_family(env_id: str, path: Path) -> None:
+    """Draw how a family of metarl's looks, where it draws anything, and how its tasks are spread.
+
+    Args:
+        env_id: of the family.
+        path: the picture, such as a .png file.
+
+    Raises:
+        InputError: there is no such family, or it cannot be drawn here.
+    """
+    _check_family(env_id)
+    env: Any = gym.make(env_id).unwrapped
+    rng = np.random.default_rng(0)
+    training, held_out = (
+        env.task_distribution.sample(rng, NUM_DRAWN, split) for split in ("train", "held_out")
+    )
+    frame = None
+    if "rgb_array" in env.metadata.get("render_modes", ()):
+        camera = Camera(partial(gym.make, env_id), env_id, 1, "picture")
+        frame = camera.start({name: part[0] for name, part in held_out.items()}, seed=0)
+    with written(path, "picture"), input_errors("picture"):
+        report.draw_family(path, env_id, training, held_out, frame)
 
 
 def _brief(space: gym.Space[Any]) -> str:

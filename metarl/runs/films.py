@@ -55,6 +55,12 @@ class Camera:
                 break
         return Video(np.stack(frames), self.fps), total
 
+    def start(self, task: Task, seed: int) -> NDArray[np.uint8]:
+        """How a task looks at the start of a trajectory."""
+        self._env.set_wrapper_attr("task", task)
+        self._env.reset(seed=seed)
+        return self._picture()
+
     def both(self, task: Task, actors: tuple[Actor, Actor], seed: int) -> Video:
         """A task before and after adaptation, from the same start, side by side."""
         (before, first), (after, last) = (self.film(task, actor, seed) for actor in actors)

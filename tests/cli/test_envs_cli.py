@@ -1,7 +1,9 @@
 """``metarl envs ID``."""
 
+from pathlib import Path
 from typing import Any
 
+import imageio.v2 as imageio
 import pytest
 
 import metarl_envs
@@ -42,3 +44,22 @@ def test_every_family_says_what_its_rewards_are(env_id: str, capsys: Any) -> Non
 def test_another_name_is_suggested(capsys: Any) -> None:
     assert cli.main(["envs", "metarl/PointGol-v0"]) == 2
     assert "did you mean metarl/PointGoal-v0?" in capsys.readouterr().err
+
+
+def test_a_picture_of_a_family(tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "goals.png"
+    assert cli.main(["envs", "metarl/PointGoal-v0", "--picture", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"picture: {path}"
+    height, width, _ = imageio.imread(path).shape
+    assert width > height  # one panel and its margins
+    assert cli.main(["envs", "--picture", str(path)]) == 2
+    assert "--picture is of one family: give its id" in capsys.readouterr().err
+    assert cli.main(["envs", "metarl/PointGoal-v0", "--picture", str(tmp_path / "a.docx")]) == 2
+    assert "--picture" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # 20 s: each MuJoCo model is compiled and drawn
+@pytest.mark.parametrize("env_id", metarl_envs.FAMILIES)
+def test_every_family_can_be_drawn(env_id: str, tmp_path: Path) -> None:
+    assert cli.main(["envs", env_id, "--picture", str(tmp_path / "family.png")]) == 0
+    assert (tmp_path / "family.png").stat().st_size > 5000
