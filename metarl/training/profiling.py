@@ -1,5 +1,6 @@
 """What torch does in some iterations, as a trace for TensorBoard's profiler, Perfetto or Chrome."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ class Profile:
             yield
             return
         if self._profiler is None:
+            os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # else it logs that it starts and stops
             self._profiler = profile()
             self._profiler.start()
         self._traced.append(number)

@@ -38,7 +38,9 @@ def weights(run: metarl.Run) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("kind", ["policy", "classifier"])
-def test_a_trace_has_what_was_done_and_changes_nothing(kind: str, tmp_path: Path) -> None:
+def test_a_trace_has_what_was_done_and_changes_nothing(
+    kind: str, tmp_path: Path, capfd: Any
+) -> None:
     def trained(profile: int) -> metarl.Run:
         output = tmp_path / str(profile)
         if kind == "policy":
@@ -46,6 +48,7 @@ def test_a_trace_has_what_was_done_and_changes_nothing(kind: str, tmp_path: Path
         return metarl.train_fewshot("maml", output=output, profile=profile, **CLASSIFIER)
 
     with_trace, without = trained(1), trained(0)
+    assert capfd.readouterr().err == ""
     assert traces(without) == []
     (trace,) = traces(with_trace)
     assert trace.name == "iterations_2-2.pt.trace.json.gz"
