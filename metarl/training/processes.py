@@ -63,6 +63,8 @@ def join() -> None:
         dist.init_process_group(
             backend, store=_JOINED.store, rank=rank, world_size=size, timeout=TIMEOUT
         )
+        # who is connected and ends at once would break the connection of one that is not yet
+        dist.all_reduce(torch.zeros(1))
     except (RuntimeError, ValueError) as error:
         why = " ".join(str(error).split())
         raise RanksError(f"the other processes of this run do not come: {why}") from error
