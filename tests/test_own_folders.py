@@ -96,6 +96,7 @@ OWN_ONES = {"envs": OWN_ENVS, "utils": "LENGTH = 2.0\n"}
 OTHERS = {name: f"OWN = {name!r}\n" for name in ("tests", "runs", "experiments")}
 
 
+@pytest.mark.slow  # 4 s
 def test_families_are_listed(tmp_path: Path) -> None:
     write(tmp_path, {})
     assert "metarl/PointGoal-v0" in run(tmp_path, "-m", "metarl", "envs")

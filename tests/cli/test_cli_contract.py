@@ -56,7 +56,13 @@ def undefined(folder):
     return [key for key in keys if f"`{key}`" not in page and not key.startswith("sb3/")]
 
 
-@pytest.mark.parametrize("learner", POLICY_LEARNERS)
+@pytest.mark.parametrize(
+    "learner",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in ("proto-embedding", "rl2") else name
+        for name in POLICY_LEARNERS
+    ],
+)
 def test_train_prints_the_run_folder_first_and_last(learner, tmp_path, capsys):
     options = ["--iterations", "1", "--eval-tasks", "2", "--output", str(tmp_path), *SMALL]
     status = main(["train", learner, "--env", ENV, *options])
@@ -223,6 +229,7 @@ def test_time_limit_ends_the_run_with_a_checkpoint(tmp_path):
     assert json.loads((folder / "evaluation.json").read_text())["hours"] < 0.01
 
 
+@pytest.mark.slow  # tests/test_own_folders.py has one that is fast
 def test_a_family_of_the_users_own_trains_by_module_and_id(tmp_path):
     """A plain single environment with a task, in a module that nobody registered for us."""
     (tmp_path / "my_robots.py").write_text(USER_FAMILY)

@@ -358,7 +358,7 @@ def assert_same(folder, other):
     assert ours[2:] == theirs[2:]
 
 
-@pytest.mark.parametrize("learner", ["maml++", "protonet"])
+@pytest.mark.parametrize("learner", [pytest.param("maml++", marks=pytest.mark.slow), "protonet"])
 def test_stopped_by_the_clock_and_resumed(learner, tmp_path, capsys):
     """Sessions that are over after an iteration each, then one for the rest."""
     options = ["--iterations", "6", "--eval-every", "2", "--seed", "3"]

@@ -114,9 +114,8 @@ def test_resumed_while_it_trains(learner, uninterrupted, tmp_path, capsys):
     assert_same(folder, uninterrupted)
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow  # tests/cli/test_signals.py and tests/training/test_kills.py are fast
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ended_by_a_signal(number, learner, uninterrupted, tmp_path):
     process = start(learner, tmp_path)
     folder = wait_for_iteration(tmp_path, 20)

@@ -12,6 +12,12 @@ ALIASES = {"--ways", "--shots", "--queries"}
 EACH = [(command, learner) for command, presets in LEARNERS.items() for learner in presets]
 
 
+@pytest.fixture(autouse=True)
+def columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal of 100 columns."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+
 def help_of(capsys: Any, *words: str) -> str:
     with pytest.raises(SystemExit) as left:
         main(list(words))
@@ -25,8 +31,7 @@ def flags(shown: str) -> set[str]:
     return {flag.replace("[no-]", "") for flag in found} - {"--help-all", "--help"} - ALIASES
 
 
-def test_it_is_one_screen(capsys: Any, monkeypatch: Any) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
+def test_it_is_one_screen(capsys: Any) -> None:
     for command, learner in EACH:
         lines = help_of(capsys, command, learner, "--help").splitlines()
         assert len(lines) <= 60, learner

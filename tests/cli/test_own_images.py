@@ -407,7 +407,7 @@ def test_a_learner_that_there_is_not(capsys):
         complaint(capsys, ["fewshot", "protnet"]), "'protnet'", "did you mean protonet?"
     )
     line = complaint(capsys, ["fewshot", "maml-trpo"])
-    assert_complaint(line, "unknown learner 'maml-trpo'")
+    assert_complaint(line, "maml-trpo is a learner of metarl train")
     assert_complaint(complaint(capsys, ["fewshots"]), "did you mean fewshot?")
 
 

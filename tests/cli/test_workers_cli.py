@@ -55,6 +55,7 @@ def test_results_do_not_depend_on_the_number(learner: str, tmp_path: Path) -> No
     assert not config["trained_on"]["batched"]
 
 
+@pytest.mark.slow  # 5 s
 def test_it_may_change_between_sessions(tmp_path: Path) -> None:
     assert train("maml-vpg", 1, tmp_path) == 0
     (run,) = tmp_path.iterdir()

@@ -289,8 +289,3 @@ def test_each_row_of_the_document_is_executed() -> None:
         "lazy modules",
     }
     assert set(table[1:]) == {row.name for row in ROWS} | elsewhere
-
-
-def test_the_documents_python_runs() -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    exec(compile(block, str(DOCUMENT), "exec"), {})

@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "own-environments.md"
 
 def of_the_page() -> Any:
     """The class of its example."""
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    block, *_ = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len([line for line in block.splitlines() if line]) <= 32
     names: dict[str, Any] = {}
     exec(block.replace('gym.register("', 'gym.register("test/'), names)

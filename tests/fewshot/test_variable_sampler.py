@@ -111,7 +111,13 @@ def check_bounds(spec: SplitSpec, classes: list[int], shots: list[int], q: int) 
     assert q == 10 or any(spec.counts[c] // 2 == q for c in classes)
 
 
-@pytest.mark.parametrize(("source", "split", "num_episodes"), list(splits()))
+FEW = ("omniglot", "ilsvrc_2012", "traffic_sign")  # of every kind of draw one: make slow has all
+
+
+@pytest.mark.parametrize(
+    ("source", "split", "num_episodes"),
+    [pytest.param(*which, marks=[] if which[0] in FEW else pytest.mark.slow) for which in splits()],
+)
 def test_plans_are_those_of_the_paper(source: str, split: str, num_episodes: int) -> None:
     """Bounds hold for every episode; the means differ by less than 4.5 standard errors."""
     spec, ours, theirs = spec_of(source)[split], [], []

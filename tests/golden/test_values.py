@@ -11,8 +11,6 @@ from compare import PROBLEMS, VALUES, digest, processor, values_now
 
 QUICK = [
     "maml-trpo",
-    "rl2",
-    "proto-embedding-sac",
     "fewshot-reptile",
     "fewshot-protonet-conv4",
 ]
