@@ -118,9 +118,9 @@ def seconds_of(workload: str, tasks: int, processes: int) -> float:
         options += ["--eval-every", 1000, "--quiet", "--output", folder]
         arguments = [*WORKLOADS[workload].split(), *map(str, options)]
         if processes == 1:
-            subprocess.run(
-                [sys.executable, "-m", "metarl", *arguments], check=True, capture_output=True
-            )
+            # with two cores it would have two threads of physics; the model gives each process one
+            one_core = ["taskset", "-c", "0", sys.executable, "-m", "metarl", *arguments]
+            subprocess.run(one_core, check=True, capture_output=True)
         else:
             torchrun(processes, "-m", "metarl", *arguments)
         (run,) = Path(folder).iterdir()
