@@ -23,8 +23,9 @@ CHANGING = {
 """Calls that a full disk, or one that may not be written, refuses."""
 TOUCHING = CHANGING | {"open", "close", "unlink", "flock"}
 """Calls between which a process can be killed."""
-OURS = ("metarl", "tensorboard", "torch/serialization", "pathlib", "contextlib", "csv")
-"""In the path of a module whose calls fail: any other has no file of a run."""
+OURS = ("metarl", "tensorboard", "torch.serialization", "torch.utils.tensorboard")
+OURS += ("pathlib", "contextlib", "csv")
+"""Modules, or packages of them, whose calls fail: any other has no file of a run."""
 LONGEST = 300  # seconds of a child
 FAULT = 70  # exit status of a child with an exception that is no OSError
 REFUSED = 71  # and with one
@@ -79,10 +80,11 @@ class AtCall:
 
 
 def _is_ours(frame: FrameType, name: str) -> bool:
-    path = frame.f_code.co_filename
+    # a folder of any name may be above all of them, so that paths would not do
+    module = frame.f_globals.get("__name__", "")
     # of a folder's listing, and of a lock, which would never be free again
-    no_file = name == "__exit__" and ("pathlib" in path or "event_file_writer" in path)
-    return not no_file and any(part in path for part in OURS)
+    no_file = name == "__exit__" and ("pathlib" in module or "event_file_writer" in module)
+    return not no_file and any(f"{module}.".startswith(f"{part}.") for part in OURS)
 
 
 def in_child(work: Callable[[], int], said: Path | None = None) -> int:
