@@ -186,9 +186,8 @@ def test_a_constant_feature_is_only_centred() -> None:
     assert scaling.standardised(torch.tensor([[1.1, 9.0]]).double()).tolist() == [[1.0, 2.0]]
 
 
-def test_a_regression_has_no_classes() -> None:
-    run = metarl.train_fewshot(
-        "maml", data="sinusoid", **OPTIONS | {"iterations": 1, "backbone": "mlp"}
-    )
+def test_a_regression_has_no_classes(tmp_path: Path) -> None:
+    options = OPTIONS | {"iterations": 1, "backbone": "mlp"}
+    run = metarl.train_fewshot("maml", data="sinusoid", output=tmp_path, **options)
     with pytest.raises(metarl.InputError, match="support is for classifiers, and this run is a"):
         run.adapt(support=(torch.zeros(2, 1), ["a", "b"]))
