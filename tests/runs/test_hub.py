@@ -5,7 +5,6 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,6 @@ from metarl.cli import main
 from metarl.runs import InputError, push_run
 from metarl.runs.hub.plain_files import read_plain, write_plain
 
-pytestmark = pytest.mark.skipif(
-    find_spec("huggingface_hub") is None, reason="the extra hub is not installed"
-)
 TINY = {"meta_batch_size": 2, "num_trajectories": 2, "horizon": 5, "iterations": 2, "eval_tasks": 2}
 POINT = "metarl/PointGoal-v0"
 

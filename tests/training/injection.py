@@ -114,9 +114,9 @@ def start_child(work: Callable[[], int], said: Path | None = None) -> int:
         status = REFUSED if error.errno == errno.ENOSPC else FAULT
         if status == FAULT:
             traceback.print_exc()
-    except BaseException:
-        traceback.print_exc()
     finally:  # whatever it is: nothing of the parent's may run here
+        if sys.exception() is not None:
+            traceback.print_exc()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
