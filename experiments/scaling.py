@@ -253,8 +253,11 @@ def write_page() -> None:
     for name, by_processes in found["measured"].items():
         for n, seconds in by_processes.items():
             said = predicted(costs[name], network, int(n), TASKS[-1], CORES)
-            rows.append((name, n, f"{1e3 * said.whole:.0f}", f"{1e3 * seconds:.0f}"))
-    lines += _table(("learner", "processes", "predicted, ms", "measured, ms"), rows)
+            ratio = seconds / said.whole
+            rows.append(
+                (name, n, f"{1e3 * said.whole:.0f}", f"{1e3 * seconds:.0f}", f"{ratio:.2f}")
+            )
+    lines += _table(("learner", "processes", "predicted, ms", "measured, ms", "ratio"), rows)
     lines += ["", "## Many processes", "", MANY_PROCESSES.format(many=MANY)]
     rows = []
     for name, cost in costs.items():
@@ -287,7 +290,8 @@ through. Between machines both are those of the network: 20 to 50 µs and 1 to 3
 10 to 25 Gb/s. Of an iteration:
 """
 MEASURED = f"""Of {TASKS[-1]} tasks, on a machine of {CORES} cores: 4 processes have half a
-core each, and are predicted so. Nothing was fitted to these.
+core each, and are predicted so. Nothing was fitted to these. One process beside its prediction,
+which was made from other runs of one process, shows how far this machine differs from run to run.
 """
 MANY_PROCESSES = """Seconds of an iteration, in parentheses the share of communication, each process
 on a core of its own, with the hop and rate of above. {many:,} tasks are what no example has today.

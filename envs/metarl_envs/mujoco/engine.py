@@ -190,8 +190,14 @@ class MujocoVectorEnv(TaskVectorEnv):
 def own_cores() -> int:
     """The cores of this process among those of ``torchrun`` on this machine; 0 for all.
 
+    Never more than the process may run on, which a scheduler or ``taskset`` makes fewer.
+
     >>> own_cores()
     0
     """
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return 0 if processes == 1 else max((os.cpu_count() or 1) // processes, 1)
+    if processes == 1:
+        return 0
+    cores = os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    return min(max(cores // processes, 1), allowed)
