@@ -9,7 +9,7 @@ PYTHONS ?= 3.11 3.12 3.13
 TORCH_CPU ?= $(PIP_FIND_LINKS)
 LOCK = $(TOOLS)/uv pip compile pyproject.toml --quiet -c constraints.txt --generate-hashes \
 	--no-annotate --custom-compile-command 'make lock' --python-version 3.11 \
-	--extra deploy --extra offline --extra sweep
+	--extra deploy --extra offline --extra sweep --extra hub
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check format format-check lint type learning slow warp fuzz kills gpu gpu-train golden golden-values docs docs-test bench wheel lock lock-check audit sbom matrix clean
