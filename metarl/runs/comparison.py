@@ -92,8 +92,8 @@ class Section:
     subject: str
     groups: Sequence[Group]
     differing: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Settings of at least two groups that are not the same in all: what each has, as JSON; empty
-    where it has no such setting."""
+    """Settings that groups which have them do not agree on: what each has, as JSON; empty where it
+    has no such setting."""
 
     @cached_property
     def improvements(self) -> dict[tuple[str, str], Improvement]:
@@ -186,11 +186,7 @@ def _differing(settings: Sequence[Settings]) -> dict[str, list[str]]:
         name: [json.dumps(each[name]) if name in each else "" for each in settings]
         for name in names
     }
-    return {
-        name: values
-        for name, values in found.items()
-        if len(set(values)) > 1 and sum(value != "" for value in values) > 1
-    }
+    return {name: values for name, values in found.items() if len({*values} - {""}) > 1}
 
 
 def _labels(runs: Sequence[RunFigures]) -> list[str]:

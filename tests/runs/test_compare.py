@@ -94,6 +94,12 @@ def test_configurations_of_a_learner_are_groups_named_by_what_differs(tmp_path: 
     assert section.differing == {"problem.algorithm.inner_lr": ["0.1", "0.5"]}
 
 
+def test_settings_that_only_some_learners_have_do_not_differ(tmp_path: Path) -> None:
+    folders = [run_folder(tmp_path / name, name) for name in ("maml-trpo", "promp", "rl2")]
+    (section,) = compared(folders)
+    assert list(section.differing) == ["problem.algorithm.learner"]
+
+
 def test_what_decides_no_result_makes_no_group(tmp_path: Path) -> None:
     one = run_folder(tmp_path / "one", threads=1, eval_every=5)
     two = run_folder(tmp_path / "two", threads=2, eval_every=10, device="cpu", seed=1)
