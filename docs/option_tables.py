@@ -13,6 +13,7 @@ from metarl import rl, sb3
 from metarl.configs import LARGEST_WIDTH, Preset
 from metarl.fewshot.configs import BackboneConfig, EpisodeConfig
 from metarl.fewshot.data.config import DataConfig
+from metarl.fewshot.heads.configs import HEADS
 from metarl.runs.config import (
     CLASSIFIER_LEARNERS,
     EnvProblem,
@@ -40,6 +41,9 @@ def tables() -> dict[str, str]:
         "gradient_learners": _learners(rl.PRESETS),
         "trial_learners": _learners(sb3.PRESETS),
         "classifier_learners": _learners(CLASSIFIER_LEARNERS),
+        "heads": "\n".join(
+            ["| head | entry | values | default | what |", "|---" * 5 + "|", *_heads()]
+        ),
     }
 
 
@@ -54,6 +58,13 @@ def _rows(kinds: Sequence[type[Any]]) -> Iterator[str]:
             missing = entry.default is MISSING and entry.default_factory is MISSING
             default = "" if missing else _value(given)
             yield _row(entry.name, _values(hint), default, _text(kind, entry.name))
+
+
+def _heads() -> Iterator[str]:
+    for name, kind in HEADS.items():
+        for entry, hint in _options(kind):
+            told = _values(hint), _value(entry.default), _text(kind, entry.name)
+            yield f"| `{name}` | `{entry.name}` | {' | '.join(told)} |".replace("||", r"\|\|")
 
 
 def _learners(presets: Mapping[str, Preset]) -> str:

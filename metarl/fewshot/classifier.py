@@ -14,6 +14,8 @@ from metarl.fewshot.configs import Algorithm, BackboneConfig, FewShotConfig, Nor
 from metarl.fewshot.episodes import EpisodeSamplers
 from metarl.fewshot.episodic_learner import FewShotLearner, Fitted
 from metarl.fewshot.from_config import Problem, make_backbone, make_learner
+from metarl.fewshot.heads.configs import head_of
+from metarl.fewshot.heads.learner import HeadLearner
 from metarl.fewshot.samplers import SinusoidSampler
 from metarl.fewshot.sources import ArraySource, Scaling
 from metarl.files import (
@@ -45,7 +47,9 @@ class Classifier:
 
     @torch.no_grad()
     def probabilities(self, x: Tensor) -> Tensor:
-        """Class probabilities ``[B, N]`` of examples; in transductive mode each depends on all.
+        """Class probabilities ``[B, N]`` of examples.
+
+        In transductive mode, and by a transductive head, each depends on all.
 
         Args:
             x: see :func:`checked_examples`.
@@ -87,6 +91,7 @@ class Classifier:
             "shape": list(self.shape),
             "scaling": None if self.scaling is None else list(map(list, self.scaling)),
             "training_ways": _training_ways(self.learner),
+            "head": _head(self.learner),
         }
         save_weights(Path(path), "classifier", content)
 
@@ -178,6 +183,8 @@ def _classifier(
         device=device,
     )
     learner.network.load_state_dict(content["network"])
+    if (head := content.get("head")) is not None:
+        learner = HeadLearner(learner, head_of(head["head"], head["options"]))
     fitted = {name: value.to(device) for name, value in content["fitted"].items()}
     kept = content.get("scaling")
     scaling = kept and Scaling(*map(tuple, kept))
@@ -188,3 +195,10 @@ def _training_ways(learner: FewShotLearner) -> int:
     """Rows of the network's head; only a free head has more than one."""
     head = learner.network.state_dict().get("head_weight")
     return 1 if head is None else len(head)
+
+
+def _head(learner: FewShotLearner) -> dict[str, Any] | None:
+    """The head that is not the learner's own, as plain data."""
+    if not isinstance(learner, HeadLearner):
+        return None
+    return {"head": learner.head.head, "options": learner.head.options}

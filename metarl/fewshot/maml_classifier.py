@@ -100,6 +100,15 @@ class MAMLClassifier(FewShotLearner):
         """Outputs of the adapted networks."""
         return self._query_outputs(fitted, fitted["reference"], x)
 
+    def features(self, support_x: Tensor, query_x: Tensor) -> tuple[Tensor, Tensor]:
+        """Those before adaptation, ``[M, S, D]`` and ``[M, Q, D]``, normalised as the norm says."""
+        params = expand(parameters_of(self.network), len(support_x))
+        if self.config.norm == "transductive":
+            return self.network.features(params, support_x), self.network.features(params, query_x)
+        count = support_x.shape[1]
+        both = self.network.features(params, torch.cat([support_x, query_x], 1), count)
+        return both[:, :count], both[:, count:]
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what happens next."""
         step_sizes = {name: value.detach() for name, value in self.step_sizes.items()}

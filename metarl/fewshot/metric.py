@@ -68,14 +68,21 @@ class MetricLearner(FewShotLearner):
             embeddings = self._embed_by_mode(x)
             with self.full_precision():
                 return self.compare(fitted, embeddings)
-        count = fitted["support_x"].shape[1]
-        both = torch.cat([fitted["support_x"], x], 1)
-        shared = expand(parameters_of(self.network), len(both))
-        embeddings = widened(lift(self.network)(shared, both))
+        support, query = self.features(fitted["support_x"], x)
         num_ways = int(fitted["num_ways"][0])
         with self.full_precision():
-            summary = self.summarise(embeddings[:, :count], fitted["support_y"], num_ways)
-            return self.compare(summary, embeddings[:, count:])
+            return self.compare(self.summarise(support, fitted["support_y"], num_ways), query)
+
+    def features(self, support_x: Tensor, query_x: Tensor) -> tuple[Tensor, Tensor]:
+        """Those of an evaluation, ``[M, S, D]`` and ``[M, Q, D]``, normalised as its norm says."""
+        count = support_x.shape[1]
+        both = torch.cat([support_x, query_x], 1)
+        if self.config.norm == "inductive":
+            embeddings = self._embed_by_mode(both)
+        else:
+            shared = expand(parameters_of(self.network), len(both))
+            embeddings = widened(lift(self.network)(shared, both))
+        return embeddings[:, :count], embeddings[:, count:]
 
     def _embed_by_mode(self, x: Tensor) -> Tensor:
         """``[M, B, *shape]`` to embeddings ``[M, B, D]``, normalised by the module's mode."""

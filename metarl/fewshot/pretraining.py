@@ -46,8 +46,16 @@ def draw_examples(
         # doubles, so that the examples of a large class stay equally likely
         unit = torch.rand(shape, generator=generator, dtype=torch.float64)
         return classes, (unit * counts[classes]).long()
+    return located(counts, torch.randint(int(counts.sum()), shape, generator=generator))
+
+
+def located(counts: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    """Classes and examples in them of places in a source, all its examples in a row.
+
+    >>> located(torch.tensor([1, 999]), torch.tensor([0, 1, 999]))
+    (tensor([0, 1, 1]), tensor([  0,   0, 998]))
+    """
     ends = counts.cumsum(0)
-    places = torch.randint(int(ends[-1]), shape, generator=generator)
     classes = torch.searchsorted(ends, places, right=True)
     return classes, places - (ends - counts)[classes]
 

@@ -6,6 +6,7 @@ from pydantic.dataclasses import dataclass
 
 from metarl.configs import STRICT, Count, Seed
 from metarl.fewshot.configs import NormMode
+from metarl.fewshot.heads.configs import HeadName
 from metarl.runs.json_option import JsonObject
 
 
@@ -33,6 +34,10 @@ class AdaptationOptions:
     norm: NormMode | None = None
     """Classifiers: batch statistics of the images to classify; inductive by default, so that the
     class of an image does not depend on what else is classified."""
+    head: HeadName | None = None
+    """Classifiers: classify by this head on the run's features, not the learner's own rule."""
+    head_options: JsonObject | None = None
+    """Classifiers: options of the head as JSON, such as '{"num_steps": 100}'."""
     steps: Count | None = None
     """Gradient steps, or trajectories where adaptation is without; 3, and a classifier's own, by
     default; one a file of recorded ones."""

@@ -44,6 +44,8 @@ class AdaptedClassifier:
             found, lines = self._classify(self.query, folder / "predictions.csv")
             record = record | found
         write_json(folder / "adaptation.json", record)
+        if record["head"] != "own":
+            lines.append(f"head: {record['head']}{' (transductive)' * record['transductive']}")
         return [*lines, f"batch norm: {record['norm']}", f"adapted classifier: {path}"]
 
     def _classify(self, query: FolderImages, target: Path) -> tuple[dict[str, Any], list[str]]:

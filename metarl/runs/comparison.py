@@ -29,9 +29,12 @@ PROTOCOL = (
     "num_queries",
     "sampling",
     "norm",
+    "transductive",
     "tasks",
 )
 """Entries of ``evaluation.json`` that must be the same where figures are compared."""
+UNTOLD = {"transductive": False}
+"""What those say that older files do not have."""
 PROBLEM = ("problem.env_kwargs", "problem.trained_on.horizon", "problem.data")
 """Starts of the names of settings that must be, too: the physics and the horizon, or the data."""
 
@@ -141,7 +144,7 @@ def _check_comparable(first: RunFigures, other: RunFigures) -> None:
     problem = sorted(name for name in names if name.startswith(PROBLEM))
     sides = [
         *((name, first.settings.get(name), other.settings.get(name)) for name in problem),
-        *((name, first.evaluation.get(name), other.evaluation.get(name)) for name in PROTOCOL),
+        *((name, _told(first, name), _told(other, name)) for name in PROTOCOL),
         ("measure", first.measure, other.measure),
     ]
     for name, one, two in sides:
@@ -150,6 +153,10 @@ def _check_comparable(first: RunFigures, other: RunFigures) -> None:
                 f"{first.folder} and {other.folder} are not comparable: "
                 f"{name.removeprefix('problem.')} {_difference(one, two)}"
             )
+
+
+def _told(run: RunFigures, name: str) -> Any:
+    return run.evaluation.get(name, UNTOLD.get(name))
 
 
 def _difference(one: Any, two: Any) -> str:
@@ -199,5 +206,6 @@ def _labels(runs: Sequence[RunFigures]) -> list[str]:
             for name in _differing(same)
             if name in run.settings and not name.startswith("problem.trained_on")
         ]
-        labels.append(" ".join([run.config.learner, *own]))
+        head = [f"head={run.head}"] if run.head else []
+        labels.append(" ".join([run.config.learner, *head, *own]))
     return labels

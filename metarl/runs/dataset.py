@@ -18,6 +18,9 @@ from metarl.fewshot.data.image_files import FolderImages, notes
 from metarl.fewshot.episodes import EpisodeStream, Support
 from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.from_config import episode_bytes, make_sampler
+from metarl.fewshot.heads.configs import HeadConfig, HeadName
+from metarl.fewshot.heads.learner import with_head
+from metarl.fewshot.heads.rules import check_queries
 from metarl.memory import check_memory
 from metarl.nn.backbones import FixedStatistics
 from metarl.runs.adapt import AdaptationOptions
@@ -25,6 +28,7 @@ from metarl.runs.adapted_classifier import AdaptedClassifier
 from metarl.runs.config import DataProblem, RunConfig
 from metarl.runs.errors import InputError, input_errors
 from metarl.runs.evaluate import NUM_EPISODES, EvaluationOptions, Test, make_folders
+from metarl.runs.heads import asked_head, rule_of
 from metarl.types import Metrics, TasksDone
 
 
@@ -65,11 +69,12 @@ class DataSets:
         for name in ("inner_lr", "trajectories"):
             if getattr(options, name):
                 raise InputError("is for policies", name)
-        episodes, learner = self._episodes(options), self.learner
-        num_steps = learner.num_steps if options.steps is None else options.steps
-        if num_steps and not learner.num_steps:
-            raise InputError(f"{num_steps}: {self.config.learner} does not adapt by steps", "steps")
-        learner = self._in_mode(options.norm, learner.config.norm)
+        episodes = self._episodes(options)
+        head = asked_head(options.head, options.head_options, is_regression=self.is_regression)
+        num_steps = self._steps(head, options.steps)
+        learner = self._in_mode(options.norm, self.learner.config.norm)
+        if head is not None:
+            learner = self._with_head(learner, head)
         with input_errors():
             check_memory(episode_bytes(episodes, self.shape), "a test episode")
             stream = EpisodeStream(
@@ -84,7 +89,8 @@ class DataSets:
             adaptation=adaptation,
             title=(
                 f"{self.config.learner} on {self.config.subject}, {self._setting(episodes)}: "
-                f"{adaptation.values.shape[1]} test episodes, batch norm {learner.norm}, seeds "
+                f"{adaptation.values.shape[1]} test episodes, batch norm {learner.norm}, "
+                f"{'' if head is None else f'head {head.title}, '}seeds "
                 f"{self.config.seed} (training) and {options.seed} (test)"
             ),
             record={
@@ -94,6 +100,7 @@ class DataSets:
                 "num_queries": episodes.num_queries,
                 "sampling": episodes.sampling,
                 "norm": learner.norm,
+                **rule_of(head),
                 "training_seed": self.config.seed,
             },
         )
@@ -104,6 +111,8 @@ class DataSets:
         *,
         steps: int | None = None,
         norm: NormMode | None = None,
+        head: HeadName | None = None,
+        head_options: dict[str, Any] | None = None,
         query: FolderImages | None = None,
     ) -> AdaptedClassifier:
         """Fit the classifier to labelled examples.
@@ -112,6 +121,8 @@ class DataSets:
             support: examples, see :func:`checked_examples`, and the class of each.
             steps: of adaptation; the run's own by default.
             norm: batch statistics of a query set; inductive by default.
+            head: instead of the learner's own rule.
+            head_options: of the head.
             query: images to classify.
 
         Raises:
@@ -121,21 +132,27 @@ class DataSets:
             raise InputError("is for classifiers, and this run is a regression", "support")
         examples, labels = support
         names = tuple(dict.fromkeys(labels))
-        if steps and not self.learner.num_steps:
-            raise InputError(f"{steps}: {self.config.learner} does not adapt by steps", "steps")
         if len(names) < 2:
             raise InputError(f"needs two classes, has {list(names)}", "support")
         if len(labels) != len(examples):
             raise InputError(f"has {len(examples)} examples and {len(labels)} labels", "support")
         indices = torch.tensor([names.index(label) for label in labels])
-        num_steps = steps or self.learner.num_steps
-        learner = self._in_mode(norm, "inductive")
+        rule = asked_head(head, head_options, is_regression=False)
+        if rule is not None and query is not None:
+            with input_errors("query"):
+                check_queries(rule, len(query.images))
+        num_steps = self._steps(rule, steps)
+        # in this mode, so that the classifier can be switched to any
+        fitting = self._in_mode(None, "inductive")
+        if rule is not None:
+            fitting = self._with_head(fitting, rule, get_args(NormMode))
+        with input_errors("norm"):
+            learner = fitting if norm is None else fitting.with_norm(norm)
         with input_errors("support"):
             x = checked_examples(examples, self.shape, self.scaling)
             self.problem.data.check_ink(x)
             labelled = Support(x[None], indices[None], len(names))
-            # in this mode, so that the classifier can be switched to any
-            fitted = self._in_mode(None, "inductive").adapt(labelled, num_steps).model(0, True)
+            fitted = fitting.adapt(labelled, num_steps).model(0, True)
         backbone = self.problem.backbone
         classifier = Classifier(learner, fitted, names, self.shape, backbone, self.scaling)
         return AdaptedClassifier(
@@ -145,6 +162,7 @@ class DataSets:
                 "data": self.config.subject,
                 "learner": self.config.learner,
                 "norm": learner.norm,
+                **rule_of(rule),
                 "classes": list(names),
                 "support": len(labels),
                 "steps": num_steps,
@@ -158,7 +176,14 @@ class DataSets:
         support, query = self._read_folders(options, say)
         try:
             labelled = (support.images, support.labels)
-            adapted = self.adapt_to(labelled, steps=options.steps, norm=options.norm, query=query)
+            adapted = self.adapt_to(
+                labelled,
+                steps=options.steps,
+                norm=options.norm,
+                head=options.head,
+                head_options=options.head_options,
+                query=query,
+            )
         except InputError as error:
             if error.option != "support":
                 raise
@@ -226,6 +251,23 @@ class DataSets:
             return self.learner
         with input_errors("norm"):
             return self.learner.with_norm(norm or default)
+
+    def _with_head(
+        self, learner: FewShotLearner, head: HeadConfig, norms: Sequence[NormMode] = ()
+    ) -> FewShotLearner:
+        """The learner with a head that can be asked for scores in these modes."""
+        if learner.norm in get_args(FixedStatistics):
+            norms = ()
+        with input_errors("head"):
+            return with_head(learner, head, [each.train for each in self.datasets], norms=norms)
+
+    def _steps(self, head: HeadConfig | None, asked: int | None) -> int:
+        """Steps of adaptation: those that are asked for, or the learner's own."""
+        own = self.learner.num_steps if head is None else 0
+        if asked and not own:
+            rule = self.config.learner if head is None else f"head {head.head}"
+            raise InputError(f"{asked}: {rule} does not adapt by steps", "steps")
+        return own if asked is None else asked
 
     def _episodes(self, options: EvaluationOptions) -> EpisodeConfig:
         """The run's test episodes, as the options change them."""

@@ -13,9 +13,11 @@ from pydantic.dataclasses import dataclass as config_dataclass
 from metarl import report, training
 from metarl.configs import STRICT, Count, Natural, NonNegative, NumTasks, Seed
 from metarl.fewshot.configs import NormMode, Ways
+from metarl.fewshot.heads.configs import HeadName
 from metarl.files import replacing
 from metarl.report.curves import AdaptationCurve, adaptation_curve
 from metarl.runs.errors import InputError, written
+from metarl.runs.json_option import JsonObject
 from metarl.types import Adaptation, Metrics, Task
 
 NUM_TASKS, NUM_TRAJECTORIES, NUM_STEPS = 40, 40, 3  # the MAML authors' protocol
@@ -43,6 +45,10 @@ class EvaluationOptions:
     """Few-shot: queries a class of the test episodes."""
     norm: NormMode | None = None
     """Few-shot: batch statistics of the query set, the run's own mode by default."""
+    head: HeadName | None = None
+    """Few-shot: classify by this head on the run's features, not the learner's own rule."""
+    head_options: JsonObject | None = None
+    """Few-shot: options of the head as JSON, such as '{"num_steps": 100}'."""
     inner_lr: tuple[NonNegative, ...] = ()
     """Policies: one step size a step; by default the run's own, halved beyond the trained steps."""
     seed: Seed = 0

@@ -9,6 +9,7 @@ from torch import Tensor
 from metarl import sb3, training
 from metarl.fewshot.configs import NormMode
 from metarl.fewshot.episodic_learner import FewShotLearner
+from metarl.fewshot.heads.configs import HeadName
 from metarl.files import replacing
 from metarl.report.curves import AdaptationCurve, adaptation_curve
 from metarl.rl import Actor, Agent
@@ -33,7 +34,7 @@ from metarl.runs.evaluate import (
 )
 from metarl.runs.policy_files import read_policy
 from metarl.runs.simulated import PolicyLearner, Simulated
-from metarl.runs.sources import FOR_POLICIES, Environment, Given, Recordings
+from metarl.runs.sources import FOR_CLASSIFIERS, FOR_POLICIES, Environment, Given, Recordings
 from metarl.types import TasksDone, unwatched
 
 
@@ -126,6 +127,8 @@ class Run:
         support: tuple[Tensor, Sequence[str]],
         steps: int | None = None,
         norm: NormMode | None = None,
+        head: HeadName | None = None,
+        head_options: dict[str, Any] | None = None,
     ) -> AdaptedClassifier: ...
 
     def adapt(self, **options: Any) -> AdaptedPolicy | AdaptedClassifier:
@@ -154,20 +157,23 @@ class Run:
           rows ``[S, D]``, series ``[S, channels, time]`` as the file has them.
         - ``steps``: gradient steps, the classifier's own by default.
         - ``norm``: batch statistics of a query set; inductive by default.
+        - ``head``: classify by this head on the run's features, such as ``simpleshot``, instead of
+          the learner's own rule; ``head_options`` are its options.
 
         Raises:
             InputError: what is given does not fit the run.
         """
         given = Given(**options)
-        plain = ("steps", "num_trajectories", "force", "norm", "seed")
+        plain = ("steps", "num_trajectories", "force", "seed", *FOR_CLASSIFIERS)
         validated(AdaptationOptions, {name: getattr(given, name) for name in plain})
-        others = ("norm",) if given.support is None else FOR_POLICIES
+        others = FOR_CLASSIFIERS if given.support is None else FOR_POLICIES
         for name in others:
             if getattr(given, name) not in (None, False):
                 whom = "few-shot runs" if given.support is None else "policies"
                 raise InputError(f"is for {whom}", name)
         if given.support is not None:
-            return self.classifiers.adapt_to(given.support, steps=given.steps, norm=given.norm)
+            chosen = {name: getattr(given, name) for name in ("steps", *FOR_CLASSIFIERS)}
+            return self.classifiers.adapt_to(given.support, **chosen)
         return self.policies.adapted(self.policies.source(given), given.steps)
 
     def agent(self, *, trajectories: int | None = None, seed: int = 0) -> Agent:

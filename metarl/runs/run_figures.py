@@ -42,7 +42,22 @@ class RunFigures:
     def settings(self) -> Settings:
         """What decides the run but for its seed."""
         flat = dict(_flattened(CODEC.dump_python(self.config, mode="json"), ""))
-        return {name: value for name, value in flat.items() if _is_setting(name)}
+        settings = {name: value for name, value in flat.items() if _is_setting(name)}
+        if self.head:
+            settings |= {"head": self.head} | dict(
+                _flattened(self.evaluation.get("head_options", {}), "head_options")
+            )
+        return settings
+
+    @property
+    def head(self) -> str:
+        """What was measured instead of a few-shot learner's own rule, with that it is transductive.
+
+        Empty where nothing was.
+        """
+        head = str(self.evaluation.get("head", "own"))
+        transductive = " (transductive)" if self.evaluation.get("transductive") else ""
+        return "" if head == "own" else head + transductive
 
     @property
     def measure(self) -> str:

@@ -38,7 +38,7 @@ from metarl.runs.evaluate import (
 )
 from metarl.runs.facts import EnvFacts, checked_task
 from metarl.runs.films import Camera
-from metarl.runs.sources import Given, source_of
+from metarl.runs.sources import FOR_CLASSIFIERS, Given, source_of
 from metarl.types import Adaptation, Metrics, Task, TasksDone, Video
 
 NUM_ROWS = 400
@@ -102,7 +102,7 @@ class Simulated:
 
     def test(self, options: EvaluationOptions, progress: TasksDone) -> Test:
         """Adapt to held-out tasks."""
-        for name in ("num_ways", "num_shots", "num_queries", "norm"):
+        for name in ("num_ways", "num_shots", "num_queries", *FOR_CLASSIFIERS):
             if getattr(options, name) is not None:
                 raise InputError("is for few-shot runs", name)
         trajectories = options.trajectories or NUM_TRAJECTORIES
@@ -165,10 +165,9 @@ class Simulated:
         self, options: AdaptationOptions, output: Path, say: Callable[[str], None]
     ) -> list[str]:
         """Adapt to a task, write what comes of it to a folder; lines that say what that was."""
-        if options.support or options.query or options.skip_bad or options.norm:
-            raise InputError(
-                "--support, --query, --skip-bad and --norm are for few-shot runs; this is a policy"
-            )
+        for name in ("support", "query", "skip_bad", *FOR_CLASSIFIERS):
+            if getattr(options, name):
+                raise InputError("is for few-shot runs; this is a policy", name)
         given = Given(
             task=options.task,
             env=options.env if options.task is None else None,

@@ -9,6 +9,7 @@ import gymnasium as gym
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from metarl.fewshot.configs import NormMode
+from metarl.fewshot.heads.configs import HeadName
 from metarl.rl import (
     RecordedTrajectories,
     SimulatedTasks,
@@ -37,6 +38,8 @@ Environment = str | Callable[[], Any] | gym.Env[Any, Any] | VectorEnv[Any, Any, 
 OPTION = "trajectories"
 FOR_POLICIES = ("task", "env", "trajectories", "num_trajectories", "force")
 """What of :class:`Given` is for policies alone."""
+FOR_CLASSIFIERS = ("norm", "head", "head_options")
+"""What of it is for classifiers alone."""
 HOW_MANY = "how many are collected is --num-trajectories"
 
 
@@ -54,6 +57,8 @@ class Given:
     num_trajectories: int | None = None
     force: bool = False
     norm: NormMode | None = None
+    head: HeadName | None = None
+    head_options: dict[str, Any] | None = None
     seed: int = 0
 
 

@@ -280,4 +280,4 @@ def test_norm_is_no_option_of_policies(tmp_path: Path, capsys: pytest.CaptureFix
         run.adapt(task={"goal": [0.1, 0.2]}, norm="inductive")  # type: ignore[call-overload]
     task = ["--task", '{"goal": [0.1, 0.2]}', "--norm", "inductive"]
     assert main(["adapt", str(run.folder), *task, "--output", str(tmp_path / "adapted")]) == 2
-    assert "--norm are for few-shot runs" in capsys.readouterr().err
+    assert "--norm is for few-shot runs" in capsys.readouterr().err

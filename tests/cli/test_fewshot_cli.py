@@ -27,7 +27,7 @@ STEPS = ["--num-inner-steps", "2", "--num-test-steps", "2", "--meta-batch-size",
 CONTRACT = [
     "env", "learner", "seed", "num_tasks", "steps", "mean", "iqm", "ci95", "iqm_ci95", "env_steps",
     "num_ways", "num_shots", "num_queries", "sampling", "norm", "training_seed", "iteration",
-    "hours",
+    "hours", "head", "transductive",
 ]  # fmt: skip
 
 

@@ -285,6 +285,7 @@ def test_names_of_learners_are_suggested(tmp_path: Path) -> None:
         ({"tasks": 1}, "tasks must be at least 2, got 1"),
         ({"steps": 2, "inner_lr": (0.1,)}, r"inner_lr needs one step size a step \(2\), got 1"),
         ({"num_ways": 3}, "num_ways is for few-shot runs"),
+        ({"head": "ridge"}, "head is for few-shot runs"),
     ],
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
 )
