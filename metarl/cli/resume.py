@@ -20,7 +20,7 @@ class Resume(OpenRun):
     patience: Count | None = None
     """Evaluations in a row without a better one after which it stops, instead of the run's own."""
     quiet: bool = False
-    """Print the run folder alone."""
+    """Print the run folder alone, once."""
 
 
 def resume(options: Resume) -> int:

@@ -23,7 +23,7 @@ class NewRun(RunOptions):
     name: str | None = None
     """Start of the run folder's name, instead of learner, subject and seed."""
     quiet: bool = False
-    """Print the run folder alone."""
+    """Print the run folder alone, once."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -56,9 +56,9 @@ def train(options: Train | FewShot) -> int:
 
 
 def run_session(session: "runs.Session", *, show: bool) -> int:
-    """Train, then evaluate what there is, the folder printed first and last; the exit status.
+    """Train, then evaluate what there is; the exit status.
 
-    Of several processes the first one prints.
+    The folder is printed first, and after results last, too. Of several processes the first prints.
 
     Args:
         session: of the run.
@@ -83,7 +83,8 @@ def run_session(session: "runs.Session", *, show: bool) -> int:
         evaluation = session.closing_evaluation(ending, tasks)
     if show and evaluation is not None:
         print_evaluation(evaluation)
-    _print_folder(session)
+    if show:
+        _print_folder(session)
     return 130 if ending is Ending.INTERRUPTED else 0
 
 
