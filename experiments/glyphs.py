@@ -15,7 +15,7 @@ import tyro
 from results import fewshot_row, save
 from runner import evaluated, trained
 
-from metarl.fewshot.configs import PRESETS
+from metarl.fewshot.presets import PRESETS
 
 SETTINGS = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1)}
 
@@ -41,6 +41,7 @@ PRETRAINED = Plan([], {"5w1s": 1500})
 PLANS = {
     "protonet": METRIC,
     "matching": METRIC,
+    "r2d2": METRIC,
     "maml": GRADIENT,
     "fomaml": GRADIENT,
     "anil": GRADIENT,

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from stable_baselines3 import PPO
 
 import metarl
-from metarl.fewshot.configs import PRESETS, BackboneConfig
+from metarl.fewshot.configs import BackboneConfig
 from metarl.fewshot.episodes import EpisodeSamplers
 from metarl.fewshot.from_config import Problem, make_backbone, make_learner
+from metarl.fewshot.presets import PRESETS
 from metarl.fewshot.samplers import SinusoidSampler
 from metarl.fewshot.sources import ArraySource
 from metarl.files import FileError, NonFiniteError

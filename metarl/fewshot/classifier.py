@@ -10,12 +10,13 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 from torch import Tensor, nn
 
-from metarl.fewshot.configs import Algorithm, BackboneConfig, FewShotConfig, NormMode
+from metarl.fewshot.configs import BackboneConfig, FewShotConfig, NormMode
 from metarl.fewshot.episodes import EpisodeSamplers
 from metarl.fewshot.episodic_learner import FewShotLearner, Fitted
 from metarl.fewshot.from_config import Problem, make_backbone, make_learner
 from metarl.fewshot.heads.configs import head_of
 from metarl.fewshot.heads.learner import HeadLearner
+from metarl.fewshot.presets import Algorithm
 from metarl.fewshot.samplers import SinusoidSampler
 from metarl.fewshot.sources import ArraySource, Scaling
 from metarl.files import (

@@ -1,4 +1,4 @@
-"""Configs of the few-shot learners, and the named learners that are settings of them."""
+"""Configs of the few-shot learners; :mod:`metarl.fewshot.presets` names settings of them."""
 
 import math
 from typing import Annotated, Literal
@@ -8,7 +8,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from tyro.conf import Suppress
 
-from metarl.configs import STRICT, Count, Natural, NonNegative, Positive, Preset, Widths, presets
+from metarl.configs import STRICT, Count, Natural, NonNegative, Positive, Widths
 from metarl.fewshot.augment import Augmentation
 from metarl.nn.conv4 import Downsample
 
@@ -188,6 +188,23 @@ class MatchingConfig(FewShotConfig):
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class R2D2Config(FewShotConfig):
+    """R2-D2 (Bertinetto et al. 2019): ridge regression in closed form, differentiated through.
+
+    λ and the scale of class scores are learned, by their logarithms. The authors also learn a bias
+    that all classes share, which no softmax shows.
+    """
+
+    learner: Suppress[Literal["r2d2"]] = "r2d2"
+    norm: NormMode = "inductive"
+    """Statistics at test: of the episode, or running ones of training."""
+    regularisation: Positive = 50.0
+    """λ at first, for the sum over the support set; the authors' 50 is for the mean."""
+    scale: Positive = 10.0
+    """Of class scores at first; the authors have 10 for characters, 1e-4 for photographs."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class PretrainingConfig(FewShotConfig):
     """Pre-training by mini-batches over all train classes."""
 
@@ -245,56 +262,3 @@ class KNNConfig(PretrainingConfig):
     """Compare raw inputs, with nothing to train, or features of a pre-trained network."""
     num_neighbours: Count = 1
     """k, at most the support set; ties go to the class whose neighbour is nearest."""
-
-
-Algorithm = Annotated[
-    MAMLClassifierConfig
-    | ReptileConfig
-    | ProtoNetConfig
-    | MatchingConfig
-    | BaselineConfig
-    | BaselinePlusPlusConfig
-    | KNNConfig,
-    Field(discriminator="learner"),
-]
-"""The config of any learner."""
-
-PRESETS = presets(
-    Preset(MAMLClassifierConfig(), "MAML: all parameters adapt (Finn et al. 2017)."),
-    Preset(
-        MAMLClassifierConfig(learner="fomaml", first_order=True),
-        "First-order MAML: inner gradients are treated as constants (Finn et al. 2017).",
-    ),
-    Preset(
-        MAMLClassifierConfig(learner="anil", adapted="head"),
-        "ANIL: only the head adapts; the backbone is meta-learned (Raghu et al. 2020).",
-    ),
-    Preset(
-        MAMLClassifierConfig(
-            learner="meta-sgd",
-            learned_lr="parameter",
-            num_inner_steps=1,
-            num_test_steps=1,
-            head="free",  # one step of a shared head would leave the backbone alone
-        ),
-        "Meta-SGD: a learned step size for every single parameter, one step (Li et al. 2017).",
-    ),
-    Preset(ReptileConfig(), "Reptile: follows plain training on tasks (Nichol et al. 2018)."),
-    Preset(
-        # left out of the paper's list: batch-norm parameters of each step, checkpoint ensembles
-        MAMLClassifierConfig(
-            learner="maml++", learned_lr="step", multi_step_iterations=500, num_test_steps=5
-        ),
-        "MAML++: step sizes of every step and tensor, multi-step loss (Antoniou et al. 2019).",
-    ),
-    Preset(ProtoNetConfig(), "Prototypical networks (Snell et al. 2017)."),
-    Preset(
-        MAMLClassifierConfig(learner="proto-maml", head="prototypes", inner_lr=0.1),
-        "Proto-MAML: the head starts as the prototype classifier (Triantafillou et al. 2020).",
-    ),
-    Preset(MatchingConfig(), "Matching networks (Vinyals et al. 2016)."),
-    Preset(BaselineConfig(), "Baseline: a linear head on frozen features (Chen et al. 2019)."),
-    Preset(BaselinePlusPlusConfig(), "Baseline++: cosine heads (Chen et al. 2019)."),
-    Preset(KNNConfig(), "Nearest neighbours (k-NN of Triantafillou et al. 2020)."),
-)
-"""Few-shot learners."""

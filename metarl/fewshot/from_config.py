@@ -20,14 +20,16 @@ from metarl.fewshot.configs import (
     MAMLClassifierConfig,
     MatchingConfig,
     ProtoNetConfig,
+    R2D2Config,
     ReptileConfig,
 )
 from metarl.fewshot.episodes import EpisodeSampler, EpisodeSamplers
 from metarl.fewshot.episodic_learner import FewShotLearner
-from metarl.fewshot.headed_network import HeadedNetwork, HeadKind
+from metarl.fewshot.headed_network import HeadedNetwork, HeadKind, RidgeNetwork
 from metarl.fewshot.maml_classifier import MAMLClassifier
 from metarl.fewshot.metric import MatchingClassifier, ProtoNetClassifier
 from metarl.fewshot.pretraining import PretrainedLearner
+from metarl.fewshot.r2d2 import R2D2Classifier
 from metarl.fewshot.reptile_classifier import ReptileClassifier
 from metarl.fewshot.samplers import FixedSampler, SinusoidSampler
 from metarl.fewshot.sources import Dataset, Source, Split
@@ -42,6 +44,7 @@ from metarl.nn import Backbone, Conv4, FeatureMLP, LiftedBackbone, RawInputs, Re
 CLASSES: dict[type[FewShotConfig], type[FewShotLearner]] = {
     MAMLClassifierConfig: MAMLClassifier,
     ReptileConfig: ReptileClassifier,
+    R2D2Config: R2D2Classifier,
     ProtoNetConfig: ProtoNetClassifier,
     MatchingConfig: MatchingClassifier,
     BaselineConfig: BaselineClassifier,
@@ -144,6 +147,8 @@ def make_learner(
         network = HeadedNetwork(backbone, problem.num_outputs, head, generator)
     elif problem.regression:
         raise ValueError(f"{name} classifies, and these data are a regression; use maml")
+    if isinstance(algorithm, R2D2Config):
+        network = RidgeNetwork(backbone, algorithm.regularisation, algorithm.scale)
     if issubclass(kind, PretrainedLearner):
         if problem.train_source is None:
             raise ValueError(f"{name} trains a classifier of all train classes of one data set")

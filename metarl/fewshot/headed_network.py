@@ -1,4 +1,4 @@
-"""A backbone and the start of a linear head: the network that gradient learners adapt."""
+"""A backbone and what a learner has beside: the start of a linear head, or numbers of a ridge."""
 
 from typing import Literal
 
@@ -79,9 +79,34 @@ class HeadedNetwork(nn.Module):
         return linear_tasks(features, params["head_weight"].mT, params["head_bias"])
 
 
+class RidgeNetwork(nn.Module):
+    """Features, and what ridge regression on them has learned beside.
+
+    Args:
+        backbone: to features.
+        regularisation: λ at first.
+        scale: of class scores at first.
+    """
+
+    def __init__(self, backbone: Backbone, regularisation: float, scale: float) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.num_features = backbone.num_features
+        self.log_regularisation = nn.Parameter(torch.tensor(regularisation).log())
+        self.log_scale = nn.Parameter(torch.tensor(scale).log())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features ``[B, D]``."""
+        return self.backbone(x)
+
+    def forward_tasks(self, params: Params, x: Tensor, num_reference: int | None = None) -> Tensor:
+        """Features ``[M, B, D]``."""
+        return self.backbone.forward_tasks(submodule_params(params, "backbone"), x, num_reference)
+
+
 def backbone_of(network: nn.Module) -> nn.Module:
     """The part of a learner's network that gives features."""
-    if isinstance(network, HeadedNetwork):
+    if isinstance(network, HeadedNetwork | RidgeNetwork):
         assert isinstance(network.backbone, nn.Module)
         return network.backbone
     return network

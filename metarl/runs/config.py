@@ -31,6 +31,7 @@ from metarl.configs import (
 )
 from metarl.fewshot import configs as fewshot
 from metarl.fewshot.data.config import DataConfig
+from metarl.fewshot.presets import PRESETS, Algorithm
 from metarl.files import one_error
 from metarl.rl.plain_spaces import space_of
 from metarl.runs.errors import InputError, nearest
@@ -47,7 +48,7 @@ Checkpoint = Literal["latest", "best"]
 """Of a run: the newest good one, or the one that did best in validation."""
 POLICY_LEARNERS: dict[str, Preset] = {**rl.PRESETS, **sb3.PRESETS}
 """Learners of ``metarl train``."""
-CLASSIFIER_LEARNERS: dict[str, Preset] = fewshot.PRESETS
+CLASSIFIER_LEARNERS: dict[str, Preset] = PRESETS
 """Learners of ``metarl fewshot``."""
 
 
@@ -108,7 +109,7 @@ class DataProblem:
     """A data set, and a classifier that adapts to its classes."""
 
     kind: Suppress[Literal["data"]] = "data"
-    algorithm: Annotated[fewshot.Algorithm, _by_name(CLASSIFIER_LEARNERS)]
+    algorithm: Annotated[Algorithm, _by_name(CLASSIFIER_LEARNERS)]
     data: DataConfig = DataConfig()
     episodes: fewshot.EpisodeConfig = fewshot.EpisodeConfig()
     backbone: fewshot.BackboneConfig = fewshot.BackboneConfig()

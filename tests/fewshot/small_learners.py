@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from metarl.fewshot import ArraySource, Episodes
-from metarl.fewshot.configs import PRESETS, AdaptedClassifierConfig, BackboneConfig
+from metarl.fewshot.configs import AdaptedClassifierConfig, BackboneConfig
 from metarl.fewshot.episodes import EpisodeSamplers
 from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.from_config import Problem, make_backbone, make_learner
+from metarl.fewshot.presets import PRESETS
 from metarl.fewshot.samplers import FixedSampler
 
 WAYS, SHOTS, QUERIES = 3, 2, 4

@@ -6,10 +6,11 @@ from small_learners import CONV4, SHAPE, draw, make_small, make_source, predicte
 from torch.testing import assert_close
 
 from metarl.core import expand, parameters_of
-from metarl.fewshot.configs import PRESETS, NormMode
+from metarl.fewshot.configs import NormMode
 from metarl.fewshot.episodic_learner import FewShotLearner
 from metarl.fewshot.heads.configs import PrototypesConfig, SimpleShotConfig, head_of
 from metarl.fewshot.heads.learner import HeadLearner, with_head
+from metarl.fewshot.presets import PRESETS
 
 NORMS: tuple[NormMode, ...] = ("inductive", "transductive")
 

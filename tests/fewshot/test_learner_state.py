@@ -14,8 +14,8 @@ from torch import Tensor
 
 from metarl.fewshot import Episodes
 from metarl.fewshot.classifier import Classifier, load_classifier
-from metarl.fewshot.configs import PRESETS
 from metarl.fewshot.episodic_learner import FewShotLearner
+from metarl.fewshot.presets import PRESETS
 
 TRAINED = sorted(PRESETS)
 every_learner = pytest.mark.parametrize("name", [*TRAINED, "knn on pixels"])

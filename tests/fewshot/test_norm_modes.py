@@ -6,8 +6,9 @@ from small_learners import CONV4, MLP, draw, make_small, predicted
 from torch import Tensor
 
 from metarl.fewshot import Episodes
-from metarl.fewshot.configs import PRESETS, BackboneConfig
+from metarl.fewshot.configs import BackboneConfig
 from metarl.fewshot.episodic_learner import FewShotLearner
+from metarl.fewshot.presets import PRESETS
 
 NAMES = sorted(PRESETS)
 pytestmark = pytest.mark.parametrize("name", NAMES)

@@ -17,7 +17,7 @@ from stable_baselines3 import PPO
 
 import metarl
 from metarl.fewshot import Classifier
-from metarl.fewshot.configs import PRESETS, BackboneConfig
+from metarl.fewshot.configs import BackboneConfig
 from metarl.fewshot.data.config import DataConfig
 from metarl.fewshot.data.folder import load_folder, read_class_folder, read_query_folder
 from metarl.fewshot.data.glyphs import _read_cache
@@ -27,6 +27,7 @@ from metarl.fewshot.data.registry import load_data
 from metarl.fewshot.data.tfrecord import crc32c
 from metarl.fewshot.episodes import EpisodeSamplers
 from metarl.fewshot.from_config import Problem, make_backbone, make_learner
+from metarl.fewshot.presets import PRESETS
 from metarl.fewshot.samplers import FixedSampler
 from metarl.fewshot.sources import ArraySource
 from metarl.runs.errors import input_errors

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from metarl.core.collectives import ranks
 from metarl.fewshot import Episodes
-from metarl.fewshot.configs import PRESETS, BackboneConfig
+from metarl.fewshot.configs import BackboneConfig
 from metarl.fewshot.episodic_learner import FewShotLearner
+from metarl.fewshot.presets import PRESETS
 from metarl.files import NonFiniteError
 from metarl.types import Metrics
 from tests.fewshot.small_learners import CONV4, MLP, make_small
