@@ -121,8 +121,9 @@ class RecordedSupport:
         like: TaskSampler[Any],
         objective: Objective,
     ) -> None:
-        self.shares: list[float] = []
-        """Effective sample size of every step of adaptation, as a share of the data's steps."""
+        self.shares: list[float | None] = []
+        """Effective sample size of every step of adaptation, as a share of the data's steps; None
+        where no log-probabilities tell, and data are taken for the adapting policy's own."""
         self.clipped: list[float] = []
         """Share of ratios that were beyond :data:`LARGEST_WEIGHT`."""
         self._policy = policy
@@ -142,22 +143,23 @@ class RecordedSupport:
         index = min(len(self.shares), len(self._batches) - 1)
         batch = self._batches[index]
         now = log_prob(self._policy.distribution(params, batch.observations), batch)
+        told = batch.sampled is not None
         if batch.sampled is None:  # not recorded: of the policy that comes to the data first
             batch = self._batches[index] = batch._replace(sampled=now)
         assert batch.sampled is not None
         ratios = torch.where(batch.weights > 0, now - batch.sampled, 0.0)
         if self._whole:  # these estimators weigh a step by the trajectory until then
             ratios = batch.by_time(ratios).cumsum(1).flatten(1)
-        self._note(ratios[batch.weights > 0])
+        self._note(ratios[batch.weights > 0], told)
         ratios = ratios.clamp(max=math.log(LARGEST_WEIGHT))
         if self._whole:
             ratios = batch.by_time(ratios)
             ratios = torch.diff(ratios, dim=1, prepend=torch.zeros_like(ratios[:, :1])).flatten(1)
         return batch._replace(sampled=now - ratios)
 
-    def _note(self, ratios: Tensor) -> None:
+    def _note(self, ratios: Tensor, told: bool) -> None:
         share = effective_share(ratios)
-        self.shares.append(share)
+        self.shares.append(share if told else None)
         self.clipped.append(float((ratios > math.log(LARGEST_WEIGHT)).float().mean()))
         if share < LEAST_SHARE and not self._force:
             raise ValueError(

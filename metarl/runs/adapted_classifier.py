@@ -26,6 +26,9 @@ class AdaptedClassifier:
     query: FolderImages | None = None
     """What it is to classify."""
 
+    def __repr__(self) -> str:
+        return f"<AdaptedClassifier of {', '.join(map(str, self.classifier.class_names))}>"
+
     def predict(self, x: Tensor) -> list[str]:
         """Names of the most probable classes of examples, see :func:`checked_examples`."""
         return self.classifier.predict(x)

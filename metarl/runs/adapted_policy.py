@@ -29,6 +29,10 @@ class AdaptedPolicy:
     record: dict[str, Any]
     """The content of ``adaptation.json``."""
 
+    def __repr__(self) -> str:
+        returns = " -> ".join(f"{value:.2f}" for value in self.returns)
+        return f"<AdaptedPolicy of task {self.task}, returns {returns}>"
+
     @property
     def returns(self) -> list[float]:
         """Mean return after 0..K steps; of recorded trajectories that of the data of each step."""
@@ -96,6 +100,8 @@ class AdaptedPolicy:
             for (num, steps), mean in zip(sizes, self.returns, strict=True)
         ]
         if shares := self.record.get("effective_sample_size"):
-            shown = ", ".join(f"{share:.1%}" for share in shares)
+            shown = ", ".join("unknown" if share is None else f"{share:.1%}" for share in shares)
             lines.append(f"effective sample size of the steps taken: {shown}")
+            if None in shares:
+                lines.append("without log-probabilities they are taken for this policy's own")
         return lines

@@ -87,8 +87,8 @@ def run_name(config: RunConfig, subject: str) -> str:
     given = given_options(config)
     given |= given.pop("env_kwargs", {})
     told = [f"{k.replace('_', '-')}={_brief(v)}" for k, v in given.items() if k not in NOT_IN_NAMES]
-    safe = [re.sub(r"[^\w.=+-]+", "-", text) for text in told]
-    return f"{'_'.join([config.learner, subject, *safe])[:LONGEST_NAME]}_seed{config.seed}"
+    safe = [re.sub(r"[^\w.=+-]+", "-", text).strip("-") for text in (subject, *told)]
+    return f"{'_'.join([config.learner, *safe])[:LONGEST_NAME]}_seed{config.seed}"
 
 
 def _brief(value: Any) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from metarl.report.comparison import Aggregate, Improvement, aggregate, improvement
+from metarl.runs.commands import command_on
 from metarl.runs.errors import InputError
 from metarl.runs.run_figures import Array, RunFigures, Settings, read_figures
 
@@ -33,6 +34,7 @@ PROTOCOL = (
     "tasks",
 )
 """Entries of ``evaluation.json`` that must be the same where figures are compared."""
+EVALUATE_ALIKE = "; `metarl evaluate RUN`, with the same options for both, makes their figures anew"
 UNTOLD = {"transductive": False}
 """What those say that older files do not have."""
 PROBLEM = ("problem.env_kwargs", "problem.trained_on.horizon", "problem.data")
@@ -152,6 +154,7 @@ def _check_comparable(first: RunFigures, other: RunFigures) -> None:
             raise InputError(
                 f"{first.folder} and {other.folder} are not comparable: "
                 f"{name.removeprefix('problem.')} {_difference(one, two)}"
+                f"{EVALUATE_ALIKE if name in PROTOCOL else ''}"
             )
 
 
@@ -161,7 +164,7 @@ def _told(run: RunFigures, name: str) -> Any:
 
 def _difference(one: Any, two: Any) -> str:
     if isinstance(one, list) and isinstance(two, list):
-        return "are not the same: evaluate both with the same tasks and seed"
+        return "are not the same"
     return f"is {one} in the one and {two} in the other"
 
 
@@ -183,7 +186,9 @@ def _check_seeds(runs: Sequence[RunFigures]) -> None:
         if len(run.values) != len(runs[0].values):
             raise InputError(
                 f"{runs[0].folder} and {run.folder} are seeds of one configuration, evaluated "
-                f"after {len(runs[0].values) - 1} and {len(run.values) - 1} steps: use one --steps"
+                f"after {len(runs[0].values) - 1} and {len(run.values) - 1} steps: "
+                f"`{command_on(run.folder, 'evaluate', run.config)} --steps "
+                f"{len(runs[0].values) - 1}` evaluates the second like the first"
             )
 
 

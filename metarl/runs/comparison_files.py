@@ -14,7 +14,6 @@ import lazy_loader
 from metarl import report
 from metarl.files import replacing
 from metarl.report.comparison import Aggregate, Interval
-from metarl.runs.commands import command_of
 from metarl.runs.comparison import Group, Section, compared
 from metarl.runs.errors import written
 from metarl.runs.evaluate import MEASURES
@@ -197,7 +196,7 @@ def _page(sections: Sequence[Section], pictures: Sequence[Sequence[Path]]) -> st
                 "improvements": section.improvements,
                 "differing": section.differing,
                 "pictures": [_embedded(path) for path in paths if path.suffix == ".png"],
-                "commands": [command_of(group.runs[0].config) for group in section.groups],
+                "commands": [line for group in section.groups for line in group.runs[0].commands],
             }
             for section, paths in zip(sections, pictures, strict=True)
         ],

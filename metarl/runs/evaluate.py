@@ -150,13 +150,19 @@ def snapshot_of(test: Test, curve: AdaptationCurve) -> "training.Snapshot":
     return training.Snapshot(png, curve.values[0], curve.values[-1])
 
 
-def final_scores(curve: AdaptationCurve, measure: str) -> Metrics:
-    """What runs are sorted by: means before adaptation and after all steps of it."""
-    name = "return" if measure == "returns" else "score"
-    before, after = float(curve.mean[0]), float(curve.mean[-1])
-    if not curve.num_steps:
-        return {f"eval/{name}": after}
-    return {f"eval/{name}_pre": before, f"eval/{name}_post": after}
+def final_scores(curve: AdaptationCurve, measure: str, num_steps: int) -> Metrics:
+    """What runs are sorted by, named and meant as in training.
+
+    Args:
+        curve: of the evaluation.
+        measure: what its figures are.
+        num_steps: of adaptation, after which evaluations in training look.
+    """
+    before = float(curve.mean[0])
+    after = float(curve.mean[min(num_steps, curve.num_steps)])
+    if measure == "returns":
+        return {"eval/return_pre": before, "eval/return_post": after}
+    return {"eval/score": after} | ({"eval/score_pre": before} if curve.num_steps else {})
 
 
 def planar_paths(adaptation: Adaptation[Any]) -> "list[report.Paths] | None":

@@ -54,6 +54,9 @@ class Run:
         self.iteration = iteration
         self.seconds = seconds
 
+    def __repr__(self) -> str:
+        return f"<Run {self.folder}, after {self.iteration} iterations>"
+
     @property
     def config(self) -> RunConfig:
         """Everything that decides the run."""
@@ -95,8 +98,9 @@ class Run:
             self.folder,
             self.iteration,
             snapshot,
-            options=settings_of(self.config),
-            scores=final_scores(curve, test.adaptation.measure),
+            options=settings_of(self.config)
+            | {"iterations": max(self.config.schedule.iterations, self.iteration)},
+            scores=final_scores(curve, test.adaptation.measure, self.built.learner.num_steps),
             curve={
                 "mean": curve.mean.tolist(),
                 "ci95_low": curve.ci95[:, 0].tolist(),

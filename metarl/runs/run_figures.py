@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.runs.commands import command_on
+from metarl.runs.commands import command_of, command_on
 from metarl.runs.config import CODEC, NO_SETTINGS, RunConfig, read_config
 from metarl.runs.errors import InputError
 from metarl.runs.evaluate import MEASURES
@@ -43,11 +43,31 @@ class RunFigures:
         """What decides the run but for its seed."""
         flat = dict(_flattened(CODEC.dump_python(self.config, mode="json"), ""))
         settings = {name: value for name, value in flat.items() if _is_setting(name)}
+        settings["schedule.iterations"] = max(self.planned, self.reached)
         if self.head:
             settings |= {"head": self.head} | dict(
                 _flattened(self.evaluation.get("head_options", {}), "head_options")
             )
         return settings
+
+    @property
+    def planned(self) -> int:
+        """Iterations that it was begun for."""
+        return self.config.schedule.iterations
+
+    @property
+    def reached(self) -> int:
+        """Iterations after which it was evaluated; more than planned where it was resumed so."""
+        return int(self.evaluation["iteration"])
+
+    @property
+    def commands(self) -> list[str]:
+        """What makes it anew."""
+        first = command_of(self.config)
+        if self.reached <= self.planned:
+            return [first]
+        again = command_on(self.folder, "resume", self.config)
+        return [first, f"{again} --iterations {self.reached}"]
 
     @property
     def head(self) -> str:

@@ -7,11 +7,16 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import onnxruntime
 import pytest
 
 import metarl
 
 GUIDE = Path(__file__).parents[2] / "docs" / "deployment.md"
+
+
+PROGRAMS = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+assert len(PROGRAMS) == 4
 
 
 class Running:
@@ -51,9 +56,21 @@ def test_its_programs_run(learner: str, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "numpy_agent", raising=False)
-    programs = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-    assert len(programs) == 3
-    for program in programs:
+    for program in PROGRAMS[:-1]:
         names = {"metarl": metarl, "np": np, "robot": Robot(), "running": Running()}
         exec(program.replace("runs/…", str(run.folder)), names)
         assert names["running"].left == 0
+
+
+@pytest.mark.docs  # 10 s, an export
+def test_a_policy_that_does_not_adapt_is_called_once(tmp_path: Path) -> None:
+    small: dict[str, Any] = {"meta_batch_size": 2, "num_trajectories": 2, "eval_tasks": 0}
+    run = metarl.train(
+        "random-init", env="metarl/PointGoal-v0", output=tmp_path, iterations=1, **small
+    )
+    run.adapt(task={"goal": [0.3, 0.2]}).export_onnx(tmp_path / "agent.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "agent.onnx")
+    observations = np.random.default_rng(0).uniform(-1, 1, (5, 2)).astype(np.float32)
+    names = {"session": session, "observations": observations, "noise": np.zeros_like(observations)}
+    exec(PROGRAMS[-1], names)
+    assert names["raw"].shape == names["action"].shape == (5, 2)

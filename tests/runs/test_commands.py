@@ -92,3 +92,8 @@ def test_what_is_no_setting_is_an_option_that_no_name_tells() -> None:
     config = config_of(EnvProblem, "promp", env="metarl/PointGoal-v0", **given)
     assert run_name(config, "X") == "promp_X_seed0"
     assert not settings_of(config).keys() & set(NO_SETTINGS)
+
+
+def test_run_folders_have_plain_names() -> None:
+    config = config_of(EnvProblem, "promp", env="metarl/PointGoal-v0")
+    assert run_name(config, "<lambda>") == "promp_lambda_seed0"

@@ -124,7 +124,11 @@ def test_environments_are_sections_of_their_own(tmp_path: Path) -> None:
         ({}, {"trajectories": 20}, "trajectories is 40 in the one and 20 in the other"),
         ({}, {"held_out": False}, "held_out is True in the one and False"),
         ({}, {"seed": 1}, "seed is 0 in the one and 1"),
-        ({}, {"tasks": [{"goal": [9.0, 9.0]}] * 4}, "tasks are not the same: evaluate both"),
+        (
+            {},
+            {"tasks": [{"goal": [9.0, 9.0]}] * 4},
+            "tasks are not the same; `metarl evaluate RUN`, with the same",
+        ),
         ({}, {"num_tasks": 3}, "num_tasks is 4"),
     ],
 )
@@ -234,3 +238,14 @@ def test_a_refusal_is_one_line(tmp_path: Path, capsys: Any) -> None:
     two = run_folder(tmp_path / "two", told={"trajectories": 1}, seed=1)
     assert cli.main(["compare", str(one), str(two)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_run_that_was_resumed_to_more_iterations_counts_by_these(tmp_path: Path) -> None:
+    one = run_folder(tmp_path / "one", iterations=5)
+    other = run_folder(tmp_path / "other", "promp", iterations=20)
+    (section,) = compared([one, other])
+    assert section.differing["schedule.iterations"] == ["7", "20"]
+    told = [group.runs[0].commands for group in section.groups]
+    assert told[0][1:] == [f"metarl resume {one} --iterations 7"]
+    assert told[0][0].endswith("--iterations 5")
+    assert len(told[1]) == 1

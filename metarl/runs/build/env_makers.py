@@ -140,7 +140,11 @@ def _horizon(env: TaskEnvs, requested: int | None) -> int:
     limit = time_limit(env)
     if requested is None:
         if limit is None:
-            raise InputError("is missing: the environment has no time limit of its own", "horizon")
+            raise InputError(
+                "is missing: the environment has no time limit of its own, so say "
+                "how many steps a trajectory may have at most",
+                "horizon",
+            )
         return limit
     if limit is not None and requested > limit:
         raise InputError(

@@ -81,7 +81,7 @@ def row_of(folder: Path, old: Row, *, running: bool = False) -> Row:
     return Row(
         run=old.run,
         options=old.options,
-        iterations=old.iterations,
+        iterations=max(old.iterations, iteration),  # resumed to more than it was to have
         state=state,
         iteration=iteration,
         measure=next((name for name in MEASURES if name in figures), None),
