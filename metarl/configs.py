@@ -4,6 +4,7 @@ Type, range, choices, default and documentation of an option are declared once, 
 ``config=STRICT``. The command line, Python and JSON then go through the same checks.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
 
@@ -57,6 +58,16 @@ class Preset(NamedTuple):
 def presets(*each: Preset) -> dict[str, Preset]:
     """Presets by their names."""
     return {preset.config.learner: preset for preset in each}
+
+
+def plain(text: str) -> str:
+    """A docstring, as it is read in a terminal: without the marks of reStructuredText.
+
+    >>> plain("``joints`` of :func:`~metarl.envs.cheetah`")
+    'joints of cheetah'
+    """
+    without_roles = re.sub(r":\w+:`(?:~[\w.]*\.)?([^`]+)`", r"\1", text)
+    return without_roles.replace("``", "")
 
 
 _PHRASES = {

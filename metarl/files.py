@@ -14,7 +14,7 @@ from io import BufferedWriter
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, BinaryIO, cast
-from zipfile import ZIP_STORED, ZipFile
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import torch
 
@@ -181,14 +181,29 @@ def load_weights(path: Path, kind: str) -> dict[str, Any]:
     if not path.exists():
         raise FileError(f"{path}: no such file")
     with one_error(FileError, f"{path} is damaged or not a {kind} of metarl"):
-        with ZipFile(path) as archive:
+        with opened_archive(path) as archive:
             check_archive(archive)
         content = plain_content(path)
         if not isinstance(content, dict) or content.get("format") != f"metarl-{kind}":
-            raise ValueError("it was not written as one")
+            raise ValueError(_other_kind(content))
         if (version := content.get("format_version")) != FORMAT_VERSION:
             raise ValueError(f"its format is {version}, this version reads {FORMAT_VERSION}")
     return content
+
+
+def _other_kind(content: Any) -> str:
+    """What a file is that was written as something else."""
+    written_as = str(content.get("format")) if isinstance(content, dict) else ""
+    kind = written_as.removeprefix("metarl-")
+    return "it was not written as one" if kind == written_as else f"it is a {kind}"
+
+
+def opened_archive(path: Path) -> ZipFile:
+    """A zip file; :class:`ValueError` if it is none."""
+    try:
+        return ZipFile(path)
+    except BadZipFile as error:
+        raise ValueError("it is another kind of file, or not whole") from error
 
 
 def import_installed(module: str) -> None:

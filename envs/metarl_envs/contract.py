@@ -98,6 +98,6 @@ def _said(attribute: str, error: BaseException) -> str:
     other = getattr(error, "name", None)
     return (
         attribute
-        if other in (None, attribute)
+        if other in (None, attribute, "get_attr")  # the last of vectors that gymnasium brings
         else f"{attribute} (its own code finds no {other!r})"
     )

@@ -1,7 +1,6 @@
 """From what a user names or gives to environments with tasks, or one line about what is wrong."""
 
 import copy
-import difflib
 import importlib
 import json
 from collections.abc import Callable, Sequence
@@ -15,7 +14,8 @@ from gymnasium.wrappers import TimeLimit
 from metarl_envs.contract import check_contract
 from metarl_envs.copies import Around, CopiesVectorEnv
 from metarl_envs.device import DeviceEnv
-from metarl_envs.registration import BATCHED, DEVICE_MAKERS, FAMILIES, WARP, DeviceMaker
+from metarl_envs.ids import check_id, not_made, own_name
+from metarl_envs.registration import BATCHED, DEVICE_MAKERS, WARP, DeviceMaker
 from metarl_envs.workers import WorkerVectorEnv
 from metarl_envs.wrappers import ShowTask, ShowTaskVector
 
@@ -26,7 +26,6 @@ or an environment, of which copies are made."""
 
 OF_VECTORS = ("vectorization_mode", "vector_kwargs")
 """Options with which gymnasium makes a vector of single environments itself."""
-_REGISTERED_BY_GYMNASIUM = gym.registry.keys() - FAMILIES.keys()
 
 
 class WorkersError(ValueError):
@@ -105,7 +104,7 @@ def make_device(
     assert isinstance(source, str)
     limit = max_episode_steps
     if limit is None:
-        limit = gym.spec(_own_name(source)).max_episode_steps
+        limit = gym.spec(own_name(source)).max_episode_steps
     try:
         env: DeviceEnv = make(source, num_envs, limit, device, xp, **options)
     except (TypeError, ValueError) as error:
@@ -162,12 +161,7 @@ def _device_maker(source: EnvSource) -> DeviceMaker | None:
     if not isinstance(source, str):
         return None
     check_id(source)
-    return DEVICE_MAKERS.get(_own_name(source))
-
-
-def _own_name(env_id: str) -> str:
-    """An id without the module that registers it."""
-    return env_id.rpartition(":")[2]
+    return DEVICE_MAKERS.get(own_name(source))
 
 
 def _make_registered(
@@ -185,17 +179,17 @@ def _make_registered(
         if not at_once and not options.keys() & OF_VECTORS:
             makers = [_registered_maker(env_id, options, around.each)] * num_envs
             copies = _copies(makers, workers, around.info_keys, waiting)
-            copies.spec = gym.spec(_own_name(env_id))
+            copies.spec = gym.spec(own_name(env_id))
             return copies
         given = {} if at_once or around.each is None else {"wrappers": [around.each]}
-        if at_once and _own_name(env_id) in BATCHED:
+        if at_once and own_name(env_id) in BATCHED:
             # every collection resets all: what has ended need not be stepped until then
             waiting = {"autoreset_mode": AutoresetMode.DISABLED}
         elif waiting and not at_once:
             waiting = {"vector_kwargs": {**waiting, **options.get("vector_kwargs", {})}}
         return gym.make_vec(env_id, num_envs=num_envs, **{**options, **given, **waiting})
     except (TypeError, ValueError, gym.error.Error) as error:
-        raise ValueError(f"{env_id} with options {json.dumps(options)}: {error}") from error
+        raise ValueError(not_made(env_id, options, error)) from error
 
 
 def _check_workers(env_id: str, options: dict[str, Any], *, at_once: bool) -> None:
@@ -234,14 +228,14 @@ def _copies(
 def made_at_once(env_id: str, options: dict[str, Any]) -> bool:
     """Whether gymnasium makes the environments of an id as one vector environment of their own."""
     check_id(env_id)
-    own = gym.spec(_own_name(env_id)).vector_entry_point
+    own = gym.spec(own_name(env_id)).vector_entry_point
     return options.get("vectorization_mode") in (None, "vector_entry_point") and own is not None
 
 
 def has_single(env_id: str) -> bool:
     """Whether gymnasium makes one environment of an id, not a batch alone."""
     check_id(env_id)
-    return gym.spec(_own_name(env_id)).entry_point is not None
+    return gym.spec(own_name(env_id)).entry_point is not None
 
 
 def _maker(
@@ -278,23 +272,3 @@ def name_of(source: EnvSource) -> str:
         return name_of(source.func)
     kind = type(source.unwrapped) if isinstance(source, gym.Env) else source
     return f"{kind.__module__}.{getattr(kind, '__qualname__', type(kind).__qualname__)}"
-
-
-def check_id(env_id: str) -> None:
-    """Raise a :class:`ValueError` with the nearest known id unless ``env_id`` is registered."""
-    module, _, name = env_id.rpartition(":")
-    try:
-        if module:
-            importlib.import_module(module)
-        gym.spec(name)
-    except (ImportError, SyntaxError, TypeError, ValueError) as error:
-        where = ", in the current folder or installed" * isinstance(error, ModuleNotFoundError)
-        raise ValueError(f"{env_id}: {error}{where}") from error
-    except gym.error.Error as error:
-        families = sorted(gym.registry.keys() - _REGISTERED_BY_GYMNASIUM)
-        # people forget the namespace more often than they misspell
-        by_tail = {known.split("/")[-1]: known for known in families}
-        close = difflib.get_close_matches(by_tail.get(name, name), families, n=1)
-        own = "" if module else f"; one of your own is given with its module, as my_module:{name}"
-        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(families)}{own}"
-        raise ValueError(f"{env_id} is not a registered environment; {hint}") from error

@@ -102,9 +102,9 @@ def validate_task(space: spaces.Dict, task: Mapping[str, ArrayLike]) -> dict[str
     ValueError: task entry 'goal' is [0.5, 3.0]; it must lie within [-1.0, 1.0] and have shape (2,)
     """
     if not isinstance(task, Mapping):
-        raise ValueError(f"a task has the entries {sorted(space.spaces)}, got {task!r}")
+        raise ValueError(f"task must have the entries {sorted(space.spaces)}, got {task!r}")
     if set(task) != set(space.spaces):
-        raise ValueError(f"a task has the entries {sorted(space.spaces)}, got {sorted(task)}")
+        raise ValueError(f"task must have the entries {sorted(space.spaces)}, got {sorted(task)}")
     checked: dict[str, NDArray[Any]] = {}
     for name, part in space.spaces.items():
         try:
@@ -128,7 +128,7 @@ def validate_tasks(
         ValueError: one line that names the entry, as :func:`validate_task`.
     """
     if set(tasks) != set(space.spaces):
-        raise ValueError(f"a task has the entries {sorted(space.spaces)}, got {sorted(tasks)}")
+        raise ValueError(f"task must have the entries {sorted(space.spaces)}, got {sorted(tasks)}")
     for name, part in space.spaces.items():
         expected, shape = (num, *(part.shape or ())), np.shape(tasks[name])
         if shape != expected:

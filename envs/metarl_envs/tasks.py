@@ -9,7 +9,8 @@ the same dict with a leading axis. A distribution draws from one of two **disjoi
 A continuous distribution is cut in the space of its uniforms, ten cells a dimension, of which a
 fifth are held out in a lattice pattern: each row and column of cells loses an equal share, so both
 parts keep the marginals and every held-out cell lies among train cells. ``Choice`` holds out the
-values it is told to; with none, both parts are the whole finite set and ``disjoint`` is False.
+values whose indices it is told; with none, both parts are the whole finite set and ``disjoint`` is
+False.
 """
 
 from abc import ABC, abstractmethod
@@ -210,6 +211,9 @@ class Choice(Distribution):
         values: the values, ``[num_values, *shape]``.
         held_out: indices of the held-out values. With none, both parts are all the values.
         space: where a given task may lie; by default the box around the values.
+
+    Raises:
+        ValueError: no values, indices that are none of theirs, or of all of them.
     """
 
     def __init__(
@@ -218,8 +222,7 @@ class Choice(Distribution):
         self.values = np.asarray(values, float)
         if self.values.ndim < 1 or len(self.values) == 0:
             raise ValueError("Choice needs at least one value")
-        chosen = np.zeros(len(self.values), bool)
-        chosen[list(held_out)] = True
+        chosen = _held_out(len(self.values), held_out)
         if chosen.all():
             raise ValueError("Choice needs at least one value that is not held out")
         self.disjoint = bool(chosen.any())
@@ -244,6 +247,18 @@ class Choice(Distribution):
         if split == "held_out":
             return part[rng.permutation(len(part))[np.arange(num) % len(part)]]
         return part[rng.integers(len(part), size=num)]
+
+
+def _held_out(num: int, indices: Sequence[int]) -> NDArray[np.bool_]:
+    """Which of so many values have one of these indices."""
+    given = np.asarray(indices)
+    whole = given.ndim == 1 and (given.dtype.kind in "iu" or not given.size)
+    if not whole or not all(0 <= index < num for index in given):
+        wanted = f"indices of values, whole numbers from 0 to {num - 1}"
+        raise ValueError(f"Choice: held_out must be a list of {wanted}, got {indices!r}")
+    chosen = np.zeros(num, bool)
+    chosen[given.astype(int)] = True
+    return chosen
 
 
 class Product:

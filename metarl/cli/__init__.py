@@ -88,7 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = say_warning
             return COMMANDS[given[0]][1](options)
     except InputError as error:
-        return _complain(error.on_command_line)
+        by_place = error.option in _by_place(given[0])
+        return _complain(error.message if by_place else error.on_command_line)
     except NonFiniteError as error:
         return _complain(f"{error}; a smaller step size may help")
     except (DamagedDataError, EnvironmentFaultError, RanksError) as error:
@@ -133,7 +134,8 @@ def _parse(given: list[str]) -> Any:
     except SystemExit as leaving:
         if leaving.code in (0, None):
             raise
-        raise InputError(_wrong_value(leaving) or _one_line(box.getvalue())) from leaving
+        wrong = _wrong_value(leaving, _by_place(given[0]) if given else ())
+        raise InputError(wrong or _one_line(box.getvalue())) from leaving
 
 
 def _own_help(given: list[str]) -> list[str]:
@@ -153,13 +155,24 @@ def _print_completion(shell: Literal["bash", "zsh"]) -> int:
     return 0
 
 
-def _wrong_value(leaving: BaseException | None) -> str:
+def _by_place(command: str) -> list[str]:
+    """What a command knows by its place, by its names in Python."""
+    if command not in COMMANDS or command in LEARNERS:
+        return []
+    return [option.name for option in options_of(COMMANDS[command][0]) if option.is_positional]
+
+
+def _wrong_value(leaving: BaseException | None, by_place: Sequence[str]) -> str:
     """What a config says of a value, its field spelt as the option; empty where it was not that."""
     while leaving is not None and not isinstance(leaving, ValidationError):
         leaving = leaving.__context__
     if leaving is None:
         return ""
-    return re.sub(r"^[a-z_0-9]+", lambda f: f"--{f[0].replace('_', '-')}", complaint(leaving))
+
+    def spelt(name: re.Match[str]) -> str:
+        return name[0].upper() if name[0] in by_place else f"--{name[0].replace('_', '-')}"
+
+    return re.sub(r"^[a-z_0-9]+", spelt, complaint(leaving))
 
 
 def _check_names(given: list[str]) -> None:

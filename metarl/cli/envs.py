@@ -16,7 +16,7 @@ class Envs:
     """Table of the task families, or all that is known of one."""
 
     env: tyro.conf.Positional[str | None] = None
-    """Id of one of them, such as metarl/PointGoal-v0."""
+    """Id of one of them, such as metarl/PointGoal-v0, or ``module:Id`` of your own."""
     picture: Path | None = None
     """Draw how that family looks, and how its tasks are spread, to this file."""
 
@@ -43,7 +43,9 @@ def _one(env_id: str, picture: Path | None) -> int:
     console.print(f"{env_id}: {family.specification}\n")
     for name, value in family.facts.items():
         console.print(f"{name}: {value}")
-    given = ", ".join(f"{name} ({value})" for name, value in family.options.items())
+    given = ", ".join(
+        f"{name} ({value})" if value else name for name, value in family.options.items()
+    )
     console.print(f"options, by --env-kwargs: {given or 'none'}")
     if picture is not None:
         runs.draw_family(env_id, picture)

@@ -14,7 +14,7 @@ from textwrap import shorten, wrap
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from metarl.cli.option_list import Option, options_of
-from metarl.configs import Preset
+from metarl.configs import Preset, plain
 from metarl.training import Schedule
 
 LINES = 60
@@ -93,7 +93,7 @@ def _line(option: Option) -> str:
 
 def _first(text: str, room: int) -> str:
     """The first sentence, or as much of it as there is room for, by clauses if that will do."""
-    sentence = re.split(r"\.(?: |$)", text.replace("``", ""))[0]
+    sentence = re.split(r"\.(?: |$)", plain(text))[0]
     while len(sentence) > room and re.search(r"; [^()]*$", sentence):
         sentence = sentence.rpartition("; ")[0]
     return shorten(sentence, room, placeholder=" …")

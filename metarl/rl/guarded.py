@@ -24,6 +24,7 @@ ANYTHING = (Exception, SystemExit)
 """A user's code may raise what it likes, and none of that is about our files or options."""
 LIBRARIES = {"gymnasium", "metarl", "metarl_envs", "mujoco", "numpy", "torch"}
 LONGEST = 300  # letters of a foreign message
+TASK_ATTRIBUTES = ("task_space", "task_distribution", "task")  # of every environment with tasks
 
 
 class GuardedEnv(gym.Wrapper[Any, Any, Any, Any]):
@@ -187,6 +188,8 @@ def fault_of(error: BaseException, name: str, task: Any, where: str) -> Environm
     if isinstance(error, EnvironmentFaultError):
         return error
     what = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST]
+    if isinstance(error, AttributeError) and error.name in TASK_ATTRIBUTES:
+        what = f"it lacks {error.name}; a task family has {', '.join(TASK_ATTRIBUTES)}"
     about = "" if task is None else f", task {shown(task)}"
     return EnvironmentFaultError(f"{name}{about}, {where}: {what}{_place(error)}")
 

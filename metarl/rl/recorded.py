@@ -163,10 +163,10 @@ class RecordedSupport:
         self.clipped.append(float((ratios > math.log(LARGEST_WEIGHT)).float().mean()))
         if share < LEAST_SHARE and not self._force:
             raise ValueError(
-                f"at step {len(self.shares)} of adaptation their effective sample size is "
-                f"{share * len(ratios):.1f} of {len(ratios)} steps, less than {LEAST_SHARE:.0%}: "
-                "they are of another policy than the one that adapts. Give a file of that one's "
-                "for the step, take fewer --steps, or --force"
+                f"say too little of the policy that adapts, at step {len(self.shares)}: their "
+                f"effective sample size is {share * len(ratios):.1f} of {len(ratios)} steps, less "
+                f"than {LEAST_SHARE:.0%}, for they are of another policy. Give a file of that "
+                "one's for the step, take fewer --steps, or --force"
             )
 
 

@@ -40,6 +40,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str, option: str | None = None) -> None:
+        message = message.removeprefix(f"{option} ")  # as what raises it without an option says
         spelt = f"--{option.replace('_', '-')} {message}" if option else message
         super().__init__(_OPTION.sub(lambda found: found[1].replace("-", "_"), spelt))
         self.message = message

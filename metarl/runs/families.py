@@ -12,10 +12,11 @@ import numpy as np
 
 import metarl_envs
 from metarl import report
-from metarl.runs.errors import InputError, input_errors, nearest, written
+from metarl.configs import plain
+from metarl.runs import environments
+from metarl.runs.env_checks.probe import Subject
+from metarl.runs.errors import input_errors, written
 from metarl.runs.films import Camera
-from metarl_envs.mujoco import registry
-from metarl_envs.registration import NUMPY_FAMILIES
 
 COLUMNS = ("id", "observation", "action", "task", "horizon", "held-out tasks")
 """Of the table of ``metarl envs``."""
@@ -35,7 +36,7 @@ def _row(env_id: str) -> tuple[str, ...]:
         _brief(env.observation_space),
         _brief(env.action_space),
         ", ".join(f"{name}: {_brief(part)}" for name, part in env.task_space.items()),
-        str(gym.spec(env_id).max_episode_steps),
+        str(gym.spec(env_id.rpartition(":")[2]).max_episode_steps),
         "disjoint from training" if env.task_distribution.disjoint else "all are shared",
     )
 
@@ -53,32 +54,33 @@ class Family:
 
 
 def family_of(env_id: str) -> Family:
-    """What is known of a family of metarl's.
+    """What is known of a family, of metarl's or the user's own.
 
     Raises:
         InputError: there is none of that name.
+        EnvironmentFaultError: it cannot be made.
     """
     _check_family(env_id)
-    declared: Any = gym.spec(env_id).kwargs.get("family")
-    kind: Any = registry.FAMILIES[declared] if declared else NUMPY_FAMILIES[env_id][0]
+    kind: Any = environments.declaration(env_id)
     return Family(
-        specification=inspect.getdoc(kind) or "",
+        specification=plain(inspect.cleandoc(kind.__doc__ or "")),
         facts=dict(zip(COLUMNS[1:], _row(env_id)[1:], strict=True)),
         options={
-            name: "" if option.default is option.empty else repr(option.default)
-            for name, option in inspect.signature(kind).parameters.items()
+            # None, as none at all, says nothing of what it stands for
+            name: "" if default in (None, ...) else repr(default)
+            for name, default in environments.options_of(env_id).items()
         },
     )
 
 
 def _check_family(env_id: str) -> None:
-    known = metarl_envs.FAMILIES
-    if env_id not in known:
-        raise InputError(f"{env_id} is no task family of metarl; {nearest(env_id, known)}")
+    if env_id not in metarl_envs.FAMILIES:
+        with Subject(source=env_id, options={}, steps=0, seed=0).envs(1):
+            pass
 
 
 def draw_family(env_id: str, path: Path) -> None:
-    """Draw how a family of metarl's looks, where it draws anything, and how its tasks are spread.
+    """Draw how a family looks, where it draws anything, and how its tasks are spread.
 
     Args:
         env_id: of the family.
@@ -86,6 +88,7 @@ def draw_family(env_id: str, path: Path) -> None:
 
     Raises:
         InputError: there is no such family, or it cannot be drawn here.
+        EnvironmentFaultError: it cannot be made.
     """
     _check_family(env_id)
     env: Any = gym.make(env_id).unwrapped

@@ -23,7 +23,7 @@ def read_policy(option: str, path: Path, action_scale: float) -> Actor:
             return sb3.load_sb3(path, action_scale=action_scale)
         return load_policy(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"--{option}: {error}") from error
+        raise InputError(str(error), option.replace("-", "_")) from error
 
 
 def start_from(learner: MAMLLearner, start: Actor, path: str) -> None:

@@ -212,7 +212,7 @@ class Simulated:
                 text, option = text.removeprefix("num_trajectories "), count
             if option is None:
                 raise
-            raise InputError(text.removeprefix(f"{option} "), option) from error
+            raise InputError(text, option) from error
 
     def source(self, given: Given) -> Source:
         """What to adapt to; :class:`InputError` if it does not fit."""

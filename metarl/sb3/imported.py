@@ -5,7 +5,6 @@ import json
 import re
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 import numpy as np
 import torch
@@ -15,7 +14,14 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from torch import nn
 
-from metarl.files import FileError, check_archive, check_finite, one_error, plain_content
+from metarl.files import (
+    FileError,
+    check_archive,
+    check_finite,
+    one_error,
+    opened_archive,
+    plain_content,
+)
 from metarl.nn import GaussianPolicy
 from metarl.rl.actions import ActionMap, ActionScaling, action_map
 from metarl.rl.actor import Actor
@@ -47,7 +53,7 @@ def load_sb3(path: Path, *, action_scale: float = 1.0) -> Actor:
                 "metarl.sb3.from_sb3(model) as a policy.pt (or move it, if it is not this model's)"
             )
     with one_error(FileError, f"{path} is not a PPO model of stable-baselines3"):
-        with ZipFile(path) as archive:
+        with opened_archive(path) as archive:
             check_archive(archive)
             data = json.loads(archive.read("data"))
             weights = plain_content(io.BytesIO(archive.read("policy.pth")))

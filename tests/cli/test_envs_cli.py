@@ -15,13 +15,13 @@ from metarl import cli
     [
         (
             "metarl/PointGoal-v0",
-            ["* Task: ``goal`` uniform over", "horizon: 100", "env-kwargs: none"],
+            ["* Task: goal uniform over", "horizon: 100", "env-kwargs: none"],
         ),
         (
             "metarl/HalfCheetahVel-v0",
             [
                 "* Reward: -|dx/dt - velocity|",
-                "velocity_range ((0.0, 2.0))",
+                "kwargs: observation, velocity_range ((0.0, 2.0))",
                 "physics ('gymnasium')",
             ],
         ),
@@ -32,6 +32,62 @@ def test_a_family_says_what_it_is(env_id: str, told: list[str], capsys: Any) -> 
     printed = capsys.readouterr().out
     for text in told:
         assert text in printed
+    assert "`" not in printed
+
+
+OWN = """
+import gymnasium as gym
+import numpy as np
+from metarl_envs import Product, Uniform
+
+
+class Heater(gym.Env):
+    \"""Hold a temperature.\"""
+
+    observation_space = action_space = gym.spaces.Box(-1, 1, (1,))
+    task_distribution = Product({"gain": Uniform(0.5, 2.0)})
+    task_space = task_distribution.space
+
+    def __init__(self, loss=0.1):
+        self.task = {"gain": np.array(1.0)}
+
+
+class Careless(Heater):
+    task_space = property()
+
+    def __init__(self):
+        self.task = self.task_space.sample()
+
+
+gym.register("Heater-v0", Heater, max_episode_steps=10)
+gym.register("Careless-v0", Careless, max_episode_steps=10)
+"""
+
+
+def test_what_there_is_in_a_module_of_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "heaters.py").write_text(OWN)
+    (tmp_path / "no_heaters.py").write_text("class Oven: ...")
+    assert cli.main(["envs", "heaters:Heater-v0"]) == 0
+    printed = capsys.readouterr().out
+    for text in ("Hold a temperature.", "task: gain: Box(0.5, 2, ())", "horizon: 10", "loss (0.1)"):
+        assert text in printed
+    for command, env, told in (
+        ("check-env", "heaters:Heater", "rror: heaters:Heater is not a registered environment; "),
+        ("envs", "heaters:Heater", "did you mean heaters:Heater-v0?"),
+        (
+            "envs",
+            "heaters:Oven-v0",
+            "module heaters does not register it (besides metarl's there are: ",
+        ),
+        ("check-env", "no_heaters:Oven", 'let it call gym.register("Oven-v0", Oven, max_episode_'),
+        ("envs", "metarl/Nope-v0", "metarl/AntDir-v0, metarl/AntGoal-v0, "),
+        ("envs", "heaters:Careless-v0", "making it: it lacks task_space; a task family has task_s"),
+    ):
+        assert cli.main([command, env]) == 2
+        assert told in capsys.readouterr().err
 
 
 @pytest.mark.slow  # each MuJoCo model is compiled, 5 s in all

@@ -56,7 +56,7 @@ def test_adapt_takes_a_direction(folder, tmp_path, capsys):
     ("options", "message"),
     [
         ('{"fields": ["mass"]}', "no field 'mass'"),
-        ('{"feilds": ["body_mass"]}', "unexpected keyword argument 'feilds'"),
+        ('{"feilds": ["body_mass"]}', "has no option 'feilds'; options: fields, "),
         ('{"num_threads": -1}', "num_threads must be at least 0"),
         ('{"dtype": "int8"}', "dtype must be float32 or float64"),
     ],

@@ -31,7 +31,7 @@ def test_an_arm_trains_evaluates_in_rows_and_adapts(tmp_path, capsys, monkeypatc
     capsys.readouterr()
     assert main([*adapt, '{"goal": [0.3, 0.1, 0.2], "payload": 4}']) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("metarl: error: --task task entry 'payload' is 4.0; it must lie within")
+    assert line.startswith("metarl: error: --task entry 'payload' is 4.0; it must lie within")
 
 
 @pytest.fixture

@@ -177,7 +177,7 @@ def test_what_cannot_be_done_is_named(proto, tmp_path, capsys):
             *output,
         ],
         "--horizon 9 is beyond": [*train, "--horizon", "9", *output],
-        "--task task entry 'goal' is [3.0, 0.0]; it must lie within": [
+        "--task entry 'goal' is [3.0, 0.0]; it must lie within": [
             *finetune,
             "--task",
             '{"goal": [3.0, 0.0]}',

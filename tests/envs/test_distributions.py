@@ -273,6 +273,10 @@ def test_the_same_generator_gives_the_same_draws(distribution: Distribution) -> 
         (lambda: Disk(0.0), "needs a positive radius, got 0.0"),
         (lambda: Choice([]), "needs at least one value"),
         (lambda: Choice([1.0, 2.0], held_out=[0, 1]), "one value that is not held out"),
+        (lambda: Choice([1.0, 2.0], held_out=[2.0]), r"whole numbers from 0 to 1, got \[2\.0\]"),
+        (lambda: Choice([1.0, 2.0], held_out=[2]), "held_out must be a list of indices"),
+        (lambda: Choice([1.0, 2.0], held_out=[-1]), "held_out must be a list of indices"),
+        (lambda: Choice([1.0, 2.0], held_out=[True, False]), "held_out must be a list of indices"),
     ],
 )
 def test_impossible_distributions(build: object, message: str) -> None:

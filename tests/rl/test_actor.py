@@ -11,7 +11,7 @@ import torch
 from gymnasium import spaces
 
 import metarl_envs  # noqa: F401  # registers the ids
-from metarl.files import FileError
+from metarl.files import FileError, save_weights
 from metarl.nn import GaussianPolicy, policy_network
 from metarl.rl import Actor, load_policy
 from metarl.rl.actions import action_map
@@ -116,6 +116,15 @@ def test_other_files_are_named(write: Callable[[Path], Any], tmp_path: Path) -> 
     write(path)
     with pytest.raises(FileError, match=r"other\.pt is damaged or not a policy of metarl"):
         load_policy(path)
+
+
+def test_what_another_file_is_is_said(tmp_path: Path) -> None:
+    save_weights(tmp_path / "classifier.pt", "classifier", {})
+    (tmp_path / "read.me").write_text("Read me.")
+    with pytest.raises(FileError, match=r"of metarl: it is a classifier$"):
+        load_policy(tmp_path / "classifier.pt")
+    with pytest.raises(FileError, match=r"of metarl: it is another kind of file, or not whole$"):
+        load_policy(tmp_path / "read.me")
 
 
 def test_a_truncated_file_is_named(actor: Actor, tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "impossible": ({"log_probs": np.full(18, 9.0)}, "log_probs has 9 in trajectory 0, step 0, abo"),
     "another's": (
         {"log_probs": np.where(np.arange(360) < 3, -60.0, -1.0)},
-        "effective sample size is ",
+        "--trajectories say too little of the policy that adapts, at step 1: their effective",
     ),
 }
 

@@ -47,7 +47,10 @@ def env_maker(problem: EnvProblem, given: UserObjects) -> Callable[[int], TaskEn
     def make(num_envs: int) -> TaskEnvs:
         if given.env is None and trained_on is not None and trained_on.own:
             raise InputError(
-                f"{source} was given as an object, which no file can hold: give it again", "env"
+                f"{source} was given as an object, which no file can hold: give it again, from "
+                f"Python by metarl.load_run(folder, env=...), on a command line registered in a "
+                "module of yours (gym.register) as --env my_module:Name-v0",
+                "env",
             )
         name = environments.name_of(source)
         guard = partial(GuardedEnv, name=name, process=os.getpid())
@@ -88,7 +91,7 @@ def _one_line(name: str) -> Iterator[None]:
     except InputError:
         raise
     except environments.WorkersError as error:
-        raise InputError(str(error).removeprefix("workers "), "workers") from error
+        raise InputError(str(error), "workers") from error
     except ValueError as error:
         raise InputError(str(error), "env") from error
     except ANYTHING as error:

@@ -4,6 +4,7 @@ from .making import (
     EnvSource,
     WorkersError,
     check_id,
+    declaration,
     device_hindrance,
     has_single,
     made_at_once,
@@ -12,6 +13,7 @@ from .making import (
     make_task_env,
     name_of,
     on_warp,
+    options_of,
     validate_task,
 )
 
@@ -21,6 +23,7 @@ __all__ = [
     "EnvSource",
     "WorkersError",
     "check_id",
+    "declaration",
     "device_hindrance",
     "has_single",
     "made_at_once",
@@ -29,5 +32,6 @@ __all__ = [
     "make_task_env",
     "name_of",
     "on_warp",
+    "options_of",
     "validate_task",
 ]

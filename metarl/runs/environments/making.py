@@ -9,11 +9,11 @@ import torch
 from metarl.rl.device_envs import DeviceEnv
 from metarl_envs import FAMILIES, making, validate_task
 from metarl_envs.copies import Around
+from metarl_envs.ids import check_id, declaration, options_of
 from metarl_envs.making import (
     EnvSource,
     WorkersError,
     check_for_device,
-    check_id,
     has_single,
     made_at_once,
     make_single,
@@ -28,6 +28,7 @@ __all__ = [
     "EnvSource",
     "WorkersError",
     "check_id",
+    "declaration",
     "device_hindrance",
     "has_single",
     "made_at_once",
@@ -36,6 +37,7 @@ __all__ = [
     "make_task_env",
     "name_of",
     "on_warp",
+    "options_of",
     "validate_task",
 ]
 
