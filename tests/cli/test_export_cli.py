@@ -82,13 +82,13 @@ def test_a_missing_extra_is_one_line(run: Any, monkeypatch: Any, capsys: Any) ->
     ("options", "message"),
     [
         (["--sb3", "model.pt"], "--sb3 must be a file that ends in .zip, got model.pt"),
-        (["--sb3", "m.zip", "--policy", "none.pt"], "--policy: .*none.pt"),
+        (["--sb3", "m.zip", "--policy", "none.pt"], "--policy .*none.pt"),
         (["--numpy", "m.npy"], "--numpy must be a file that ends in .npz, got m.npy"),
         (
             ["--onnx", "m.onnx", "--numpy", "m.npz"],
             "--onnx FILE.onnx, --numpy FILE.npz or --sb3 FILE.zip must be given",
         ),
-        (["--numpy", "m.npz", "--policy", "none.pt"], "--policy: .*none.pt"),
+        (["--numpy", "m.npz", "--policy", "none.pt"], "--policy .*none.pt"),
     ],
 )
 def test_wrong_input_is_named(

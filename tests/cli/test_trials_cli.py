@@ -183,7 +183,7 @@ def test_what_cannot_be_done_is_named(proto, tmp_path, capsys):
             '{"goal": [3.0, 0.0]}',
             *output,
         ],
-        "--init-from: ": [*train, "--init-from", "none.zip", *output],
+        "--init-from none.zip": [*train, "--init-from", "none.zip", *output],
         "--trial-length must be at least 2, got 1": [*proto_train, "--trial-length", "1", *output],
         "--optimiser is always ppo with rl2: leave it out": [
             "train",
