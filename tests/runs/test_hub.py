@@ -139,6 +139,18 @@ def test_the_card_tells_how_it_adapts(hub: Hub, run: Path) -> None:
     assert f"metarl adapt hf://me/card --task '{task}' --output adapted" in card
 
 
+def test_the_card_names_another_head(hub: Hub, run: Path, tmp_path: Path) -> None:
+    """In its text and in its metadata."""
+    copy = shutil.copytree(run, tmp_path / "run")
+    path = copy / "evaluation.json"
+    told = {"head": "tim", "transductive": True}
+    path.write_text(json.dumps(json.loads(path.read_text()) | told))
+    push_run(copy, "me/head")
+    files = hub.files("me/head")
+    assert files is not None
+    assert files["README.md"].decode().count(", head tim (transductive)") == 2
+
+
 def test_damage_is_one_line(hub: Hub, run: Path) -> None:
     push_run(run, "me/damaged")
     files = hub.files("me/damaged")

@@ -23,6 +23,7 @@ def model_card(figures: RunFigures, repo: str, library: Any, *, picture: bool) -
         picture: whether there is ``adaptation.png``.
     """
     config, record, own = figures.config, figures.evaluation, code_of(figures.config)
+    by = f", head {figures.head}" if figures.head else ""
     spent = f"{record['iteration']} iterations, {float(record['hours']):.2f} hours"
     if steps := int(record["env_steps"]):
         spent += f", {steps:,} environment steps"
@@ -32,7 +33,7 @@ def model_card(figures: RunFigures, repo: str, library: Any, *, picture: bool) -
         f"Trained for {spent}; seed {config.seed}.",
         "## Adaptation to held-out tasks",
         _table(figures),
-        f"{len(figures.values[0])} tasks; intervals are 95 % bootstrap intervals over tasks.",
+        f"{len(figures.values[0])} tasks{by}; intervals are 95 % bootstrap intervals over tasks.",
         "![how held-out tasks adapt](adaptation.png)" if picture else "",
         "## Use",
         "Weights and plain data alone: opening it runs no code of this repository.",
@@ -87,6 +88,7 @@ def _shown(interval: list[float], factor: float) -> str:
 def _metadata(figures: RunFigures, repo: str, library: Any) -> str:
     """YAML of the hub, the last figure of the curve as the result."""
     config, measure = figures.config, MEASURES[figures.measure]
+    by = f", head {figures.head}" if figures.head else ""
     kind = (
         "reinforcement-learning" if isinstance(config.problem, EnvProblem) else "few-shot-learning"
     )
@@ -95,7 +97,7 @@ def _metadata(figures: RunFigures, repo: str, library: Any) -> str:
         dataset_type=config.subject,
         dataset_name=config.subject,
         metric_type=measure.replace(" ", "_"),
-        metric_name=f"{measure} after adaptation, held-out tasks",
+        metric_name=f"{measure} after adaptation, held-out tasks{by}",
         metric_value=round(float(figures.values[-1].mean()), 4),
     )
     data = library.ModelCardData(
