@@ -82,9 +82,10 @@ def row_of(
         "seeds": [one["training_seed"] for one in figures],
         "env_steps": 0,
         "hours": round(float(np.mean([one["hours"] for one in figures])), 3),
-        "mean": round(float(accuracy.mean()), 4),
-        "ci95": np.round(crossed_interval(accuracy), 4).tolist(),
-        "mean_per_seed": accuracy.mean(1).round(4).tolist(),
+        "steps": [0],
+        "mean": [round(float(accuracy.mean()), 4)],
+        "ci95": [np.round(crossed_interval(accuracy), 4).tolist()],
+        "mean_per_seed": accuracy.mean(1, keepdims=True).round(4).tolist(),
         "num_episodes": accuracy.shape[1],
         "norm": figures[0]["norm"],
         "head": head,
@@ -120,8 +121,8 @@ def _figure(row: dict[str, Any] | None) -> str:
     """Accuracy with its 95 % interval, in percent."""
     if row is None:
         return ""
-    low, high = row["ci95"]
-    return f"{100 * row['mean']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    (mean,), ((low, high),) = row["mean"], row["ci95"]
+    return f"{100 * mean:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 if __name__ == "__main__":
