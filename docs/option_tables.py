@@ -10,6 +10,7 @@ from sphinx.pycode import ModuleAnalyzer
 from tyro.conf import Suppress
 
 from metarl import rl, sb3
+from metarl.cli.option_list import Option
 from metarl.configs import LARGEST_WIDTH, Preset
 from metarl.fewshot.configs import BackboneConfig, EpisodeConfig
 from metarl.fewshot.data.config import DataConfig
@@ -56,7 +57,8 @@ def _rows(kinds: Sequence[type[Any]]) -> Iterator[str]:
             if entry.default_factory is not MISSING:
                 given = entry.default_factory()
             missing = entry.default is MISSING and entry.default_factory is MISSING
-            default = "" if missing else _value(given)
+            told = Option(kind, entry.name, hint, given).default_in_words.strip("[]")
+            default = "" if missing else told or _value(given)
             yield _row(entry.name, _values(hint), default, _text(kind, entry.name))
 
 

@@ -66,7 +66,7 @@ class Adaptation(Generic[ModelT_co]):
     measure: Literal["returns", "accuracy", "mse"]
     """What the figures are: mean returns, shares of right answers in [0, 1], squared errors."""
     unit: str
-    """What a step is, in the plural."""
+    """What a step is, in the plural; empty where a learner takes none."""
     model: Callable[[int, bool], ModelT_co]
     """From the index of a task to a model that acts or classifies: the adapted one where the second
     argument is True, that before adaptation where it is False. Raises :class:`ValueError` where a

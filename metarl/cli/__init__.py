@@ -29,14 +29,14 @@ from metarl.cli.envs import Envs, envs
 from metarl.cli.evaluate import Evaluate, evaluate
 from metarl.cli.export import Export, export
 from metarl.cli.learner_help import learner_help, list_of_learners
-from metarl.cli.option_list import choices, options_of
+from metarl.cli.option_list import choices, options_of, wanted
 from metarl.cli.progress import say_warning
 from metarl.cli.push import Push, push
 from metarl.cli.resume import Resume, resume
 from metarl.cli.run_list import Runs, list_runs
 from metarl.cli.sweep import Sweep, sweep
 from metarl.cli.train import FewShot, Train, train
-from metarl.configs import Preset, complaint
+from metarl.configs import Preset, complaint, plain
 from metarl.files import NonFiniteError
 from metarl.runs.config import CLASSIFIER_LEARNERS, POLICY_LEARNERS, refused
 from metarl.runs.errors import (
@@ -135,7 +135,8 @@ def _parse(given: list[str]) -> Any:
         if leaving.code in (0, None):
             raise
         wrong = _wrong_value(leaving, _by_place(given[0]) if given else ())
-        raise InputError(wrong or _one_line(box.getvalue())) from leaving
+        line = _one_line(box.getvalue())
+        raise InputError(wrong or _no_number(line, given) or line) from leaving
 
 
 def _own_help(given: list[str]) -> list[str]:
@@ -246,6 +247,18 @@ def _spellings(kind: type[Any], algorithm: Any) -> set[str]:
     return found | {f"--{name.replace('_', '-')}" for name in refused(algorithm)}
 
 
+def _no_number(line: str, given: list[str]) -> str:
+    """What an option wants that was given no number; empty where the line is about others."""
+    if not (about := re.match(r"Error parsing (--[\w-]+).*?: ", line)):
+        return ""
+    command, *words = given
+    algorithm = LEARNERS[command][words[0]].config if command in LEARNERS else None
+    known = options_of(COMMANDS[command][0], algorithm)
+    number = next(wanted(option.hint) for option in known if about[1] in option.spellings)
+    got = re.findall(r"'([^']*)'", line[about.end() :])
+    return number and f"{about[1]} must be {number}, got {' '.join(got)!r}"
+
+
 def _one_line(box: str) -> str:
     """The text of tyro's error box without its frame; of its pointers to help a learner's own."""
     texts = [line.strip("│| ") for line in box.splitlines()]
@@ -262,6 +275,7 @@ def _one_line(box: str) -> str:
     message = " ".join(kept).partition(" Argument helptext: ")[0]
     # of what may be left out: why it is no None, and why it is not what it may be
     message = re.sub(r"no type matching .* Got errors: .*[\]>]: ", "", message)
+    message = plain(message).replace(" (required)", "")
     if help_of := re.search(r"run (metarl \w+ \S+ --help)", box):
         message = f"{message.rstrip('.')}; see {help_of[1]}"
     return message

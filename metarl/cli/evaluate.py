@@ -47,13 +47,14 @@ def print_evaluation(evaluation: Evaluation) -> None:
     figure = "accuracy, %" if percent else MEASURES[adaptation.measure]
     success = shares_of(evaluation.record)
     columns = (adaptation.unit, figure, "95 % interval", "IQM", "95 % interval of IQM")
-    for column in (*columns, "success, %")[: None if success else -1]:
+    for column in filter(None, (*columns, "success, %" if success else "")):
         table.add_column(column, justify="right")
     curve, factor = evaluation.curve, 100.0 if percent else 1.0
     rows = zip(curve.mean, curve.ci95, curve.iqm, curve.iqm_ci95, strict=True)
     for step, (mean, interval, iqm, iqm_interval) in enumerate(rows):
         figures = (mean * factor, interval * factor, iqm * factor, iqm_interval * factor)
-        table.add_row(str(step), *map(_shown, figures), *success[step : step + 1])
+        number = [str(step)] if adaptation.unit else []
+        table.add_row(*number, *map(_shown, figures), *success[step : step + 1])
     console.print(table)
     for picture in evaluation.pictures:
         console.print(f"picture: {picture}", soft_wrap=True, markup=False)

@@ -87,7 +87,7 @@ def _names(title: str, options: list[Option]) -> list[str]:
 def _line(option: Option) -> str:
     """An option with the first sentence of what is known of it, and its default."""
     left = f"  {_invocation(option):<{NAMES - 3}} "
-    default = _shown(option.default)
+    default = f" {option.default_in_words}".rstrip() or _shown(option.default)
     return f"{left}{_first(option.text, _width() - len(left) - len(default))}{default}".rstrip()
 
 

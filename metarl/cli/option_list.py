@@ -32,6 +32,12 @@ class Option(NamedTuple):
         return _documented(owner)[self.name]
 
     @property
+    def default_in_words(self) -> str:
+        """What is so by default where None stands for it; empty where that is not told."""
+        hints = (getattr(note, "help_behavior_hint", None) for note in _markers(self.hint))
+        return next(filter(None, hints), "")
+
+    @property
     def is_positional(self) -> bool:
         """Whether it is known by its place."""
         return Positional in _markers(self.hint)
@@ -99,6 +105,22 @@ def choices(hint: Any) -> tuple[Any, ...]:
     if get_origin(hint) in (Annotated, Union, UnionType):
         return choices(get_args(hint)[0])
     return get_args(hint) if get_origin(hint) is Literal else ()
+
+
+def wanted(hint: Any) -> str:
+    """What numbers an option takes, as a phrase after "must be"; empty where it takes others."""
+    bounds = [bound for each in _markers(hint) for bound in getattr(each, "metadata", ())]
+    least = [f" of at least {bound.ge}" for bound in bounds if hasattr(bound, "ge")]
+    above = [f" above {bound.gt}" for bound in bounds if hasattr(bound, "gt")]
+    if hint in (int, float):
+        return "a whole number" if hint is int else "a number"
+    if get_origin(hint) is tuple:
+        first, *rest = wanted(get_args(hint)[0]).removeprefix("a ").split("number")
+        return f"{first}numbers{''.join(rest)}" if rest else ""
+    if get_origin(hint) in (Annotated, Union, UnionType):
+        inner = wanted(get_args(hint)[0])
+        return inner and "".join([inner, *least[-1:], *above])  # the last is the narrowest
+    return ""
 
 
 def _markers(hint: Any) -> tuple[Any, ...]:

@@ -25,6 +25,7 @@ class Resume(OpenRun):
 
 def resume(options: Resume) -> int:
     """Run ``metarl resume``."""
+    tell = quiet if options.quiet else say
     session = runs.go_on(
         options.run,
         options.objects,
@@ -32,6 +33,10 @@ def resume(options: Resume) -> int:
         time_limit=options.time_limit,
         patience=options.patience,
         device=options.device,
-        say=quiet if options.quiet else say,
+        say=tell,
     )
+    if session.trainer.iteration >= session.trainer.schedule.iterations:
+        tell(
+            f"all of its {session.trainer.iteration} iterations are done; --iterations N does more"
+        )
     return run_session(session, show=not options.quiet)

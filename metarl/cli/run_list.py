@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from metarl import runs
-from metarl.cli.sweep import shown
+from metarl.cli.sweep import caption, figures
 from metarl.configs import STRICT
 
 
@@ -25,7 +25,7 @@ def list_runs(options: Runs) -> int:
     """Run ``metarl runs``."""
     found = runs.listed(options.folder)
     console = Console(width=None if Console().is_terminal else 170)
-    table = Table(title=Text(str(options.folder)))
+    table = Table(title=Text(str(options.folder)), caption=caption(run.row for run in found))
     for name in ("run", "learner", "environment or data", "state"):
         table.add_column(name, overflow="fold")
     for name in ("iterations", "before", "after", "seconds"):
@@ -33,8 +33,7 @@ def list_runs(options: Runs) -> int:
     for run in found:
         row = run.row
         cells = [str(run.folder.relative_to(options.folder)), run.learner, run.subject, row.state]
-        figures = [shown(row.before), shown(row.after), shown(row.seconds, 0)]
-        table.add_row(*map(Text, cells), f"{row.iteration} of {row.iterations}", *figures)
+        table.add_row(*map(Text, cells), f"{row.iteration} of {row.iterations}", *figures(row))
     console.print(table)
     for run in found:
         if line := f"to go on: {run.to_go_on}" if run.to_go_on else run.row.error:

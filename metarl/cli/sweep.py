@@ -1,6 +1,7 @@
 """``metarl sweep``."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -71,22 +72,34 @@ def print_table(told: "runs.Sweep") -> None:
     """A row a run; below it why some have failed."""
     console = Console(width=None if Console().is_terminal else 120)
     rows = told.rows.values()
-    measures = sorted({MEASURES[row.measure] for row in rows if row.measure})
-    caption = f"before and after adaptation to held-out tasks: {', '.join(measures)}"
-    table = Table(title=str(told.folder), caption=caption if measures else None)
+    table = Table(title=str(told.folder), caption=caption(rows))
     for name in ("run", "state"):
         table.add_column(name, overflow="fold")
     for name in ("iterations", "before", "after", "seconds"):
         table.add_column(name, justify="right")
     for row in rows:
         iterations = f"{row.iteration} of {row.iterations}"
-        figures = [*map(shown, (row.before, row.after)), shown(row.seconds, 0)]
-        table.add_row(row.run, row.state, iterations, *figures)
+        table.add_row(row.run, row.state, iterations, *figures(row))
     console.print(table)
     for row in rows:
         if row.error:
             console.print(f"{row.run}: {row.error}", soft_wrap=True, markup=False)
     console.print(f"figures: {told.folder / 'sweep.json'}", soft_wrap=True, markup=False)
+
+
+def caption(rows: Iterable["runs.Row"]) -> str | None:
+    """What the figures of a table of runs are."""
+    measures = sorted({MEASURES[row.measure] for row in rows if row.measure})
+    told = f"before and after adaptation to held-out tasks: {', '.join(measures)}"
+    return told if measures else None
+
+
+def figures(row: "runs.Row") -> list[str]:
+    """Before and after adaptation, accuracies in percent as everywhere, and seconds."""
+    factor, unit = (100.0, " %") if row.measure == "accuracy" else (1.0, "")
+    scores = (row.before, row.after)
+    told = [shown(None if score is None else factor * score) for score in scores]
+    return [*(text and f"{text}{unit}" for text in told), shown(row.seconds, 0)]
 
 
 def shown(figure: float | None, digits: int = 2) -> str:

@@ -97,7 +97,7 @@ class Classifier:
         save_weights(Path(path), "classifier", content)
 
 
-def checked_examples(x: Tensor, shape: tuple[int, ...], scaling: Scaling | None) -> Tensor:
+def checked_examples(x: Any, shape: tuple[int, ...], scaling: Scaling | None) -> Tensor:
     """Examples of a user in the units that learners take.
 
     Args:
@@ -110,8 +110,11 @@ def checked_examples(x: Tensor, shape: tuple[int, ...], scaling: Scaling | None)
     Raises:
         ValueError: they are something else, or there is no scaling.
     """
-    if x.shape[1:] != shape:
-        raise ValueError(f"need examples [B, {shape}], got {tuple(x.shape)}")
+    given = tuple(x.shape) if isinstance(x, Tensor) else f"a {type(x).__name__}"
+    if not isinstance(x, Tensor) or x.shape[1:] != shape:
+        sizes = "; metarl adapt resizes files of images" if len(shape) == 3 else ""
+        wanted = f"a tensor [B, {', '.join(map(str, shape))}], of the size trained on"
+        raise ValueError(f"examples must be {wanted}, got {given}{sizes}")
     if len(shape) != 3:
         if scaling is None:
             raise ValueError(

@@ -270,7 +270,7 @@ class FewShotLearner(ABC):
             return Adaptation(
                 values=self.evaluate_on(source, checked_steps(steps)).double().numpy(),
                 measure="mse" if source.regression else "accuracy",
-                unit="gradient steps",
+                unit="gradient steps" if self.num_steps else "",
                 model=no_model,
             )
         return fitted_to(self, source, checked_steps(steps))

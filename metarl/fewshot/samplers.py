@@ -216,7 +216,11 @@ def check_counts(
     """
     counts = source.counts
     if len(counts) < num_ways:
-        raise ValueError(f"{source.name}: has {len(counts)} classes, but {ways_name} is {num_ways}")
+        remedy = "; take fewer --num-ways, or cut the classes otherwise by --split-fractions"
+        raise ValueError(
+            f"{source.name}: has {len(counts)} classes, but {ways_name} is {num_ways}"
+            f"{remedy if ways_name == 'num_ways' else ''}"
+        )
     too_few = torch.nonzero(counts < needed).flatten()
     if len(too_few):
         index = int(too_few[0])

@@ -134,8 +134,10 @@ class RunOptions:
     """Threads torch may use; small networks are fastest with 1, and two runs of one thread are
     faster than one run of two."""
     schedule: Schedule = Schedule()
-    eval_tasks: NumTasksOrNone | None = None
-    """Tasks of the evaluation at the end; 40, or 600 few-shot episodes, by default; 0 for none."""
+    eval_tasks: Annotated[
+        NumTasksOrNone | None, tyro.conf.arg(help_behavior_hint="[40; 600 few-shot episodes]")
+    ] = None
+    """Tasks of the evaluation at the end; 0 for none."""
     pictures_every: Natural = 0
     """Every n-th iteration, in TensorBoard, the adaptation curve of 20 held-out tasks and their
     histograms before and after; 0 for none but those of the evaluation at the end."""
@@ -214,7 +216,28 @@ def validated(kind: type[KindT], values: dict[str, Any]) -> KindT:
     except ValidationError as error:
         raise InputError(complaint(error)) from error
     except PydanticSerializationError as error:
-        raise InputError(f"the options are not plain data: {error}") from error
+        raise InputError(_no_plain_data(values)) from error
+
+
+def _no_plain_data(values: Mapping[str, Any]) -> str:
+    """Names the first option that is an object."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+            if found := _no_plain_data(value):
+                return found
+        elif not _is_plain(value):
+            instead = "; arrays are given as an .npz file of x and y" if name == "data" else ""
+            got = f"got an object of {type(value).__name__}"
+            return f"{name} must be a name, a path, numbers or the like, {got}{instead}"
+    return ""
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        to_json(value)
+    except PydanticSerializationError:
+        return False
+    return True
 
 
 def check_options(config: RunConfig) -> None:

@@ -49,7 +49,10 @@ def complaint(capsys, arguments):
         (["train", "maml-trop", "--env", ENV], ["'maml-trop'", "did you mean maml-trpo?"]),
         (["train", "dqn", "--env", ENV], ["'dqn'", "maml-trpo", "maml-vpg"]),
         (["train", "--env", ENV], ["maml-trpo", "maml-vpg"]),
-        (["train", "maml-trpo"], ["--env"]),
+        (
+            ["train", "maml-trpo"],
+            ["--env STR Task family, see metarl envs; module:Id imports your"],
+        ),
         (
             ["train", "maml-trpo", "--env", "metarl/PointGaol-v0"],
             ["did you mean metarl/PointGoal-v0?"],
@@ -69,7 +72,7 @@ def complaint(capsys, arguments):
         (["train", "maml-trpo", "--env", ENV, "--inner-lrr", "1"], ["--inner-lrr", "--inner-lr"]),
         (
             ["train", "maml-trpo", "--env", ENV, "--inner-lr", "fast"],
-            ["parsing --inner-lr:", "'fast'"],
+            ["--inner-lr must be a number of at least 0, got 'fast'"],
         ),
         (
             ["train", "maml-trpo", "--env", ENV, "--inner-lr", "-1"],
@@ -108,7 +111,10 @@ def complaint(capsys, arguments):
         (["fewshot", "reptile", "--compile"], ["--compile is always False with reptile: leave it"]),
         (["fewshot", "reptile", "--first-order"], ["--first-order is always True with reptile"]),
         (["train", "maml-trpo", "--env", ENV, "--device", "gpu"], ["--device", "'gpu'", "cuda"]),
-        (["train", "maml-trpo", "--env", ENV, "--seed", "x"], ["parsing --seed:", "'x'"]),
+        (
+            ["train", "maml-trpo", "--env", ENV, "--seed", "x"],
+            ["--seed must be a whole number of at least 0, got 'x'"],
+        ),
         (["train", "maml-trpo", "--env", ENV, "--initial-log-std", "nan"], ["--initial-log-std"]),
         (["train", "maml-trpo", "--env", ENV, "--action-scale", "inf"], ["--action-scale"]),
         (
@@ -169,6 +175,8 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_it_used(run, capsys)
     newest.write_bytes(newest.read_bytes()[:1000])
     assert main(["resume", str(run)]) == 0
     assert "iteration_00000002.pt is damaged" in capsys.readouterr().err
+    assert main(["resume", str(run)]) == 0
+    assert "all of its 2 iterations are done; --iterations N does more" in capsys.readouterr().err
 
 
 def test_no_usable_checkpoint(run, capsys):

@@ -234,6 +234,8 @@ def test_evaluate_options_that_do_not_fit(options, parts, run, capsys):
 def test_steps_are_for_learners_that_adapt_by_steps(protonet, capsys):
     assert main(["evaluate", str(protonet), "--steps", "2"]) == 2
     assert "protonet does not adapt by steps" in capsys.readouterr().err
+    assert main(["evaluate", str(protonet), "--tasks", "2"]) == 0
+    assert "gradient steps" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

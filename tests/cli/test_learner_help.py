@@ -69,6 +69,7 @@ def test_defaults_are_those_of_the_learner(capsys: Any) -> None:
     assert "--[no-]inner-importance-weights" in shown
     assert "--env STR" in shown
     assert "(required)" in shown
+    assert "Tasks of the evaluation at the end [40; 600 few-shot episodes]\n" in shown
     assert "--estimator" not in help_of(capsys, "train", "reptile", "--help")  # has no choice
     assert "--min-log-std" not in help_of(capsys, "train", "rl2", "--help")  # refuses it
 
@@ -101,7 +102,10 @@ def test_without_a_learner_they_are_listed(command: str, capsys: Any) -> None:
         ("train --seed 1", "metarl train needs a learner before its options: maml-trpo, maml-vpg"),
         ("train reptile --estimator first-order", "--estimator is always first-order with reptile"),
         ("evaluate", "Missing from metarl evaluate: RUN"),
-        ("evaluate run --tasks x", "Error parsing --tasks: invalid literal for int() with base 10"),
+        (
+            "evaluate run --tasks x",
+            "error: --tasks must be a whole number of at least 2, got 'x'",
+        ),
         (
             "train promp --env my:Env-v0",
             "my:Env-v0: No module named 'my', in the current folder or",

@@ -145,7 +145,10 @@ def test_the_saved_classifier_predicts_the_same(learner, support, query, tmp_pat
     kept = [float(row["probability"]) for row in rows]
     assert probabilities.amax(1).tolist() == pytest.approx(kept, abs=1e-4)
     assert metarl.load_classifier is load_classifier
-    with pytest.raises(ValueError, match=r"need examples \[B, \(1, 20, 20\)\], got \(2, 1, 8, 8\)"):
+    needed = r"examples must be a tensor \[B, 1, 20, 20\], of the size trained on, got"
+    with pytest.raises(ValueError, match=needed + " a list; metarl adapt resizes files"):
+        classifier.predict([torch.zeros(1, 20, 20)])
+    with pytest.raises(ValueError, match=needed + r" \(2, 1, 8, 8\)"):
         classifier.predict(images[:2, :, :8, :8])
 
 

@@ -177,7 +177,11 @@ def test_the_same_episodes_on_a_gpu() -> None:
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ({"num_ways": 4}, "glyphs test: has 3 classes, but num_ways is 4"),
+        (
+            {"num_ways": 4},
+            "glyphs test: has 3 classes, but num_ways is 4; take fewer "
+            "--num-ways, or cut the classes otherwise by --split-fractions",
+        ),
         (
             {"num_shots": 5, "num_queries": 15},
             "glyphs test: class 'c1' has 3 examples, but 5 shots + 15 queries need 20",
@@ -197,7 +201,9 @@ def test_refuses(sizes: dict[str, int], message: str) -> None:
 
 def test_refuses_a_source_without_classes() -> None:
     source = ArraySource("signs train", torch.zeros(0, 2), [], [])
-    with pytest.raises(ValueError, match=r"^signs train: has 0 classes, but num_ways is 5$"):
+    with pytest.raises(
+        ValueError, match=r"^signs train: has 0 classes, but num_ways is 5; take fewer --num-ways"
+    ):
         FixedSampler(source, num_ways=5, num_shots=1, num_queries=1)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from metarl import cli
 from metarl.runs import listed
-from metarl.runs.config import CODEC, EnvProblem, config_of
+from metarl.runs.config import CODEC, DataProblem, EnvProblem, config_of
 from metarl.runs.errors import InputError
 
 
@@ -51,7 +51,21 @@ def test_the_command_says_how_to_go_on(folder: Path, capsys: Any) -> None:
     assert f"to go on: metarl resume {folder / 'inner' / 'killed'}\n" in printed
     assert "3 of 5" in printed
     assert "-12.50" in printed
+    assert "before and after adaptation to held-out tasks: mean return" in printed
     assert printed.count("to go on") == 1
+
+
+def test_accuracies_are_in_percent(tmp_path: Path, capsys: Any) -> None:
+    config = config_of(DataProblem, "protonet", data="glyphs", iterations=5)
+    (tmp_path / "config.json").write_bytes(CODEC.dump_json(config))
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "iteration_00000005.pt").touch()
+    ended = {"ending": "complete", "iteration": 5, "seconds": 61.0}
+    (tmp_path / "ending.json").write_text(json.dumps(ended))
+    figures = {"iteration": 5, "mean": [0.918], "accuracy": [[0.918]]}
+    (tmp_path / "evaluation.json").write_text(json.dumps(figures))
+    assert cli.main(["runs", str(tmp_path)]) == 0
+    assert "91.80 %" in capsys.readouterr().out
 
 
 def test_no_folder_is_one_line(tmp_path: Path, capsys: Any) -> None:
