@@ -133,7 +133,12 @@ def save(rows: list[dict[str, Any]]) -> None:
             known[_key(row)] = row
     everything = sorted(known.values(), key=_key)
     RESULTS.write_text(json.dumps(everything, indent=1) + "\n")
-    others = ("figure", "robot_minutes", "head")  # few-shot; scripts with tables of their own
+    others = (
+        "figure",
+        "robot_minutes",
+        "head",
+        "optimum",
+    )  # few-shot; scripts with tables of their own
     write_table("results", table([r for r in everything if not any(n in r for n in others)]))
     write_table("few-shot", fewshot_table([row for row in everything if "figure" in row]))
 
