@@ -110,10 +110,16 @@ def options_of(env_id: str) -> Mapping[str, Any]:
     }
 
 
-def not_made(env_id: str, options: Mapping[str, Any], error: Exception) -> str:
-    """Why a registered family is not made with these options, in one line."""
+def unknown_option(env_id: str, options: Mapping[str, Any], error: Exception) -> str:
+    """Names the option that a family does not have; empty where the error is about another."""
     unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
     if unknown and unknown[1] in options:
         known = ", ".join(options_of(env_id)) or "none"
         return f"{env_id} has no option {unknown[1]!r}; options: {known}"
-    return f"{env_id} with options {json.dumps(options)}: {error}"
+    return ""
+
+
+def not_made(env_id: str, options: Mapping[str, Any], error: Exception) -> str:
+    """Why a registered family is not made with these options, in one line."""
+    other = f"{env_id} with options {json.dumps(options)}: {error}"
+    return unknown_option(env_id, options, error) or other

@@ -14,7 +14,7 @@ from gymnasium.wrappers import TimeLimit
 from metarl_envs.contract import check_contract
 from metarl_envs.copies import Around, CopiesVectorEnv
 from metarl_envs.device import DeviceEnv
-from metarl_envs.ids import check_id, not_made, own_name
+from metarl_envs.ids import check_id, not_made, own_name, unknown_option
 from metarl_envs.registration import BATCHED, DEVICE_MAKERS, WARP, DeviceMaker
 from metarl_envs.workers import WorkerVectorEnv
 from metarl_envs.wrappers import ShowTask, ShowTaskVector
@@ -259,7 +259,12 @@ def make_single(
     around: Callable[[Env], Env] | None = None,
 ) -> Env:
     """One environment of a task family, for what is not a batch; arguments as above."""
-    env = gym.make(source, **options) if isinstance(source, str) else _maker(source)()
+    try:
+        env = gym.make(source, **options) if isinstance(source, str) else _maker(source)()
+    except TypeError as error:
+        if unknown := unknown_option(name_of(source), options, error):
+            raise ValueError(unknown) from error
+        raise
     env = env if around is None else around(env)
     return ShowTask(env) if show_task else env
 

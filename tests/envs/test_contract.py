@@ -11,7 +11,7 @@ from gymnasium.wrappers import TimeLimit
 
 from metarl.runs import check_env
 from metarl.runs.env_checks import steps
-from metarl_envs import Product, Uniform, make_task_env
+from metarl_envs import Product, Uniform, make_single, make_task_env
 
 PAGE = Path(__file__).parents[2] / "docs" / "own-environments.md"
 
@@ -109,3 +109,12 @@ def test_what_its_own_code_lacks_is_named_too() -> None:
 def test_in_processes_the_first_is_named() -> None:
     with pytest.raises(ValueError, match="this one lacks task_space"):
         make_task_env("CartPole-v1", 2, {"vectorization_mode": "async"})
+
+
+def test_an_option_that_a_family_lacks_is_named() -> None:
+    for env_id, options in (("metarl/PointGoal-v0", "none"), ("metarl/GridNavi-v0", "size")):
+        told = rf"^{env_id} has no option 'wind'; options: {options}"
+        with pytest.raises(ValueError, match=told):
+            make_single(env_id, {"wind": 3})
+        with pytest.raises(ValueError, match=told):
+            make_task_env(env_id, 1, {"wind": 3})

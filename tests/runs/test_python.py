@@ -231,7 +231,7 @@ def test_an_own_backbone(learner: str, tmp_path: Path) -> None:
         ({"env": Slide, "env_kwargs": {"a": 1}}, "env .*Slide is no id, .*"),
         (
             {"env": Slide, "horizon": None},
-            "horizon is missing: the environment has no time limit of its own",
+            "horizon is missing: the environment has no time limit of its own, so say .*",
         ),
         ({"policy": Residual(2, 3)}, "policy does not fit: .*"),
         ({"initial_log_std": -3.0}, "initial_log_std, min_log_std, max_log_std: .*"),
