@@ -33,10 +33,10 @@ def test_a_task_does_not_follow_the_caller_s_array() -> None:
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        ({"goal": [0.0, 0.0]}, r"has the entries \['goal', 'mass'\], got \['goal'\]"),
+        ({"goal": [0.0, 0.0]}, r"must have the entries \['goal', 'mass'\], got \['goal'\]"),
         ({"goal": [0.0, 0.0], "mass": 1.0, "x": 1}, r"got \['goal', 'mass', 'x'\]"),
-        ([0.0, 0.0], r"has the entries \['goal', 'mass'\], got \[0.0, 0.0\]"),
-        (None, r"has the entries \['goal', 'mass'\], got None"),
+        ([0.0, 0.0], r"must have the entries \['goal', 'mass'\], got \[0.0, 0.0\]"),
+        (None, r"must have the entries \['goal', 'mass'\], got None"),
         ({"goal": [0.0], "mass": 1.0}, r"'goal' is \[0.0\]; it must .* have shape \(2,\)"),
         ({"goal": [0.0, 1.5], "mass": 1.0}, r"'goal' is \[0.0, 1.5\]; .* within \[-1.0, 1.0\]"),
         ({"goal": [0.0, np.nan], "mass": 1.0}, r"'goal' is \[0.0, NaN\]; it must lie within"),

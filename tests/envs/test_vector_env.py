@@ -197,8 +197,8 @@ def test_a_batch_of_tasks() -> None:
     [
         (GOALS[:2], r"need one task an environment \(3\), got 2"),
         ([*GOALS[:2], {"goal": [0.0, 0.7]}], r"'goal' is \[0.0, 0.7\]; it must lie within"),
-        ([*GOALS[:2], {"aim": [0.0, 0.0]}], r"has the entries \['goal'\], got \['aim'\]"),
-        ([*GOALS[:2], 5], r"has the entries \['goal'\], got 5"),
+        ([*GOALS[:2], {"aim": [0.0, 0.0]}], r"must have the entries \['goal'\], got \['aim'\]"),
+        ([*GOALS[:2], 5], r"must have the entries \['goal'\], got 5"),
         ({"goal": [0.0]}, r"have shape \(2,\)"),
     ],
 )
@@ -215,7 +215,7 @@ def test_wrong_tasks_are_named_and_change_nothing(tasks: Any, message: str) -> N
     ("tasks", "message"),
     [
         ({"goal": np.zeros((2, 2))}, r"must be \(3, 2\), got \(2, 2\)"),
-        ({}, r"has the entries \['goal'\], got \[\]"),
+        ({}, r"must have the entries \['goal'\], got \[\]"),
         ({"goal": np.zeros((3, 2)), "x": np.zeros(3)}, r"got \['goal', 'x'\]"),
         ({"goal": np.array([[0.0, 0.0], [0.0, np.nan], [0.0, 0.0]])}, r"'goal' is \[0.0, NaN\]"),
     ],

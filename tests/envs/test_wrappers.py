@@ -150,10 +150,14 @@ def test_a_task_can_be_given_at_the_start() -> None:
     ("name", "task", "message"),
     [
         ("slide-goal", {"goal": 1.5}, r"'goal' is 1.5; it must lie within \[-1.0, 1.0\]"),
-        ("slide-goal", {"gaol": 0.5}, r"has the entries \['goal'\], got \['gaol'\]"),
+        ("slide-goal", {"gaol": 0.5}, r"must have the entries \['goal'\], got \['gaol'\]"),
         ("pusher-goal", {"goal": [0.0]}, r"'goal' is \[0.0\]; .* have shape \(2,\)"),
         ("pendulum-dynamics", {"pole": 5.0, "gravity": 1.0}, "'pole' is 5.0; it must lie within"),
-        ("both", {"goal": 0.0}, r"has the entries \['goal', 'gravity', 'pole'\], got \['goal'\]"),
+        (
+            "both",
+            {"goal": 0.0},
+            r"must have the entries \['goal', 'gravity', 'pole'\], got \['goal'\]",
+        ),
     ],
 )
 def test_a_task_outside_the_space_changes_nothing(name: str, task: Any, message: str) -> None:
