@@ -161,7 +161,7 @@ def test_data_of_another_policy_are_refused_unless_forced() -> None:
     share = forced.figures["effective_sample_size"]
     assert share == pytest.approx([0.05])  # one of 20 steps: just enough
     longer = Trajectories.joined([foreign, recorded(rollouts[0], 1, log_probs=given * 0 - 3.0)])
-    with pytest.raises(ValueError, match=r"at step 1 of adaptation .* size is 1\.0 of 40 steps"):
+    with pytest.raises(ValueError, match=r"at step 1: .* size is 1\.0 of 40 steps"):
         adapted(learner, longer, steps=1)
     assert adapted(learner, longer, steps=1, force=True).figures["weights_clipped"]
 

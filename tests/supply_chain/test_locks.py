@@ -8,7 +8,8 @@ from audit import verdict
 from locks import LOCKS, ROOT, pins, public
 
 CONSTRAINTS = pins(ROOT / "constraints.txt")
-EXTRAS = {"cpu": ["deploy", "offline", "sweep"], "cuda": ["deploy", "offline", "sweep", "gpu"]}
+EVERYWHERE = ["deploy", "offline", "sweep", "hub"]
+EXTRAS = {"cpu": EVERYWHERE, "cuda": [*EVERYWHERE, "gpu"]}
 
 
 def asked_for(extras: list[str]) -> set[str]:
@@ -33,8 +34,8 @@ def test_versions_are_those_that_are_tested(name):
     unknown = {
         p for p in locked.keys() - CONSTRAINTS.keys() if not p.startswith(("nvidia", "cuda"))
     }
-    # of torch on CUDA, and of other systems than Linux
-    assert unknown <= {"triton", "colorama", "setuptools"}
+    # of torch on CUDA, and of other systems than Linux (one of them a browser)
+    assert unknown <= {"triton", "colorama", "setuptools", "httpx2-jsfetch"}
 
 
 def test_the_cpu_has_no_cuda():

@@ -32,6 +32,7 @@ def class_scores(head: HeadConfig, episodes: FeatureEpisodes) -> Tensor:
     Raises:
         ValueError: it uses the queries jointly, and there is only one.
 
+    >>> from metarl.fewshot.heads import head_of
     >>> support, queries = torch.eye(2)[None], torch.tensor([[[2.0, 1.0], [1.0, 3.0]]])
     >>> episodes = FeatureEpisodes(support, torch.tensor([[0, 1]]), queries, num_ways=2)
     >>> class_scores(head_of("tim", {"num_steps": 10}), episodes).argmax(-1)
