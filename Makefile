@@ -96,6 +96,8 @@ $(TOOLS)/.installed: requirements-tools.txt
 
 lock: $(TOOLS)/.installed ## Make both lock files anew; TORCH_CPU=place of torch's wheels for CPUs
 	@test -n '$(TORCH_CPU)' || { echo 'give TORCH_CPU=, the page or folder of torch +cpu'; exit 2; }
+	@mkdir -p build # constraints that no Python 3.11 can meet end here
+	$(LOCK) --universal --extra gpu --extra docs --extra dev --output-file build/all.lock
 	$(LOCK) --python-platform x86_64-unknown-linux-gnu --find-links '$(TORCH_CPU)' \
 		--output-file requirements-cpu.lock
 	$(LOCK) --universal --extra gpu --output-file requirements-cuda.lock
