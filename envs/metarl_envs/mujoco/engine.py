@@ -38,8 +38,8 @@ class MujocoVectorEnv(TaskVectorEnv):
         num_envs: number of environments.
         max_episode_steps: time limit in steps.
         autoreset_mode: as in gymnasium.
-        num_threads: physics threads; 0 for all cores, which the processes of ``torchrun`` on a
-            machine share.
+        num_threads: physics threads; 0 for all cores that the process may run on, which those
+            of ``torchrun`` on a machine share.
         dtype: of the observations.
         render_mode: ``rgb_array`` for :meth:`render`.
     """
@@ -188,16 +188,12 @@ class MujocoVectorEnv(TaskVectorEnv):
 
 
 def own_cores() -> int:
-    """The cores of this process among those of ``torchrun`` on this machine; 0 for all.
+    """The share of this process, among those of ``torchrun``, in the cores of this machine.
 
-    Never more than the process may run on, which a scheduler or ``taskset`` makes fewer.
-
-    >>> own_cores()
-    0
+    Never more than the process may run on, which a scheduler or ``taskset`` makes fewer; MuJoCo's
+    own "all CPUs" are those of the machine.
     """
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    if processes == 1:
-        return 0
     cores = os.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     return min(max(cores // processes, 1), allowed)
