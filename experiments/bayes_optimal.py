@@ -32,6 +32,12 @@ REWARD, COST = 1.0, -0.1
 # -- GridNavi -------------------------------------------------------------------------------------
 
 
+def goals_of(family: GridNavi) -> Array:
+    """Cells that tasks of training have, ``[G, 2]``: those of a thousand draws."""
+    drawn = family.task_distribution.sample(np.random.default_rng(0), 1000)["goal"]
+    return np.unique(drawn.astype(np.int64), axis=0)
+
+
 def worth(first: int, distance: int, episodes: int, horizon: int = HORIZON) -> float:
     """Return of all episodes from a goal that is found at a step.
 
@@ -80,6 +86,10 @@ def grid_optimum(goals: Array, size: int, episodes: int, horizon: int = HORIZON)
     reward_of[:, bit > 0] = value[:, np.log2(bit[bit > 0]).astype(int)]
     bounds = [_bound(t, far, value, steps, horizon) for t in range(steps + 1)]
 
+    def members(left: Array) -> Array:
+        """1 where a goal is in a set, ``[sets, G]``."""
+        return (left[:, None] >> np.arange(len(goals))) & 1
+
     def walked(width: int | None, least: float) -> float:
         """The best walk; of ``width`` states a step at most, or all that may exceed ``least``."""
         cell, left, gained = np.array([0]), np.array([(1 << len(goals)) - 1]), np.array([0.0])
@@ -92,14 +102,12 @@ def grid_optimum(goals: Array, size: int, episodes: int, horizon: int = HORIZON)
             gained = gained[source] + np.where(found, reward_of[t, cell], 0.0)
             left = left[source] & ~bit[cell]
             cell, left, gained = _best(cell, left, gained)
-            open_ = (left[:, None] >> np.arange(len(goals))) & 1
-            hoped = gained + (open_ * bounds[t][cell]).sum(1)
+            hoped = gained + (members(left) * bounds[t][cell]).sum(1)
             kept = hoped >= least - 1e-9
             if width is not None:
                 kept &= hoped >= np.sort(hoped)[-width:][0]
             cell, left, gained = cell[kept], left[kept], gained[kept]
-        open_ = (left[:, None] >> np.arange(len(goals))) & 1
-        return float((gained + (open_ * value[steps + 1]).sum(1)).max())
+        return float((gained + (members(left) * value[steps + 1]).sum(1)).max())
 
     return walked(None, walked(2000, -np.inf)) / len(goals)
 
@@ -141,38 +149,35 @@ def bandit_optimum(num_arms: int, num_pulls: int) -> float:
 
 def gittins_value(num_arms: int, num_pulls: int) -> float:
     """Mean total reward of pulling the arm of the largest index."""
-    index = gittins_indices(num_pulls)
 
     @cache
     def value(arms: Arms, pulls: int) -> float:
         if not pulls:
             return 0.0
-        return _pull(arms, max(_distinct(arms), key=lambda i: index(*arms[i], pulls)), pulls, value)
+        best = max(_distinct(arms), key=lambda i: gittins_index(*arms[i], pulls))
+        return _pull(arms, best, pulls, value)
 
     return value(((0, 0),) * num_arms, num_pulls)
 
 
-def gittins_indices(num_pulls: int) -> Any:
-    """The index of an arm by wins, losses and pulls left.
+@cache
+def gittins_index(wins: int, losses: int, pulls: int) -> float:
+    """The index of an arm that has paid so often and not, with so many pulls left.
 
     It is the known reward a pull at which going on with the arm, until one likes, is worth as much
     as never pulling it again, found by bisection.
 
-    >>> round(gittins_indices(2)(0, 0, 1), 6), round(gittins_indices(2)(0, 0, 2), 6)
+    >>> round(gittins_index(0, 0, 1), 6), round(gittins_index(0, 0, 2), 6)
     (0.5, 0.555556)
     """
-
-    @cache
-    def index(wins: int, losses: int, pulls: int) -> float:
-        low, high = 0.0, 1.0
-        for _ in range(40):
-            middle = (low + high) / 2
-            low, high = (
-                (middle, high) if _advantage(wins, losses, pulls, middle) > 0 else (low, middle)
-            )
-        return low
-
-    return index
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        if _advantage(wins, losses, pulls, middle) > 0:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def _advantage(wins: int, losses: int, pulls: int, known: float) -> float:
@@ -204,9 +209,7 @@ def _pull(arms: Arms, i: int, pulls: int, then: Any) -> float:
 def main() -> None:
     """Print both."""
     for name, family in (("all 21", GridNavi(hold_out=False)), ("17 of training", GridNavi())):
-        drawn = family.task_distribution.sample(np.random.default_rng(0), 1000)["goal"]
-        goals = np.unique(drawn.astype(int), axis=0)
-        print(f"GridNavi, 4 episodes, {name} goals: {grid_optimum(goals, 5, 4):.4f}")
+        print(f"GridNavi, 4 episodes, {name} goals: {grid_optimum(goals_of(family), 5, 4):.4f}")
     for pulls in (10, 20):
         told = f"{bandit_optimum(5, pulls):.4f}, Gittins {gittins_value(5, pulls):.4f}"
         print(f"bandit of 5 arms, {pulls} pulls: {told}")

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import gymnasium as gym
 import numpy as np
 import tyro
-from bayes_optimal import grid_optimum
+from bayes_optimal import goals_of, grid_optimum
 from numpy.typing import NDArray
 from results import commit, read_rows, save, write_table
 from runner import finished, trained
@@ -28,6 +28,7 @@ from metarl_envs import GridNavi
 
 Array = NDArray[np.float64]
 EPISODES, NUM_SEEDS = 4, 10
+GOALS = goals_of(GridNavi(hold_out=False))
 LEARNERS = {
     "proto-embedding": ("--meta-batch-size 128 --num-minibatches 8", 600),
     "rl2": ("--meta-batch-size 128 --num-minibatches 4 --num-epochs 4", 600),
@@ -56,15 +57,7 @@ class Options:
     """Where the run folders go."""
 
 
-def all_goals() -> NDArray[np.int64]:
-    """Of the grid, ``[21, 2]``."""
-    drawn = GridNavi(hold_out=False).task_distribution.sample(
-        np.random.default_rng(0), 21, "held_out"
-    )
-    return np.unique(drawn["goal"].astype(np.int64), axis=0)
-
-
-def played(agent: Agent, goals: NDArray[np.int64], episodes: int) -> Array:
+def played(agent: Agent, goals: NDArray[Any], episodes: int) -> Array:
     """Returns ``[goals, episodes]`` of the likeliest actions, from nothing known of each goal."""
     env = gym.make("metarl/GridNavi-v0", hold_out=False)
     returns = np.zeros((len(goals), episodes))
@@ -89,7 +82,7 @@ def measured(run: Path, iterations: int) -> dict[str, Any]:
     if not target.exists():
         loaded = metarl.load_run(run)
         figures = {
-            "returns": played(loaded.agent(), all_goals(), EPISODES).mean(0).tolist(),
+            "returns": played(loaded.agent(), GOALS, EPISODES).mean(0).tolist(),
             "env_steps": loaded.learner.env_steps,
             "hours": loaded.seconds / 3600,
         }
@@ -102,7 +95,7 @@ def measured(run: Path, iterations: int) -> dict[str, Any]:
 def row_of(learner: str, seeds: list[int], found: list[dict[str, Any]]) -> dict[str, Any]:
     """A row of the results."""
     returns = np.array([one["returns"] for one in found])
-    optimum = grid_optimum(all_goals(), 5, EPISODES)
+    optimum = grid_optimum(GOALS, 5, EPISODES)
     return {
         "experiment": "exploration-grid",
         "learner": learner,

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from bayes_optimal import bandit_optimum, gittins_indices, gittins_value, grid_optimum
+from bayes_optimal import bandit_optimum, gittins_index, gittins_value, grid_optimum
 
 from metarl_envs import GridNavi
 
@@ -61,4 +61,4 @@ def test_an_index_policy_is_never_better_and_for_two_pulls_the_best() -> None:
 
 def test_the_index_of_two_pulls() -> None:
     """Where 1/2 - c + 1/2 max(0, 2/3 - c) = 0: c = 5/9."""
-    assert gittins_indices(2)(0, 0, 2) == pytest.approx(5 / 9)
+    assert gittins_index(0, 0, 2) == pytest.approx(5 / 9)

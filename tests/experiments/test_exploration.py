@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from bayes_optimal import grid_optimum
-from exploration import EPISODES, all_goals, played, row_of
+from exploration import EPISODES, GOALS, played, row_of
 
 import metarl
 
@@ -26,14 +26,14 @@ def test_an_untrained_agent_is_played_on_every_goal(tmp_path: Path) -> None:
         output=tmp_path,
         **options,
     )
-    returns = played(run.agent(), all_goals(), 2)
+    returns = played(run.agent(), GOALS, 2)
     assert returns.shape == (21, 2)
     assert (returns >= -1.5 - 1e-9).all()
     assert (returns <= 14).all()
 
 
 def test_a_row_counts_the_seeds_that_are_optimal() -> None:
-    best = grid_optimum(all_goals(), 5, EPISODES)
+    best = grid_optimum(GOALS, 5, EPISODES)
     found = [
         {"returns": [4.0, best - 26.0, 11.0, 11.0], "env_steps": 10, "hours": 0.1},
         {"returns": [4.0, best - 26.1, 11.0, 11.0], "env_steps": 10, "hours": 0.1},
