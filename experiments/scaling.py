@@ -292,6 +292,7 @@ through. Between machines both are those of the network: 20 to 50 µs and 1 to 3
 MEASURED = f"""Of {TASKS[-1]} tasks, on a machine of {CORES} cores: 4 processes have half a
 core each, and are predicted so. Nothing was fitted to these. One process beside its prediction,
 which was made from other runs of one process, shows how far this machine differs from run to run.
+(In these figures one process has two physics threads on its core, 4 % slower than one thread.)
 """
 MANY_PROCESSES = """Seconds of an iteration, in parentheses the share of communication, each process
 on a core of its own, with the hop and rate of above. {many:,} tasks are what no example has today.
