@@ -49,6 +49,8 @@ class Family(NamedTuple):
     """Their mean returns after 0, 1, ... steps, by learner."""
     differs: str
     """What they did otherwise; read in their files."""
+    threshold: float
+    """Return in training, after a step, that stands for having learned."""
     env_kwargs: dict[str, Any] = {"max_episode_steps": 200}  # noqa: RUF012 - never written to
     options: tuple[str, ...] = ("--min-log-std", "-1.5")
     """Of training, of all learners."""
@@ -133,6 +135,7 @@ FAMILIES: dict[FamilyName, Family] = {
         "metarl/PointGoal-v0",
         REFERENCES["navigation"],
         f"{HELD_OUT}{OURS}",
+        threshold=-15.0,
         env_kwargs={},
         options=authors(20, 20),
         inner_lr=0.5,
@@ -144,6 +147,7 @@ FAMILIES: dict[FamilyName, Family] = {
         "metarl/HalfCheetahVel-v0",
         REFERENCES["half-cheetah-vel"],
         f"{HELD_OUT}{SAME_PHYSICS}",
+        threshold=-100.0,
         env_kwargs=PHYSICS,
         options=authors(40, 10),
         iterations=475,
@@ -153,6 +157,7 @@ FAMILIES: dict[FamilyName, Family] = {
         "metarl/HalfCheetahDir-v0",
         REFERENCES["half-cheetah-dir"],
         SAME_PHYSICS,
+        threshold=150.0,
         env_kwargs=PHYSICS,
         options=authors(40, 20),
         max_kl=0.02,
@@ -164,6 +169,7 @@ FAMILIES: dict[FamilyName, Family] = {
         REFERENCES["ant-vel"],
         f"{HELD_OUT}{SAME_PHYSICS}; 20 trajectories of adaptation, theirs as many as have 4,000 "
         "steps",
+        threshold=50.0,
         env_kwargs=PHYSICS,
         options=authors(40, 20),
         iterations=375,
@@ -174,6 +180,7 @@ FAMILIES: dict[FamilyName, Family] = {
         REFERENCES["ant-dir"],
         f"{SAME_PHYSICS}; 20 trajectories a task in training, theirs 40; 40 of adaptation, theirs "
         "as many as have 8,000 steps",
+        threshold=250.0,
         env_kwargs=PHYSICS,
         options=authors(40, 20),
         iterations=575,
@@ -185,6 +192,7 @@ FAMILIES: dict[FamilyName, Family] = {
         "metarl/HalfCheetahVel-v0",
         REFERENCES["half-cheetah-vel"],
         CHEETAH,
+        threshold=-100.0,
         options=FROM_SMALL_SIGMA,
         inner_lr=0.05,
     ),
@@ -192,9 +200,10 @@ FAMILIES: dict[FamilyName, Family] = {
         "metarl/HalfCheetahDir-v0",
         REFERENCES["half-cheetah-dir"],
         CHEETAH,
+        threshold=150.0,
         options=FROM_SMALL_SIGMA,
         inner_lr=0.05,
     ),
-    "ant-vel": Family("metarl/AntVel-v0", REFERENCES["ant-vel"], ANT),
-    "ant-dir": Family("metarl/AntDir-v0", REFERENCES["ant-dir"], ANT),
+    "ant-vel": Family("metarl/AntVel-v0", REFERENCES["ant-vel"], ANT, 50.0),
+    "ant-dir": Family("metarl/AntDir-v0", REFERENCES["ant-dir"], ANT, 250.0),
 }

@@ -2,9 +2,9 @@
 
     python experiments/promp_breakdown.py [--only NAME ...] [--seeds 0] [--time-limit 900]
 
-The setting is that of ``promp.py``, 20 million steps: horizon 100, action scale 10, 20 tasks of 20
-trajectories, inner step size 0.1, Adam of 1e-3, 5 epochs, clip 0.3, inner KL 5e-4. Each variant
-differs from it in what its name says and in nothing else, at equal environment steps.
+The setting is that of ``gradient_learners.py``, 20 million steps: horizon 100, action scale 10, 20
+tasks of 20 trajectories, inner step size 0.1, Adam of 1e-3, 5 epochs, clip 0.3, inner KL 5e-4. Each
+variant differs from it in what its name says and in nothing else, at equal environment steps.
 ``promp_breakdown.json`` and the table of the README have, per run, the best return after one step
 of 10 iterations' mean, where it first fell below half of that, and what KL, inner KL, clip share, σ
 and gradient norm were in the 5 iterations before, beside their medians until then; the picture has
@@ -30,9 +30,9 @@ from typing import Any
 
 import numpy as np
 import tyro
+from gradient_learners import COMMAND
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from promp import COMMAND
 from results import FOLDER, write_table
 from runner import trained
 

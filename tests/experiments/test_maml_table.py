@@ -1,13 +1,10 @@
-"""The table of the MAML paper: the authors' settings, and rows that say what budget they had."""
+"""The table of the MAML paper: the authors' settings, and rows that say what differs."""
 
-import json
 from functools import cache
-from pathlib import Path
 from typing import Any, get_args
 
 import maml_table
 import pytest
-import results
 from maml_families import FAMILIES, FamilyName, Learner
 
 from metarl.cli import _parse
@@ -73,18 +70,11 @@ def test_step_sizes_of_the_test() -> None:
     assert ants.test("oracle")[-2:] == ["--steps", "0"]
 
 
-@pytest.mark.parametrize(("iterations", "said"), [(10, True), (475, False)])
-def test_a_row_says_that_its_budget_is_short(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, iterations: int, said: bool
-) -> None:
-    monkeypatch.setattr(results, "commit", lambda: "")  # which asks git
-    path = tmp_path / "3" / "run" / "40-tasks.json"
-    path.parent.mkdir(parents=True)
-    figures = {"env": "metarl/HalfCheetahVel-v0", "steps": [0], "tasks": [{"velocity": 1.0}] * 3}
-    figures |= {"returns": [[1.0, 2.0, 3.0]], "mean": [2.0], "env_steps": 1, "hours": 0.1}
-    path.write_text(json.dumps(figures))
-    found = maml_table.row(maml_table.Table(), [path], iterations)
-    assert found["seeds"] == [3]
-    assert not found["reference"]["same_protocol"]
-    assert ("physics the authors'" in found["reference"]["differs"]) is True
-    assert (f"{iterations} of 475 iterations" in found["reference"]["differs"]) is said
+@pytest.mark.parametrize("name", AUTHORS)
+def test_rows_say_what_differs(name: FamilyName) -> None:
+    plan = maml_table.plan_of(name, "maml-trpo")
+    assert plan.iterations == FAMILIES[name].iterations
+    assert plan.reference["mean"] == FAMILIES[name].reference["maml-trpo"]
+    assert ("physics the authors'" in plan.reference["differs"]) is (name in MUJOCO)
+    assert not plan.reference["same_protocol"]
+    assert maml_table.plan_of(name, "random-init").iterations == 1

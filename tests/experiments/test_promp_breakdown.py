@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from promp import COMMAND
+from gradient_learners import COMMAND
 from promp_breakdown import FIGURES, VARIANTS, breakdown, figures, table
 
 from metarl.cli import _parse
