@@ -1,24 +1,27 @@
-"""Exploration against the Bayes-optimal policy: GridNavi, four episodes of a task.
+"""Exploration against the Bayes-optimal policy: GridNavi, and a bandit of five arms.
 
-    python experiments/exploration.py [--only proto-embedding] [--seeds 0 1 2] [--time-limit 900]
+    python experiments/exploration.py [--world grid] [--only proto-embedding] [--seeds 0 1 2]
 
-All 21 goals of the VariBAD paper, none held out. A trained agent plays every goal by its likeliest
-actions; whatever goals are equally likely, its mean return is then exact, and so is the best that
-there is (``bayes_optimal.py``). A seed is Bayes-optimal where the two are equal. Zintgraf et al.
-(2020, appendix) found 4 of 20 seeds so for VariBAD, and 0 of 20 for RL².
+Nothing is held out, so that the best for what is trained on is the best for what is played. A
+trained agent plays by its likeliest actions, and what it comes to is computed, not sampled: on the
+grid of the VariBAD paper, four episodes, by playing each of the 21 goals, and on the bandit, ten
+pulls, by following every history of payments with its probability under U(0, 1). The best there is
+is exact, too (``bayes_optimal.py``). A seed is Bayes-optimal where the two are equal. Zintgraf et
+al. (2020, appendix) found 4 of 20 seeds so for VariBAD on the grid, and 0 of 20 for RL².
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 import tyro
-from bayes_optimal import goals_of, grid_optimum
+from bayes_optimal import bandit_optimum, goals_of, grid_optimum
 from numpy.typing import NDArray
-from results import commit, read_rows, save, write_table
+from results import NO_REFERENCE, commit, read_rows, save, write_table
 from runner import finished, trained
 
 import metarl
@@ -27,34 +30,8 @@ from metarl.rl import Agent
 from metarl_envs import GridNavi
 
 Array = NDArray[np.float64]
-EPISODES, NUM_SEEDS = 4, 10
+EPISODES, ARMS, PULLS, NUM_SEEDS = 4, 5, 10, 10
 GOALS = goals_of(GridNavi(hold_out=False))
-LEARNERS = {
-    "proto-embedding": ("--meta-batch-size 128 --num-minibatches 8", 600),
-    "rl2": ("--meta-batch-size 128 --num-minibatches 4 --num-epochs 4", 600),
-}
-"""Options and iterations, each of 7,680 environment steps."""
-COMMAND = (
-    "--env metarl/GridNavi-v0 --trial-length 4 --num-trajectories 1 --entropy-coefficient 0.01 "
-    "--eval-every 50 --eval-tasks 0"
-)
-HOLD_OUT_NONE = ["--env-kwargs", '{"hold_out": false}']
-
-
-@dataclass(frozen=True)
-class Options:
-    """Train, play every goal, and set beside the best."""
-
-    only: tuple[Literal["proto-embedding", "rl2"], ...] = ("proto-embedding", "rl2")
-    """Which learners."""
-    seeds: tuple[int, ...] = tuple(range(NUM_SEEDS))
-    """Of training."""
-    iterations: int | None = None
-    """Instead of those of the script."""
-    time_limit: float | None = None
-    """Seconds of each training in this call; one that is not over is gone on with in the next."""
-    output: Path = Path("runs/exploration")
-    """Where the run folders go."""
 
 
 def played(agent: Agent, goals: NDArray[Any], episodes: int) -> Array:
@@ -76,13 +53,101 @@ def played(agent: Agent, goals: NDArray[Any], episodes: int) -> Array:
     return returns
 
 
-def measured(run: Path, iterations: int) -> dict[str, Any]:
+def on_grid(agent: Agent) -> list[float]:
+    """Mean returns of one episode after the other."""
+    found: list[float] = played(agent, GOALS, EPISODES).mean(0).tolist()
+    return found
+
+
+def on_bandit(agent: Agent, num_arms: int = ARMS, pulls: int = PULLS) -> list[float]:
+    """Mean reward of one pull after the other."""
+    rewards = np.zeros(pulls)
+    nothing, likeliest = np.zeros(1, np.float32), np.zeros(agent.noise_size)
+
+    def follow(counts: Array, pull: int, probability: float) -> None:
+        """What is left of a history; ``counts`` are one more than wins and losses of each arm."""
+        acted = agent.act(nothing, likeliest)
+        arm = int(acted.action)
+        pays = counts[arm, 0] / counts[arm].sum()
+        rewards[pull] += probability * pays
+        if pull + 1 == pulls:
+            return
+        here = agent.state()
+        for paid, p in ((1, pays), (0, 1 - pays)):
+            agent.load_state(here)
+            agent.observe(nothing, acted, float(paid), nothing, False, True)
+            then = counts.copy()
+            then[arm, 1 - paid] += 1
+            follow(then, pull + 1, probability * p)
+
+    agent.reset()
+    follow(np.ones((num_arms, 2)), 0, 1.0)
+    return rewards.tolist()
+
+
+class World(NamedTuple):
+    """What is explored."""
+
+    env: str
+    options: str
+    """Of all learners."""
+    learners: dict[str, tuple[str, int]]
+    """Options and iterations."""
+    play: Callable[[Agent], list[float]]
+    optimum: Callable[[], float]
+
+
+WORLDS = {
+    "grid": World(
+        "metarl/GridNavi-v0",
+        f"--trial-length {EPISODES}",
+        {
+            "proto-embedding": ("--meta-batch-size 128 --num-minibatches 8", 600),
+            "rl2": ("--meta-batch-size 128 --num-minibatches 4 --num-epochs 4", 600),
+        },
+        on_grid,
+        lambda: grid_optimum(GOALS, 5, EPISODES),
+    ),
+    "bandit": World(
+        "metarl/BernoulliBandit-v0",
+        f"--trial-length {PULLS}",
+        {
+            "proto-embedding": ("--meta-batch-size 512 --num-minibatches 8", 300),
+            "rl2": ("--meta-batch-size 512 --num-minibatches 4 --num-epochs 4", 300),
+        },
+        on_bandit,
+        lambda: bandit_optimum(ARMS, PULLS),
+    ),
+}
+COMMON = "--num-trajectories 1 --entropy-coefficient 0.01 --eval-every 50 --eval-tasks 0"
+HOLD_OUT_NONE = ["--env-kwargs", '{"hold_out": false}']
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train, play, and set beside the best."""
+
+    world: Literal["grid", "bandit"] = "grid"
+    """Where."""
+    only: tuple[Literal["proto-embedding", "rl2"], ...] = ("proto-embedding", "rl2")
+    """Which learners."""
+    seeds: tuple[int, ...] = tuple(range(NUM_SEEDS))
+    """Of training."""
+    iterations: int | None = None
+    """Instead of those of the script."""
+    time_limit: float | None = None
+    """Seconds of each training in this call; one that is not over is gone on with in the next."""
+    output: Path = Path("runs/exploration")
+    """Where the run folders go."""
+
+
+def measured(run: Path, world: World, iterations: int) -> dict[str, Any]:
     """What a run's agent comes to, kept in a file of its folder."""
-    target = run / f"grid-{iterations}.json"
+    target = run / f"exact-{iterations}.json"
     if not target.exists():
         loaded = metarl.load_run(run)
         figures = {
-            "returns": played(loaded.agent(), GOALS, EPISODES).mean(0).tolist(),
+            "returns": world.play(loaded.agent()),
             "env_steps": loaded.learner.env_steps,
             "hours": loaded.seconds / 3600,
         }
@@ -92,14 +157,16 @@ def measured(run: Path, iterations: int) -> dict[str, Any]:
     return found
 
 
-def row_of(learner: str, seeds: list[int], found: list[dict[str, Any]]) -> dict[str, Any]:
+def row_of(
+    name: str, learner: str, seeds: list[int], found: list[dict[str, Any]]
+) -> dict[str, Any]:
     """A row of the results."""
     returns = np.array([one["returns"] for one in found])
-    optimum = grid_optimum(GOALS, 5, EPISODES)
+    optimum = WORLDS[name].optimum()
     return {
-        "experiment": "exploration-grid",
+        "experiment": f"exploration-{name}",
         "learner": learner,
-        "env": "metarl/GridNavi-v0",
+        "env": WORLDS[name].env,
         "seeds": seeds,
         "env_steps": round(float(np.mean([one["env_steps"] for one in found]))),
         "hours": round(float(np.mean([one["hours"] for one in found])), 3),
@@ -107,43 +174,47 @@ def row_of(learner: str, seeds: list[int], found: list[dict[str, Any]]) -> dict[
         "totals": returns.sum(1).round(4).tolist(),
         "optimum": round(optimum, 4),
         "optimal_seeds": int(np.isclose(returns.sum(1), optimum).sum()),
-        "command": f"python experiments/exploration.py --only {learner}",
+        "reference": NO_REFERENCE,
+        "command": f"python experiments/exploration.py --world {name} --only {learner}",
         "commit": commit(),
     }
 
 
 def table() -> str:
     """All rows there are, as Markdown."""
-    head = ("learner", "seeds", "Bayes-optimal", "worst, median, best seed", "the best there is")
-    lines = [f"| {' | '.join([*head, 'env steps', 'commit'])} |", "|---" * (len(head) + 2) + "|"]
+    head = ["world", "learner", "seeds", "Bayes-optimal", "worst, median, best seed"]
+    head += ["the best there is", "env steps", "hours", "commit"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for row in read_rows():
         if "optimum" in row:
             totals = np.percentile(row["totals"], [0, 50, 100])
-            cells = [row["learner"], f"{len(row['seeds'])} of {NUM_SEEDS}"]
-            cells += [str(row["optimal_seeds"]), ", ".join(f"{total:.2f}" for total in totals)]
-            cells += [f"{row['optimum']:.2f}", f"{row['env_steps'] / 1e6:.1f} M", row["commit"]]
+            cells = [row["experiment"].removeprefix("exploration-"), row["learner"]]
+            cells += [f"{len(row['seeds'])} of {NUM_SEEDS}", str(row["optimal_seeds"])]
+            cells += [", ".join(f"{total:.2f}" for total in totals), f"{row['optimum']:.2f}"]
+            cells += [f"{row['env_steps'] / 1e6:.1f} M", f"{row['hours']:.2f}", row["commit"]]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def experiment(options: Options) -> None:
     """The runs, seed by seed, with the table after each."""
+    world = WORLDS[options.world]
     for seed in options.seeds:
         for learner in options.only:
-            own, iterations = LEARNERS[learner]
+            own, iterations = world.learners[learner]
             iterations = options.iterations or iterations
-            command = ["train", learner, *COMMAND.split(), *HOLD_OUT_NONE, *own.split()]
-            folder = options.output / learner
-            run = trained(
-                folder / str(seed), [*command, "--seed", str(seed)], iterations, options.time_limit
-            )
+            command = ["train", learner, "--env", world.env, *HOLD_OUT_NONE, *COMMON.split()]
+            command += [*world.options.split(), *own.split(), "--seed", str(seed)]
+            folder = options.output / options.world / learner
+            run = trained(folder / str(seed), command, iterations, options.time_limit)
             if not finished(run, iterations):
                 print(f"{run}: not over after this call's time; the next one goes on")
                 continue
-            measured(run, iterations)
-            done = sorted(folder.glob(f"*/*/grid-{iterations}.json"))
+            measured(run, world, iterations)
+            done = sorted(folder.glob(f"*/*/exact-{iterations}.json"))
             found = [json.loads(path.read_text()) for path in done]
-            save([row_of(learner, [int(path.parents[1].name) for path in done], found)])
+            seeds = [int(path.parents[1].name) for path in done]
+            save([row_of(options.world, learner, seeds, found)])
     write_table("exploration", table())
 
 

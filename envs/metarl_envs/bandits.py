@@ -22,18 +22,22 @@ class BernoulliBandit:
 
     Args:
         num_arms: k; the paper has 5, 10 and 50.
+        hold_out: hold tasks out. Without, all means are of both splits, as in the paper, and a
+            Bayes-optimal policy can be learned.
     """
 
     # the box is wider than its one value because gymnasium warns of one without extent
     observation_space = spaces.Box(0.0, 1.0, (1,), dtype=np.float32)
 
-    def __init__(self, num_arms: int = 5) -> None:
+    def __init__(self, num_arms: int = 5, *, hold_out: bool = True) -> None:
         if num_arms < 2:
             raise ValueError(f"num_arms must be at least 2, got {num_arms}")
         self.arrays = NUMPY
         self.num_arms = num_arms
         self.action_space = spaces.Discrete(num_arms)
-        self.task_distribution = Product({"means": Uniform(np.zeros(num_arms), 1.0)})
+        self.task_distribution = Product(
+            {"means": Uniform(np.zeros(num_arms), 1.0, hold_out=hold_out)}
+        )
 
     def start(self, rng: Random, leading: tuple[int, ...]) -> Array:
         """The only state."""

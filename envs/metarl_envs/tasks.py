@@ -10,7 +10,7 @@ A continuous distribution is cut in the space of its uniforms, ten cells a dimen
 fifth are held out in a lattice pattern: each row and column of cells loses an equal share, so both
 parts keep the marginals and every held-out cell lies among train cells. ``Choice`` holds out the
 values whose indices it is told; with none, both parts are the whole finite set and ``disjoint`` is
-False.
+False, and so it is of a ``Uniform`` that holds nothing out.
 """
 
 from abc import ABC, abstractmethod
@@ -64,7 +64,7 @@ class _Continuous(Distribution):
         """Raise a :class:`ValueError` where held-out cells have the values of train cells."""
         starts = np.arange(CELLS)[:, None] / CELLS
         values = self.transform(np.broadcast_to(starts, (CELLS, self.num_uniforms)))
-        if (np.diff(values, axis=0) == 0).any():
+        if self.disjoint and (np.diff(values, axis=0) == 0).any():
             kind = type(self).__name__
             raise ValueError(f"{kind} is too narrow for its train and held-out parts to differ")
 
@@ -73,8 +73,9 @@ class _Continuous(Distribution):
         accepted = np.empty((0, self.num_uniforms))
         while len(accepted) < num:
             uniforms = rng.random((2 * HELD_OUT_PERIOD * num, self.num_uniforms))
-            keep = is_held_out(uniforms) == (split == "held_out")
-            accepted = np.concatenate([accepted, uniforms[keep]])
+            if self.disjoint:
+                uniforms = uniforms[is_held_out(uniforms) == (split == "held_out")]
+            accepted = np.concatenate([accepted, uniforms])
         return self.transform(accepted[:num])
 
 
@@ -96,9 +97,12 @@ class Uniform(_Continuous):
     Args:
         low: lower bounds, any shape.
         high: upper bounds, of the same shape or a number.
+        hold_out: hold cells out. Without, both parts are all of it, so that the best for the whole
+            distribution can be learned, and what is tested is not new.
     """
 
-    def __init__(self, low: ArrayLike, high: ArrayLike) -> None:
+    def __init__(self, low: ArrayLike, high: ArrayLike, *, hold_out: bool = True) -> None:
+        self.disjoint = hold_out
         self.low, self.high = np.broadcast_arrays(np.asarray(low, float), np.asarray(high, float))
         if not (self.low < self.high).all():
             bounds = f"low={self.low.tolist()}, high={self.high.tolist()}"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from metarl_envs import FAMILIES, BernoulliBandit
+from metarl_envs.tasks import is_held_out
 
 ID = "metarl/BernoulliBandit-v0"
 NUM = 40_000
@@ -77,3 +78,16 @@ def test_means_are_uniform(num_arms: int, split: Any) -> None:
 def test_a_bandit_has_at_least_two_arms() -> None:
     with pytest.raises(ValueError, match="num_arms must be at least 2, got 1"):
         BernoulliBandit(1)
+
+
+def test_nothing_is_held_out_where_that_is_asked_for() -> None:
+    """Both splits are the whole cube then: a draw of 1,000 means fills both kinds of cells."""
+    whole = BernoulliBandit(hold_out=False).task_distribution
+    assert not whole.disjoint
+    for split in ("train", "held_out"):
+        means = whole.sample(np.random.default_rng(0), 1000, split)["means"]
+        share = is_held_out(means).mean()
+        assert abs(share - 1 / 5) < 4.5 * np.sqrt(0.2 * 0.8 / 1000)
+    assert not is_held_out(
+        BernoulliBandit().task_distribution.sample(np.random.default_rng(0), 1000)["means"]
+    ).any()
