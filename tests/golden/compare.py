@@ -85,7 +85,7 @@ PROBLEMS: dict[str, str] = {
     },
     **{
         f"fewshot-{name}": f"fewshot {name} {GLYPHS}"
-        for name in ("protonet", "matching", "baseline", "baseline++", "knn")
+        for name in ("protonet", "matching", "r2d2", "baseline", "baseline++", "knn")
     },
     "fewshot-maml-conv4": f"fewshot maml {GLYPHS} {STEPS} --backbone conv4 --filters 4",
     "fewshot-protonet-conv4": (
