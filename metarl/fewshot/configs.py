@@ -117,6 +117,9 @@ class AdaptedClassifierConfig(FewShotConfig):
     beyond the trained ones use the last."""
     multi_step_iterations: Natural = 0
     """Iterations over which the outer loss moves from all steps to the last one (MAML++)."""
+    step_norms: bool = False
+    """Learn scale and shift of batch normalisation for every step, instead of adapting them
+    (MAML++); test steps beyond the trained ones use the last."""
     head: Literal["shared", "free", "prototypes"] = "shared"
     """How the head starts: one learned row for all classes (any number of ways, needs at least two
     steps for the backbone to adapt), a row each (Finn et al. 2017), or from class prototypes:
@@ -159,6 +162,8 @@ class ReptileConfig(AdaptedClassifierConfig):
     learned_lr: Suppress[Literal["none"]] = "none"
     """Always."""
     multi_step_iterations: Suppress[Literal[0]] = 0
+    """Always."""
+    step_norms: Suppress[Literal[False]] = False
     """Always."""
     compile: Suppress[Literal[False]] = False
     """Always."""

@@ -144,7 +144,8 @@ def make_learner(
         free = algorithm.head == "free" or problem.regression
         head: HeadKind = "free" if free else "shared"
         generator = Streams(seed, "training").torch("head")
-        network = HeadedNetwork(backbone, problem.num_outputs, head, generator)
+        norm_steps = algorithm.num_inner_steps if algorithm.step_norms else 0
+        network = HeadedNetwork(backbone, problem.num_outputs, head, generator, norm_steps)
     elif problem.regression:
         raise ValueError(f"{name} classifies, and these data are a regression; use maml")
     if isinstance(algorithm, R2D2Config):

@@ -18,7 +18,6 @@ from metarl.core import (
     LearnedStepSizes,
     MetaParameters,
     adaptation_path,
-    expand,
     parameters_of,
     proto_maml_head,
     prototypes,
@@ -59,7 +58,7 @@ class MAMLClassifier(FewShotLearner):
         seed: int,
         rule: InnerRule[Any] | None = None,
     ) -> None:
-        own = parameters_of(network)
+        own = network.adaptable(parameters_of(network))
         self.rule = (_inner_rule(config) if rule is None else rule).leaving_frozen(own)
         learned = self.rule.meta_parameters(own)
         self.step_sizes = {name: nn.Parameter(value) for name, value in learned.items()}
@@ -102,7 +101,7 @@ class MAMLClassifier(FewShotLearner):
 
     def features(self, support_x: Tensor, query_x: Tensor) -> tuple[Tensor, Tensor]:
         """Those before adaptation, ``[M, S, D]`` and ``[M, Q, D]``, normalised as the norm says."""
-        params = expand(parameters_of(self.network), len(support_x))
+        params = self.network.shared(parameters_of(self.network), len(support_x))
         if self.config.norm == "transductive":
             return self.network.features(params, support_x), self.network.features(params, query_x)
         count = support_x.shape[1]
@@ -175,21 +174,27 @@ class MAMLClassifier(FewShotLearner):
         num_steps: int,
     ) -> list[Params]:
         start = self._start(theta.network, support, num_ways)
-        rule = self.rule.at(theta.rule)
-        return adaptation_path(rule, self._support_losses, start, [support] * num_steps)
+        steps = range(max(num_steps, 1))
+        norms = [self.network.norms(theta.network, step, len(support[0])) for step in steps]
+        supports = [(*support, norms[step]) for step in range(num_steps)]
+        path = adaptation_path(self.rule.at(theta.rule), self._support_losses, start, supports)
+        # what comes of a step is normalised as in that step, as in the authors' code
+        return [params | norms[max(step - 1, 0)] for step, params in enumerate(path)]
 
     def _start(self, params: Params, support: tuple[Tensor, Tensor], num_ways: int) -> Params:
         """Task-batched parameters before the first step."""
         x, y = support
         if self.config.head != "prototypes":
             return self.network.start(params, len(x), num_ways or y.shape[-1])
-        params = expand({k: v for k, v in params.items() if k not in HEAD}, len(x))
+        params = self.network.shared({k: v for k, v in params.items() if k not in HEAD}, len(x))
         centres = prototypes(widened(self.network.features(params, x)), y, num_ways)
         weight, bias = proto_maml_head(centres)
         return {**params, "head_weight": weight, "head_bias": bias}
 
-    def _support_losses(self, params: Params, support: tuple[Tensor, Tensor]) -> Tensor:
-        return task_losses(self.network.outputs(params, support[0]), support[1])
+    def _support_losses(self, params: Params, support: tuple[Tensor, Tensor, Params]) -> Tensor:
+        """Of images and classes, normalised by scales and shifts that are the step's own."""
+        x, y, norms = support
+        return task_losses(self.network.outputs(params | norms, x), y)
 
     def _query_outputs(self, params: Params, support_x: Tensor, query_x: Tensor) -> Tensor:
         if self.config.norm == "transductive":

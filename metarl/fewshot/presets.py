@@ -51,11 +51,16 @@ PRESETS = presets(
     ),
     Preset(ReptileConfig(), "Reptile: follows plain training on tasks (Nichol et al. 2018)."),
     Preset(
-        # left out of the paper's list: batch-norm parameters of each step, checkpoint ensembles
+        # left out of the paper's list: ensembles of checkpoints, and running statistics of each
+        # step, which the authors' code keeps and never normalises by
         MAMLClassifierConfig(
-            learner="maml++", learned_lr="step", multi_step_iterations=500, num_test_steps=5
+            learner="maml++",
+            learned_lr="step",
+            multi_step_iterations=500,
+            step_norms=True,
+            num_test_steps=5,
         ),
-        "MAML++: step sizes of every step and tensor, multi-step loss (Antoniou et al. 2019).",
+        "MAML++: step sizes and norms of every step, multi-step loss (Antoniou et al. 2019).",
     ),
     Preset(ProtoNetConfig(), "Prototypical networks (Snell et al. 2017)."),
     Preset(

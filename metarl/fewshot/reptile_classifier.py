@@ -12,6 +12,7 @@ from metarl.fewshot.headed_network import HeadedNetwork
 from metarl.fewshot.losses import task_losses
 from metarl.fewshot.maml_classifier import MAMLClassifier
 from metarl.fewshot.samplers import draw_distinct
+from metarl.types import Params
 
 Examples = tuple[Tensor, Tensor]
 
@@ -53,7 +54,9 @@ class ReptileClassifier(MAMLClassifier):
         support = episodes.support_x, episodes.support_y
         start = self._start(self._theta().network, support, episodes.num_ways)
         with torch.no_grad():
-            batches = list(self._mini_batches(episodes))
+            batches: list[tuple[Tensor, Tensor, Params]] = [
+                (x, y, {}) for x, y in self._mini_batches(episodes)
+            ]
             adapted = adapt(self.rule, self._support_losses, start, batches)
             outputs = self._query_outputs(adapted, episodes.support_x, episodes.query_x)
             losses = task_losses(outputs, episodes.query_y)

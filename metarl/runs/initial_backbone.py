@@ -10,7 +10,7 @@ from typing import get_args
 import torch
 
 from metarl.fewshot import Split
-from metarl.fewshot.headed_network import backbone_of
+from metarl.fewshot.headed_network import backbone_of, backbone_state
 from metarl.runs.config import DataProblem, RunConfig
 from metarl.runs.dataset import DataSets
 from metarl.runs.errors import InputError
@@ -44,7 +44,7 @@ def take_backbone(
     torch.set_num_threads(config.threads)  # reading the other run has set them as it wants
     _check_classes(built.problem, other.problem, folder)
     try:
-        weights = backbone_of(other.learner.network).state_dict()
+        weights = backbone_state(other.learner.network)
         backbone_of(built.learner.network).load_state_dict(weights)
     except RuntimeError as error:
         raise InputError(
