@@ -50,7 +50,10 @@ class SB3Config:
     clip_range: Positive = 0.2
     """PPO: probability ratios are clipped to 1 ± clip_range."""
     entropy_coefficient: NonNegative = 0.0
-    """PPO: weight of the entropy in the objective."""
+    """PPO: weight of the entropy in the objective, at first."""
+    entropy_half_life: Count | None = None
+    """PPO: iterations after which that weight is half, and so on; by default it stays. Entropy that
+    finds a way to explore keeps the policy from following it alone."""
     gradient_steps: Count = 200
     """SAC, TD3: optimiser steps an iteration, of 256 transitions each."""
     buffer_size: Annotated[Count, Field(ge=256)] = 200_000
@@ -60,10 +63,16 @@ class SB3Config:
 
     def lr_at(self, iteration: int) -> float:
         """Step size in an iteration, of which the first is 1."""
-        if self.lr_half_life is None:
-            return self.lr
-        halvings = (iteration - 1) / self.lr_half_life
-        return self.lr * float(0.5**halvings)
+        return self.lr * _halved(iteration, self.lr_half_life)
+
+    def entropy_at(self, iteration: int) -> float:
+        """Weight of the entropy in an iteration, of which the first is 1."""
+        return self.entropy_coefficient * _halved(iteration, self.entropy_half_life)
+
+
+def _halved(iteration: int, half_life: int | None) -> float:
+    """What is left of something in an iteration, of which the first is 1."""
+    return 1.0 if half_life is None else float(0.5 ** ((iteration - 1) / half_life))
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

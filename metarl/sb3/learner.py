@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.utils import FloatSchedule
 
 from metarl.core import Stopwatch, Streams, iteration_times
 from metarl.embedding import Context, NoContext, TrialRecorder, Trials
@@ -33,7 +32,7 @@ from metarl.sb3.evaluation import (
 from metarl.sb3.images import image_kwargs
 from metarl.sb3.imported import folded
 from metarl.sb3.left_out import LeaveOut
-from metarl.sb3.models import CollectionSpec, InitialPolicy, logged, make_model
+from metarl.sb3.models import CollectionSpec, InitialPolicy, logged, make_model, schedule
 from metarl.sb3.state import global_generators, kept_finite, load_model, model_state, normalised
 from metarl.sb3.trials import TrialVecEnv
 from metarl.sb3.vec_env import TaskVecEnv
@@ -224,7 +223,7 @@ class SB3Learner:
 
     def _train_policy(self, updating: Stopwatch) -> Trials:
         """Trials, on which stable-baselines3 updates the policy; ``updating`` times that."""
-        self.model.lr_schedule = FloatSchedule(self.config.lr_at(self.iteration))
+        schedule(self.model, self.config, self.iteration)
         seed_of = self._streams.seed_of
         with global_generators(seed_of("library")), updating.timing(self.model, "train"):
             self.env.seed(seed_of("trials"))

@@ -9,6 +9,7 @@ from gymnasium import spaces
 from sb3_contrib import RecurrentPPO
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.rl import Actor
@@ -144,3 +145,10 @@ def _off_policy(
         return SAC("MlpPolicy", **numbers)
     noise = NormalActionNoise(np.zeros(actions.shape), EXPLORATION * actions.high)
     return TD3("MlpPolicy", action_noise=noise, **numbers)
+
+
+def schedule(model: Any, config: SB3Config, iteration: int) -> None:
+    """Give a model the step size and the weight of the entropy of an iteration."""
+    model.lr_schedule = FloatSchedule(config.lr_at(iteration))
+    if isinstance(model, PPO | RecurrentPPO):  # SAC tunes its own
+        model.ent_coef = config.entropy_at(iteration)

@@ -196,6 +196,18 @@ def test_the_policy_comes_to_rest(name: str) -> None:
     assert rates == pytest.approx([1e-3, 0.5e-3])
 
 
+@pytest.mark.parametrize("name", ["proto", "rl2"])
+def test_the_weight_of_the_entropy_halves(name: str) -> None:
+    learner, weights = make_learner(name), []
+    options = {"entropy_coefficient": 0.04, "entropy_half_life": 10}
+    learner.config = replace(learner.config, **options)
+    for iteration in (0, 10, 20):
+        learner.iteration = iteration
+        iterate(learner)
+        weights.append(learner.model.ent_coef)
+    assert weights == pytest.approx([0.04, 0.02, 0.01])
+
+
 def test_prototypes_are_noisy_in_training_alone() -> None:
     learner = make_learner("proto")
     training = learner.env.venv.context  # type: ignore[attr-defined]
