@@ -146,8 +146,8 @@ def experiment(options: Options) -> None:
                 row = fewshot_row(
                     f"omniglot-{setting}",
                     learner,
-                    {**figures, "hours": figures["hours"] + hours},
-                    references=references(name, setting, norm),
+                    [{**figures, "hours": figures["hours"] + hours}],
+                    references=tuple(references(name, setting, norm)),
                     command=" ".join(shown),
                 )
                 rows.append(row)

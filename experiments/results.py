@@ -81,32 +81,50 @@ def collect(
 def fewshot_row(
     experiment: str,
     learner: str,
-    figures: dict[str, Any],
+    figures: list[dict[str, Any]],
     *,
-    references: list[dict[str, Any]],
     command: str,
+    references: tuple[dict[str, Any], ...] = (),
+    trained_with: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One row of the results from one few-shot run's ``evaluation.json``.
+    """One row of the results from the ``evaluation.json`` of few-shot runs, one a seed.
 
-    The interval resamples the test episodes; means are accuracies in [0, 1], or squared errors.
+    Means are accuracies in [0, 1], or squared errors. The interval resamples the test episodes, of
+    several seeds, which have the same ones, seeds and episodes.
+
+    Args:
+        experiment: data and setting.
+        learner: as the table names it.
+        figures: of the seeds.
+        command: that trains.
+        references: somebody's figures, and what users of theirs reproduced.
+        trained_with: ``backbone``, ``iterations`` and ``train_images``, where the table has them.
     """
+    first = figures[0]
+    kind = "accuracy" if "accuracy" in first else "mse"
+    values = np.stack([one[kind] for one in figures], axis=1)  # [K + 1, num_seeds, num_episodes]
+    one_seed = len(figures) == 1
     return {
         "experiment": experiment,
         "learner": learner,
-        "env": figures["env"],
-        "seeds": [figures["training_seed"]],
+        "env": first["env"],
+        "seeds": [one["training_seed"] for one in figures],
         "env_steps": 0,
-        "hours": round(figures["hours"], 3),
-        "steps": figures["steps"],
-        "mean": np.round(figures["mean"], 4).tolist(),
-        "ci95": np.round(figures["ci95"], 4).tolist(),
-        "num_episodes": figures["num_tasks"],
-        "norm": figures["norm"],
-        "figure": "accuracy" if "accuracy" in figures else "mse",
+        "hours": round(float(np.mean([one["hours"] for one in figures])), 3),
+        "steps": first["steps"],
+        "mean": values.mean((1, 2)).round(4).tolist(),
+        "ci95": np.round(
+            first["ci95"] if one_seed else [crossed_interval(step) for step in values], 4
+        ).tolist(),
+        "mean_per_seed": values.mean(2).T.round(4).tolist(),
+        "num_episodes": first["num_tasks"],
+        "norm": first["norm"],
+        "figure": kind,
         "reference": references[0] if references else NO_REFERENCE,
         "reproduced": references[1] if len(references) > 1 else None,
         "command": command,
         "commit": commit(),
+        **(trained_with or {}),
     }
 
 
@@ -176,9 +194,10 @@ def with_table(content: str, name: str, lines: str) -> str:
 def fewshot_table(rows: list[dict[str, Any]]) -> str:
     """The few-shot results as a Markdown table: after the last step, and what others have."""
     lines = [
-        "| experiment | learner | figure [95 % interval] | after steps | batch norm | episodes "
-        "| paper | reproduced by users | same protocol | seeds | hours | commit |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| experiment | learner | figure [95 % interval] | after steps | batch norm | backbone "
+        "| iterations | train images | test episodes | paper | reproduced by users "
+        "| same protocol | seeds | hours | commit |",
+        "|" + "---|" * 15,
     ]
     for row in rows:
         percent = row["figure"] == "accuracy"
@@ -196,6 +215,9 @@ def fewshot_table(rows: list[dict[str, Any]]) -> str:
             ours,
             ", ".join(str(row["steps"][k]) for k in shown),
             row["norm"],
+            row.get("backbone", ""),
+            str(row.get("iterations", "")),
+            f"{row['train_images'] / 1000:.0f} k" if "train_images" in row else "",
             str(row["num_episodes"]),
             *theirs,
             _same_protocol(row),

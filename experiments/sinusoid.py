@@ -44,7 +44,7 @@ def experiment(options: Options) -> None:
         run = trained(options.output / learner, command, options.iterations)
         figures = evaluated(run, ["--tasks", "600", "--steps", STEPS[learner]], run / "steps.json")
         shown = " ".join(["metarl", *command, "--iterations", str(options.iterations)])
-        rows.append(fewshot_row("sinusoid-10shot", learner, figures, references=[], command=shown))
+        rows.append(fewshot_row("sinusoid-10shot", learner, [figures], command=shown))
     save(rows)
 
 
