@@ -39,6 +39,8 @@ class Plan(NamedTuple):
     threshold: float
     """Return in training that stands for having learned, of all learners of the experiment."""
     reference: dict[str, Any] = NO_REFERENCE
+    runs_of: str | None = None
+    """The learner whose runs these are, where only the test is another one."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,9 @@ class Budget:
 def make_row(plan: Plan, budget: Budget) -> None:
     """Train and evaluate the seeds, or go on with that; the row of those that are there."""
     iterations = budget.iterations or plan.iterations
-    folder = budget.output / plan.experiment / plan.learner.replace(" ", "_")
-    file = f"test-{iterations}.json"
+    name = plan.learner.replace(" ", "_")
+    folder = budget.output / plan.experiment / (plan.runs_of or name).replace(" ", "_")
+    file = f"{'test' if plan.runs_of is None else name}-{iterations}.json"
     for seed in budget.seeds:
         command = [*plan.command, "--seed", str(seed)]
         run = trained(folder / str(seed), command, iterations, budget.time_limit)
@@ -70,7 +73,8 @@ def make_row(plan: Plan, budget: Budget) -> None:
         tests = sorted(folder.glob(f"*/*/{file}"), key=lambda path: int(path.parents[1].name))
         save([row_of(plan, tests, iterations)])
         write_table("speed-of-learning", speed_table(read_rows()))
-        keep_curves(plan, [path.parent for path in tests])
+        if plan.runs_of is None:
+            keep_curves(plan, [path.parent for path in tests])
 
 
 def row_of(plan: Plan, tests: list[Path], iterations: int) -> dict[str, Any]:

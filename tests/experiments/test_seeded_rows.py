@@ -9,6 +9,7 @@ import gradient_learners
 import numpy as np
 import pytest
 import results
+import second_step
 import seeded_rows
 from seeded_rows import Budget, Plan, crossing, make_row, mean_curve, speed_table
 
@@ -68,6 +69,27 @@ def test_a_row_grows_seed_by_seed_and_says_what_it_lacks(elsewhere: Path) -> Non
     curves = json.loads((elsewhere / "curves" / "tiny.json").read_text())
     assert [len(curve["steps"]) for curve in curves["maml-vpg"]] == [1, 1]
     assert "| tiny | maml-vpg | -1e+09 | 2 of 2 |" in (elsewhere / "README.md").read_text()
+
+
+def test_two_tests_of_one_training_are_two_rows(elsewhere: Path) -> None:
+    budget = Budget(seeds=(0,), output=elsewhere / "runs")
+    make_row(PLAN, budget)
+    other = ["--tasks", "3", "--steps", "2", "--trajectories", "2"]
+    make_row(PLAN._replace(learner="longer", test=other, runs_of="maml-vpg"), budget)
+    longer, first = results.read_rows()
+    assert (longer["steps"], first["steps"]) == ([0, 1, 2], [0, 1])
+    assert [path.name for path in (elsewhere / "runs" / "tiny").iterdir()] == ["maml-vpg"]
+    assert list(json.loads((elsewhere / "curves" / "tiny.json").read_text())) == ["maml-vpg"]
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 3])
+def test_more_inner_steps_have_fewer_iterations(num_steps: int) -> None:
+    plan = second_step.plan_of(num_steps, "halved")
+    run = _parse([*plan.command, "--iterations", "1"]).problem
+    assert run.algorithm.num_inner_steps == num_steps
+    assert plan.iterations * (num_steps + 1) * 40_000 == pytest.approx(8e6, rel=0.01)
+    assert plan.test[-3:] == ["0.5", "0.25", "0.25"]
+    assert plan.runs_of == second_step.plan_of(num_steps, "constant").learner
 
 
 def test_the_mean_of_five_iterations_has_to_be_there(tmp_path: Path) -> None:
