@@ -77,10 +77,10 @@ def untrained(physics: str, sigma: float, tasks: int, repeats: int) -> Fallen:
 
 
 def bonus(fallen: Fallen, standing: Fallen) -> float:
-    """Reward a step that would make standing worth as much; NaN where nothing falls sooner."""
+    """Reward a step that would make standing worth as much; NaN where hardly anything falls."""
     sooner = standing.lengths.mean() - fallen.lengths.mean()
     worse = fallen.returns.mean() - standing.returns.mean()
-    return float(worse / sooner) if sooner > 0 else float("nan")
+    return float(worse / sooner) if sooner > HORIZON / 20 else float("nan")
 
 
 def table(found: dict[str, dict[float, Fallen]]) -> str:

@@ -30,13 +30,13 @@ from metarl.rl import Agent
 from metarl_envs import GridNavi
 
 Array = NDArray[np.float64]
-EPISODES, ARMS, PULLS, NUM_SEEDS = 4, 5, 10, 10
+SIZE, EPISODES, ARMS, PULLS, NUM_SEEDS = 5, 4, 5, 10, 10
 GOALS = goals_of(GridNavi(hold_out=False))
 
 
-def played(agent: Agent, goals: NDArray[Any], episodes: int) -> Array:
+def played(agent: Agent, goals: NDArray[Any], episodes: int, size: int = SIZE) -> Array:
     """Returns ``[goals, episodes]`` of the likeliest actions, from nothing known of each goal."""
-    env = gym.make("metarl/GridNavi-v0", hold_out=False)
+    env = gym.make("metarl/GridNavi-v0", size=size, hold_out=False)
     returns = np.zeros((len(goals), episodes))
     likeliest = np.zeros(agent.noise_size)
     for index, goal in enumerate(goals):
@@ -106,7 +106,7 @@ WORLDS = {
             "rl2": ("--meta-batch-size 128 --num-minibatches 4 --num-epochs 4", 600),
         },
         on_grid,
-        lambda: grid_optimum(GOALS, 5, EPISODES),
+        lambda: grid_optimum(GOALS, SIZE, EPISODES),
     ),
     "bandit": World(
         "metarl/BernoulliBandit-v0",

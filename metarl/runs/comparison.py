@@ -61,7 +61,9 @@ class Group:
 
     @property
     def unit(self) -> str:
-        """What a step is."""
+        """What a step is; nothing of what does not adapt."""
+        if not self.num_steps:
+            return ""
         by_gradients = self.measure != "returns" or "inner_lr" in self.runs[0].evaluation
         return "gradient steps" if by_gradients else "trajectories"
 

@@ -102,7 +102,7 @@ def write_comparison(sections: Sequence[Section], folder: Path) -> list[Path]:
 def _draw(section: Section, folder: Path, index: int) -> list[Path]:
     """Pictures of a section, SVG and PNG of each."""
     groups, stem = section.groups, f"{index + 1}-" if index else ""
-    unit = " or ".join(dict.fromkeys(group.unit for group in groups))
+    unit = " or ".join(dict.fromkeys(group.unit for group in groups if group.unit))
     figure = MEASURES[groups[0].measure]
     by_steps = any(group.env_steps for group in groups)
     learning, adaptation, profile = (

@@ -16,6 +16,7 @@ from metarl.rl import Actor
 from metarl.rl.task_envs import TaskEnvs
 from metarl.sb3.configs import RL2Config, SB3Config
 from metarl.sb3.policies import ACTIVATIONS, copy_actor
+from metarl.sb3.sequences import process_sequence
 from metarl.sb3.trials import UNBOUNDED
 from metarl.types import Metrics, Task
 
@@ -119,7 +120,10 @@ def _ppo(config: SB3Config, shared: dict[str, Any], steps: int, num_envs: int) -
     }
     if isinstance(config, RL2Config):
         numbers["policy_kwargs"]["lstm_hidden_size"] = config.hidden_size
-        return RecurrentPPO("MlpLstmPolicy", **numbers)
+        model: Any = RecurrentPPO("MlpLstmPolicy", **numbers)
+        # of the object, not of a class of ours, so that files of the model need no metarl
+        model.policy._process_sequence = process_sequence
+        return model
     return PPO("MlpPolicy", **numbers)
 
 

@@ -80,6 +80,16 @@ def test_seeds_of_a_configuration_are_a_group(seeds: list[Path]) -> None:
     assert (better.probability, better.difference) == (0.0, -3.0)
 
 
+def test_a_step_is_named_where_there_is_one(tmp_path: Path) -> None:
+    alone = {"returns": [[0.0, 1.0, 2.0, 3.0]]}
+    folders = [
+        run_folder(tmp_path / "oracle", "oracle", told=alone),
+        run_folder(tmp_path / "maml", "maml-trpo"),
+    ]
+    ((first, second),) = [section.groups for section in compared(folders)]
+    assert [first.unit, second.unit] == ["", "gradient steps"]
+
+
 def test_configurations_of_a_learner_are_groups_named_by_what_differs(tmp_path: Path) -> None:
     folders = [
         run_folder(tmp_path / f"{lr}-{seed}", inner_lr=lr, seed=seed)
