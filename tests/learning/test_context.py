@@ -13,7 +13,7 @@ COMMON: dict[str, Any] = {
     "meta_batch_size": 34,
     "num_trajectories": 1,
     "initial_log_std": -1.0,
-    "num_minibatches": 14,
+    "num_minibatches": 12,
     "eval_tasks": 0,
     "eval_every": 100,
 }
