@@ -104,7 +104,7 @@ HALF_CHEETAH = Robot(
             "--no-within-trajectory --prototype-noise 0.3 --lr-half-life 100 "
             "--encoder-half-life 40",
         ),
-        # an update costs what its longest trial does, so there are few, of many trials
+        # updates were slow when these rows were made, so there are few, of many trials
         "rl2": Recipe(
             75,
             "--meta-batch-size 40 --num-trajectories 1 --trial-length 2 --num-minibatches 4 "
