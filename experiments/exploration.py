@@ -119,6 +119,30 @@ WORLDS = {
         lambda: bandit_optimum(ARMS, PULLS),
     ),
 }
+LARGE = "--meta-batch-size 512 --num-minibatches 16"
+TRIED = {
+    "128 tasks, 8 mini-batches, entropy 0.01": (WORLDS["grid"].learners["proto-embedding"]),
+    "entropy 0.02": (f"{LARGE} --entropy-coefficient 0.02", 300),
+    "entropy 0.03, half every 75": (
+        f"{LARGE} --entropy-coefficient 0.03 --entropy-half-life 75 --encoder-half-life 60",
+        300,
+    ),
+    "entropy 0.02, half every 100, λ 0.99, step size half every 150": (
+        f"{LARGE} --entropy-coefficient 0.02 --entropy-half-life 100 --gae-lambda 0.99 "
+        "--encoder-half-life 60 --lr-half-life 150",
+        300,
+    ),
+    "entropy 0.06, half every 100, step size half every 300": (
+        f"{LARGE} --entropy-coefficient 0.06 --entropy-half-life 100 --encoder-half-life 100 "
+        "--lr-half-life 300",
+        600,
+    ),
+    "4 epochs, 8 mini-batches, γ 1, entropy 0.01": (
+        "--meta-batch-size 512 --num-minibatches 8 --num-epochs 4 --discount 1.0",
+        400,
+    ),
+}
+"""Settings of ``proto-embedding`` on the grid that were tried, by seed 0: options, iterations."""
 COMMON = "--num-trajectories 1 --entropy-coefficient 0.01 --eval-every 50 --eval-tasks 0"
 HOLD_OUT_NONE = ["--env-kwargs", '{"hold_out": false}']
 
@@ -139,6 +163,14 @@ class Options:
     """Seconds of each training in this call; one that is not over is gone on with in the next."""
     output: Path = Path("runs/exploration")
     """Where the run folders go."""
+    tried: bool = False
+    """The settings of ``proto-embedding`` that were tried on the grid, instead of the learners."""
+
+
+def command_of(world: World, learner: str, own: str) -> list[str]:
+    """Of a training, without seed, iterations and folder."""
+    options = [*COMMON.split(), *world.options.split(), *own.split()]
+    return ["train", learner, "--env", world.env, *HOLD_OUT_NONE, *options]
 
 
 def measured(run: Path, world: World, iterations: int) -> dict[str, Any]:
@@ -186,7 +218,7 @@ def table() -> str:
     head += ["the best there is", "env steps", "hours", "commit"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for row in read_rows():
-        if "optimum" in row:
+        if "optimum" in row and row["experiment"] != "exploration-grid-tried":
             totals = np.percentile(row["totals"], [0, 50, 100])
             cells = [row["experiment"].removeprefix("exploration-"), row["learner"]]
             cells += [f"{len(row['seeds'])} of {NUM_SEEDS}", str(row["optimal_seeds"])]
@@ -196,26 +228,50 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def tried_table() -> str:
+    """What the settings came to."""
+    head = ["setting", "return of all episodes", "of each", "env steps", "hours", "commit"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for row in read_rows():
+        if row["experiment"] == "exploration-grid-tried":
+            cells = [row["learner"], f"{row['totals'][0]:.2f} of {row['optimum']:.2f}"]
+            cells += [", ".join(f"{mean:.2f}" for mean in row["mean"])]
+            cells += [f"{row['env_steps'] / 1e6:.1f} M", f"{row['hours']:.2f}", row["commit"]]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def experiment(options: Options) -> None:
     """The runs, seed by seed, with the table after each."""
     world = WORLDS[options.world]
-    for seed in options.seeds:
-        for learner in options.only:
-            own, iterations = world.learners[learner]
-            iterations = options.iterations or iterations
-            command = ["train", learner, "--env", world.env, *HOLD_OUT_NONE, *COMMON.split()]
-            command += [*world.options.split(), *own.split(), "--seed", str(seed)]
-            folder = options.output / options.world / learner
-            run = trained(folder / str(seed), command, iterations, options.time_limit)
-            if not finished(run, iterations):
-                print(f"{run}: not over after this call's time; the next one goes on")
-                continue
-            measured(run, world, iterations)
-            done = sorted(folder.glob(f"*/*/exact-{iterations}.json"))
-            found = [json.loads(path.read_text()) for path in done]
-            seeds = [int(path.parents[1].name) for path in done]
-            save([row_of(options.world, learner, seeds, found)])
+    if options.tried:
+        for name, (own, iterations) in TRIED.items():
+            make(options, "proto-embedding", name, own, iterations, 0)
+    else:
+        for seed in options.seeds:
+            for learner in options.only:
+                make(options, learner, learner, *world.learners[learner], seed)
     write_table("exploration", table())
+    write_table("exploration-tried", tried_table())
+
+
+def make(options: Options, learner: str, name: str, own: str, iterations: int, seed: int) -> None:
+    """Train and measure one seed, or go on with it; the row of those that there are."""
+    world, iterations = WORLDS[options.world], options.iterations or iterations
+    folder = options.output / options.world / name.replace(" ", "_")
+    command = [*command_of(world, learner, own), "--seed", str(seed)]
+    run = trained(folder / str(seed), command, iterations, options.time_limit)
+    if not finished(run, iterations):
+        print(f"{run}: not over after this call's time; the next one goes on")
+        return
+    measured(run, world, iterations)
+    done = sorted(folder.glob(f"*/*/exact-{iterations}.json"))
+    found = [json.loads(path.read_text()) for path in done]
+    seeds = [int(path.parents[1].name) for path in done]
+    row = row_of(options.world, name, seeds, found)
+    if options.tried:
+        row |= {"experiment": "exploration-grid-tried", "command": "exploration.py --tried"}
+    save([row])
 
 
 if __name__ == "__main__":

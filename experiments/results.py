@@ -151,14 +151,14 @@ def save(rows: list[dict[str, Any]]) -> None:
             known[_key(row)] = row
     everything = sorted(known.values(), key=_key)
     RESULTS.write_text(json.dumps(everything, indent=1) + "\n")
-    others = (
-        "figure",
-        "robot_minutes",
-        "head",
-        "optimum",
-    )  # few-shot; scripts with tables of their own
-    write_table("results", table([r for r in everything if not any(n in r for n in others)]))
+    write_table("results", table(of_returns(everything)))
     write_table("few-shot", fewshot_table([row for row in everything if "figure" in row]))
+
+
+def of_returns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the table of returns: few-shot rows and those of some scripts have their own."""
+    others = "figure", "robot_minutes", "head", "optimum"
+    return [row for row in rows if not any(name in row for name in others)]
 
 
 def read_rows() -> list[dict[str, Any]]:

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from results import NO_REFERENCE, collect, fewshot_table, read_rows, reference, table
+from results import (
+    NO_REFERENCE,
+    collect,
+    fewshot_table,
+    of_returns,
+    read_rows,
+    reference,
+    table,
+)
 
 from metarl.report import adaptation_curve, crossed_interval
 
@@ -88,7 +96,7 @@ def test_the_authors_robots_are_not_ours(family: str) -> None:
 
 def test_tables_say_what_differs() -> None:
     rows = read_rows()
-    returns = table([r for r in rows if "figure" not in r])
+    returns = table(of_returns(rows))
     accuracies = fewshot_table([r for r in rows if "figure" in r])
     assert "no: their half-cheetah has control steps of 0.01 s" in returns
     assert "| yes |" in accuracies
