@@ -9,8 +9,8 @@ the same dict with a leading axis. A distribution draws from one of two **disjoi
 A continuous distribution is cut in the space of its uniforms, ten cells a dimension, of which a
 fifth are held out in a lattice pattern: each row and column of cells loses an equal share, so both
 parts keep the marginals and every held-out cell lies among train cells. ``Choice`` holds out the
-values whose indices it is told; with none, both parts are the whole finite set and ``disjoint`` is
-False, and so it is of a ``Uniform`` that holds nothing out.
+values whose indices it is told. With none, as with a ``Uniform`` that holds nothing out, both parts
+are all of it and ``disjoint`` is False.
 """
 
 from abc import ABC, abstractmethod
@@ -72,10 +72,9 @@ class _Continuous(Distribution):
         """Draw ``num`` values of one part by rejection in the unit cube."""
         accepted = np.empty((0, self.num_uniforms))
         while len(accepted) < num:
-            uniforms = rng.random((2 * HELD_OUT_PERIOD * num, self.num_uniforms))
-            if self.disjoint:
-                uniforms = uniforms[is_held_out(uniforms) == (split == "held_out")]
-            accepted = np.concatenate([accepted, uniforms])
+            drawn = rng.random((2 * HELD_OUT_PERIOD * num, self.num_uniforms))
+            fits = is_held_out(drawn) == (split == "held_out") if self.disjoint else slice(None)
+            accepted = np.concatenate([accepted, drawn[fits]])
         return self.transform(accepted[:num])
 
 
@@ -97,8 +96,7 @@ class Uniform(_Continuous):
     Args:
         low: lower bounds, any shape.
         high: upper bounds, of the same shape or a number.
-        hold_out: hold cells out. Without, both parts are all of it, so that the best for the whole
-            distribution can be learned, and what is tested is not new.
+        hold_out: hold cells out. Without, both parts are all of it.
     """
 
     def __init__(self, low: ArrayLike, high: ArrayLike, *, hold_out: bool = True) -> None:
@@ -235,10 +233,7 @@ class Choice(Distribution):
             if (train == value).reshape(len(train), -1).all(1).any():
                 both = f"{value.tolist()} is among the held-out values and among the others, too"
                 raise ValueError(f"Choice: {both}")
-        self._parts = {
-            "train": self.values[~chosen],
-            "held_out": self.values[chosen if self.disjoint else ~chosen],
-        }
+        self._parts = {"train": train, "held_out": self.values[chosen] if self.disjoint else train}
         self.space = space or _box(self.values.min(0), self.values.max(0))
 
     def sample(self, rng: np.random.Generator, num: int, split: Split) -> NDArray[Any]:
