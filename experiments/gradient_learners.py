@@ -5,7 +5,7 @@
 Gymnasium's half-cheetah, horizon 100 and action scale 10, as ProMP has them; 20 tasks of 20
 trajectories for every gradient step, 20 million environment steps for each learner, whatever
 number of them one of its iterations takes. Settings are those that a user gets who types
-``COMMAND``, with what ``OPTIONS`` says for the learner: twice the step size of Adam for ProMP, whose
+``COMMAND``, with what ``OPTIONS`` says for the learner: twice Adam's step size for ProMP, whose
 authors have twice the tasks and 1e-3, by seed 0 (``promp_breakdown.py``, ``outer-lr-2e-3``).
 """
 
