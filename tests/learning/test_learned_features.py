@@ -21,7 +21,7 @@ def accuracy(learner: str, iterations: int, output: Path, **options: Any) -> flo
 @pytest.mark.learning
 @pytest.mark.parametrize(
     ("learner", "iterations", "options"),
-    [("maml++", 400, GRADIENT), ("protonet", 150, METRIC), ("r2d2", 150, METRIC)],
+    [("maml++", 200, GRADIENT), ("protonet", 150, METRIC), ("r2d2", 150, METRIC)],
 )
 def test_features_are_learned(
     learner: str, iterations: int, options: dict[str, Any], tmp_path: Path
