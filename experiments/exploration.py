@@ -121,7 +121,7 @@ WORLDS = {
 }
 LARGE = "--meta-batch-size 512 --num-minibatches 16"
 TRIED = {
-    "128 tasks, 8 mini-batches, entropy 0.01": (WORLDS["grid"].learners["proto-embedding"]),
+    "128 tasks, 8 mini-batches, entropy 0.01": WORLDS["grid"].learners["proto-embedding"],
     "entropy 0.02": (f"{LARGE} --entropy-coefficient 0.02", 300),
     "entropy 0.03, half every 75": (
         f"{LARGE} --entropy-coefficient 0.03 --entropy-half-life 75 --encoder-half-life 60",
@@ -245,6 +245,8 @@ def experiment(options: Options) -> None:
     """The runs, seed by seed, with the table after each."""
     world = WORLDS[options.world]
     if options.tried:
+        if options.world != "grid":
+            raise SystemExit("--tried is of the grid alone")
         for name, (own, iterations) in TRIED.items():
             make(options, "proto-embedding", name, own, iterations, 0)
     else:
@@ -270,7 +272,8 @@ def make(options: Options, learner: str, name: str, own: str, iterations: int, s
     seeds = [int(path.parents[1].name) for path in done]
     row = row_of(options.world, name, seeds, found)
     if options.tried:
-        row |= {"experiment": "exploration-grid-tried", "command": "exploration.py --tried"}
+        command_line = "python experiments/exploration.py --tried"
+        row |= {"experiment": "exploration-grid-tried", "command": command_line}
     save([row])
 
 

@@ -10,7 +10,6 @@ authors have twice the tasks and 1e-3, by seed 0 (``promp_breakdown.py``, ``oute
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import tyro
 from seeded_rows import Budget, Plan, make_row
@@ -43,8 +42,6 @@ class Options(Budget):
 
     only: tuple[str, ...] = tuple(OPTIONS)
     """Which learners."""
-    output: Path = Path("runs")
-    """Where the run folders go; a run there is gone on with."""
 
 
 def plan_of(learner: str) -> Plan:

@@ -50,6 +50,8 @@ def experiment(options: Options) -> None:
     """All learners and seeds, then the results."""
     for learner in options.learners:
         name, *extra = learner.split()
+        if name != "oracle" and not extra:
+            extra = ["--inner-lr", "0.1"]
         iterations = 1 if name == "random-init" else options.iterations
         steps = "0" if name == "oracle" else "3"
         targets = []

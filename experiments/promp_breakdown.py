@@ -135,6 +135,7 @@ def figures(run: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
         "last": round(float(run["rollout/return_post"][-SMOOTH:].mean()), 1),
         "steps": round(float(run["steps"][-1]), 2),
         "broken_at": None if broken is None else round(float(run["steps"][broken]), 2),
+        "largest": {n: float(f"{run[n].max():.3g}") for n in ("meta/kl", "meta/clipped")},
         "before": {n: float(f"{run[n][just].mean():.3g}") for n in FIGURES},
         "until_then": {n: float(f"{np.median(run[n][:end]):.3g}") for n in FIGURES},
     }
@@ -143,12 +144,13 @@ def figures(run: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
 def table(runs: dict[str, dict[str, Any]]) -> str:
     """All runs as Markdown; figures just before the breakdown, or the end, beside their medians."""
     shown = list(FIGURES)[1:]
-    names = " | ".join(FIGURES[name] for name in shown)
+    names = " | ".join([*(FIGURES[name] for name in shown), "largest KL, clip share"])
     lines = [f"| variant | best return | last | M steps | broken at | {names} |"]
-    lines.append("|" + "---|" * (5 + len(shown)))
+    lines.append("|" + "---|" * (6 + len(shown)))
     for name, run in runs.items():
         cells = [f"{run['before'][f]:g} ({run['until_then'][f]:g})" for f in shown]
         broken = "-" if run["broken_at"] is None else f"{run['broken_at']:g}"
+        cells.append(f"{run['largest']['meta/kl']:g}, {run['largest']['meta/clipped']:g}")
         head = [name, f"{run['best']:g}", f"{run['last']:g}", f"{run['steps']:g}", broken]
         lines.append(f"| {' | '.join([*head, *cells])} |")
     return "\n".join(lines) + "\n"

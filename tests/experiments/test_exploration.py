@@ -6,9 +6,21 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from bayes_optimal import bandit_optimum, grid_optimum
-from exploration import EPISODES, GOALS, on_bandit, played, row_of
+from exploration import (
+    EPISODES,
+    GOALS,
+    TRIED,
+    WORLDS,
+    Options,
+    command_of,
+    experiment,
+    on_bandit,
+    played,
+    row_of,
+)
 
 import metarl
+from metarl.cli import _parse
 from metarl.rl import Acted, Agent
 
 
@@ -83,3 +95,21 @@ def test_a_greedy_agent_s_reward_is_followed_through_every_history(pulls: int) -
 def test_one_arm_pays_a_half_whatever_it_paid() -> None:
     rewards = on_bandit(cast(Agent, Arms(greedy=False)), 2, 4)
     np.testing.assert_allclose(rewards, 0.5)
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_what_was_tried_is_what_its_name_says(name: str) -> None:
+    """An option that is given twice counts as given last."""
+    own, _ = TRIED[name]
+    problem: Any = _parse(
+        [*command_of(WORLDS["grid"], "proto-embedding", own), "--iterations", "1"]
+    ).problem
+    weight = problem.algorithm.entropy_coefficient
+    assert f"entropy {weight:g}" in name
+    assert problem.sampling.meta_batch_size == (128 if "128 tasks" in name else 512)
+    assert problem.env_kwargs == {"hold_out": False}
+
+
+def test_what_was_tried_is_of_the_grid_alone() -> None:
+    with pytest.raises(SystemExit, match="grid alone"):
+        experiment(Options(world="bandit", tried=True))

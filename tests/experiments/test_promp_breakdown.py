@@ -44,6 +44,9 @@ def test_a_breakdown_is_a_mean_below_half_of_the_best() -> None:
     assert kept["broken_at"] == pytest.approx(36 * 0.08)
     assert kept["before"]["rollout/return_post"] == 100.0
     assert kept["last"] == 0.0
+    run = run_of(returns)
+    run["meta/kl"] = np.where(np.arange(50) == 31, 2.5, 0.01)
+    assert figures(run)["largest"] == {"meta/kl": 2.5, "meta/clipped": 0.01}
 
 
 @pytest.mark.parametrize(
