@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import glyphs
 import numpy as np
+import omniglot
 import pytest
 import results
-from glyphs import IMAGES, PLANS, SETTINGS, images_an_iteration, training
+from fewshot_rows import images_an_iteration, trained_for, training
 from results import fewshot_row, fewshot_table
 
 from metarl.cli import _parse
@@ -52,20 +54,45 @@ def test_one_seed_has_the_interval_of_its_run() -> None:
     assert "train_images" not in row
 
 
-@pytest.mark.parametrize("learner", sorted(set(PLANS) - {"knn"}))
-def test_every_learner_has_the_same_network_and_as_many_images(learner: str) -> None:
-    for setting in PLANS[learner].settings:
-        command = training(learner, setting)
+TABLES = {"glyphs": glyphs.TABLE, "omniglot": omniglot.TABLE}
+
+
+@pytest.mark.parametrize(
+    ("name", "learner"),
+    [(name, learner) for name, table in TABLES.items() for learner in table.plans],
+)
+def test_every_learner_has_the_same_network_and_as_many_images(name: str, learner: str) -> None:
+    table = TABLES[name]
+    for setting in table.plans[learner].settings if learner != "knn" else ():
+        command = training(table, learner, setting)
         each = images_an_iteration(command)
-        assert abs(round(IMAGES / each) * each - IMAGES) <= each / 2
+        assert abs(round(table.images / each) * each - table.images) <= each / 2
         problem: Any = _parse([*command, "--iterations", "1"]).problem
-        assert (problem.backbone.filters, problem.backbone.downsample) == (32, "stride")
+        filters = int(table.backbone.split()[1])
+        assert (problem.backbone.filters, problem.backbone.downsample) == (filters, "stride")
         assert problem.algorithm.learner == learner
 
 
 def test_images_of_an_iteration() -> None:
     """Four 20-way episodes of 1 + 5 images; one of 40 ways; a mini-batch of 64."""
-    assert images_an_iteration(training("maml", "20w1s")) == 4 * 20 * 6
-    assert images_an_iteration(training("protonet", "5w5s")) == 40 * 10
-    assert images_an_iteration(training("baseline", "5w1s")) == 64
-    assert set(SETTINGS) == {"5w1s", "5w5s", "20w1s"}
+    assert images_an_iteration(training(glyphs.TABLE, "maml", "20w1s")) == 4 * 20 * 6
+    assert images_an_iteration(training(glyphs.TABLE, "protonet", "5w5s")) == 40 * 10
+    assert images_an_iteration(training(glyphs.TABLE, "baseline", "5w1s")) == 64
+    assert set(glyphs.TABLE.settings) == {"5w1s", "5w5s", "20w1s"}
+
+
+def test_a_learner_of_any_ways_is_trained_with_the_shots_of_the_test() -> None:
+    assert trained_for(omniglot.TABLE, "protonet", "20w5s") == "5w5s"
+    assert trained_for(omniglot.TABLE, "protonet", "20w1s") == "5w1s"
+    assert trained_for(omniglot.TABLE, "maml", "20w5s") == "20w5s"
+    assert trained_for(glyphs.TABLE, "reptile", "5w5s") == "5w1s"
+
+
+def test_references_say_what_differs() -> None:
+    paper, users = omniglot.references("protonet", "20w1s", "transductive")
+    assert (paper["mean"], users["mean"]) == ([0.96], [0.949])
+    assert "batch norm transductive, theirs inductive" in paper["differs"]
+    assert "batch norm" not in omniglot.references("maml", "5w1s", "transductive")[0]["differs"]
+    assert [one["mean"] for one in omniglot.references("maml++", "5w5s", "transductive")] == [
+        [0.9993]
+    ]
