@@ -103,9 +103,9 @@ class AdaptedClassifierConfig(FewShotConfig):
     meta_batch_size: Count = 4
     """Episodes of a meta-iteration."""
     inner_lr: NonNegative | None = None
-    """Step size α of adaptation, for the mean loss; where it is learned, its start. By default as
-    the papers have it: 2.0 for images of one channel, 0.05 for other images, 0.01 for a regression;
-    and 0.4 for tables."""
+    """Step size α, by default 2.0 for grey images, 0.05 for coloured ones; as the papers have it.
+    0.01 for a regression, 0.4 for tables. It is for the mean loss; where it is learned, its start.
+    """
     num_inner_steps: Count = 5
     """Gradient steps of adaptation in training."""
     num_test_steps: Count = 10

@@ -34,6 +34,10 @@ class SB3Config:
     """Trajectories of one task, in training."""
     episodes: ReturnSpan = "trial"
     """What returns reach over: with ``trial``, exploration is paid for what it finds out."""
+    finite_horizon: bool = False
+    """Values end with the trial, as those of RL² and VariBAD; or go on beyond it, for ever.
+    The latter, by default, suits long trials, whose end a policy does not see come; with it γ must
+    be below 1."""
     optimiser: Optimiser = "ppo"
     """The algorithm of stable-baselines3."""
     lr: Positive = 1e-3

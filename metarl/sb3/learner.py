@@ -293,6 +293,11 @@ class SB3Learner:
     def _make_trials(
         self, env: TaskVecEnv, recorder: TrialRecorder, *, training: bool = False
     ) -> TrialVecEnv:
-        context = self._context(env, training=training)
-        scale, episodes = self.collection.action_scale, self.config.episodes
-        return TrialVecEnv(env, context, action_scale=scale, episodes=episodes, observer=recorder)
+        return TrialVecEnv(
+            env,
+            self._context(env, training=training),
+            action_scale=self.collection.action_scale,
+            episodes=self.config.episodes,
+            finite_horizon=self.config.finite_horizon,
+            observer=recorder,
+        )

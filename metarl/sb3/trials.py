@@ -33,6 +33,8 @@ class TrialVecEnv(VecEnvWrapper):
         action_scale: policy actions of ±``action_scale`` span the environment's action bounds; None
             for actions as the environment has them.
         episodes: what stable-baselines3 takes for an episode.
+        finite_horizon: whether the end of a trial is one that has nothing beyond, and not a time
+            limit, beyond which values go on.
         observer: told of every start and step.
     """
 
@@ -45,10 +47,12 @@ class TrialVecEnv(VecEnvWrapper):
         *,
         action_scale: float | None = 1.0,
         episodes: ReturnSpan = "trial",
+        finite_horizon: bool = False,
         observer: TrialRecorder | None = None,
     ) -> None:
         self.context = context
         self.episodes = episodes
+        self.finite_horizon = finite_horizon
         self.observer = observer
         self._to_env = None if action_scale is None else action_map(env.action_space, action_scale)
         self._raw = np.zeros((env.num_envs, 0), np.float32)
@@ -109,6 +113,7 @@ class TrialVecEnv(VecEnvWrapper):
             last = self._observations(successors)
             for i in np.flatnonzero(episode_ended):
                 infos[i]["terminal_observation"] = last[i]
+                infos[i]["TimeLimit.truncated"] &= not (self.finite_horizon and over[i])
         if over.any():
             self.context.begin(over)
         self._raw = raw

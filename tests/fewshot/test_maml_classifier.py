@@ -378,7 +378,12 @@ def test_compiled_code_is_in_full_precision() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "regression", "expected"),
-    [((1, 28, 28), False, 2.0), ((3, 84, 84), False, 0.05), ((10,), False, 0.4), ((1,), True, 0.01)],
+    [
+        ((1, 28, 28), False, 2.0),
+        ((3, 84, 84), False, 0.05),
+        ((10,), False, 0.4),
+        ((1,), True, 0.01),
+    ],
 )
 def test_the_step_size_is_the_papers_for_such_data(
     shape: tuple[int, ...], regression: bool, expected: float

@@ -70,6 +70,22 @@ def test_episodes_can_be_trajectories() -> None:
     assert ended == [False, False, False, True] * 2
 
 
+@pytest.mark.parametrize("finite", [True, False])
+@pytest.mark.parametrize("episodes", ["trial", "trajectory"])
+def test_a_finite_horizon_has_nothing_beyond_a_trial(finite: bool, episodes: Any) -> None:
+    """A time limit ends each of its two trajectories, of which only the last is the end."""
+    env = TrialVecEnv(
+        task_env(draw_every=2), NoContext(3), episodes=episodes, finite_horizon=finite
+    )
+    env.reset()
+    limits = []
+    for action in np.zeros((8, 3, 2)):
+        _, _, ended, infos = env.step(action)
+        limits += [info["TimeLimit.truncated"] for info in infos] if ended.all() else []
+    between = [] if episodes == "trial" else [True] * 3
+    assert limits == [*between, *[not finite] * 3]
+
+
 def test_discrete_actions_are_one_hot_in_the_context() -> None:
     env: Any = gym.make_vec(
         "metarl/BernoulliBandit-v0", num_envs=3, autoreset_mode=AutoresetMode.DISABLED
