@@ -102,8 +102,17 @@ WORLDS = {
         "metarl/GridNavi-v0",
         f"--trial-length {EPISODES}",
         {
-            "proto-embedding": ("--meta-batch-size 128 --num-minibatches 8", 600),
-            "rl2": ("--meta-batch-size 128 --num-minibatches 4 --num-epochs 4", 600),
+            "proto-embedding": (
+                "--finite-horizon --meta-batch-size 128 --num-minibatches 8 --gae-lambda 0.85 "
+                "--entropy-coefficient 0.06 --entropy-half-life 150 --encoder-half-life 60",
+                800,
+            ),
+            "rl2": (
+                "--finite-horizon --meta-batch-size 128 --num-minibatches 4 --num-epochs 4 "
+                "--discount 1.0 --gae-lambda 0.8 --entropy-coefficient 0.15 "
+                "--entropy-half-life 150",
+                900,
+            ),
         },
         on_grid,
         lambda: grid_optimum(GOALS, SIZE, EPISODES),
@@ -112,8 +121,18 @@ WORLDS = {
         "metarl/BernoulliBandit-v0",
         f"--trial-length {PULLS}",
         {
-            "proto-embedding": ("--meta-batch-size 512 --num-minibatches 8", 300),
-            "rl2": ("--meta-batch-size 512 --num-minibatches 4 --num-epochs 4", 300),
+            "proto-embedding": (
+                "--finite-horizon --meta-batch-size 512 --num-minibatches 4 --discount 1.0 "
+                "--gae-lambda 0.8 --entropy-coefficient 0.05 "
+                "--entropy-half-life 80 --encoder-half-life 60",
+                400,
+            ),
+            "rl2": (
+                "--finite-horizon --meta-batch-size 512 --num-minibatches 4 --num-epochs 4 "
+                "--discount 1.0 --gae-lambda 0.8 --entropy-coefficient 0.05 "
+                "--entropy-half-life 80 --lr-half-life 150",
+                400,
+            ),
         },
         on_bandit,
         lambda: bandit_optimum(ARMS, PULLS),
@@ -121,7 +140,10 @@ WORLDS = {
 }
 LARGE = "--meta-batch-size 512 --num-minibatches 16"
 TRIED = {
-    "128 tasks, 8 mini-batches, entropy 0.01": WORLDS["grid"].learners["proto-embedding"],
+    "128 tasks, 8 mini-batches, entropy 0.01": (
+        "--meta-batch-size 128 --num-minibatches 8 --entropy-coefficient 0.01",
+        600,
+    ),
     "entropy 0.02": (f"{LARGE} --entropy-coefficient 0.02", 300),
     "entropy 0.03, half every 75": (
         f"{LARGE} --entropy-coefficient 0.03 --entropy-half-life 75 --encoder-half-life 60",
@@ -138,12 +160,13 @@ TRIED = {
         600,
     ),
     "4 epochs, 8 mini-batches, γ 1, entropy 0.01": (
-        "--meta-batch-size 512 --num-minibatches 8 --num-epochs 4 --discount 1.0",
+        "--meta-batch-size 512 --num-minibatches 8 --num-epochs 4 --discount 1.0 "
+        "--entropy-coefficient 0.01",
         400,
     ),
 }
 """Settings of ``proto-embedding`` on the grid that were tried, by seed 0: options, iterations."""
-COMMON = "--num-trajectories 1 --entropy-coefficient 0.01 --eval-every 50 --eval-tasks 0"
+COMMON = "--num-trajectories 1 --eval-every 50 --eval-tasks 0"
 HOLD_OUT_NONE = ["--env-kwargs", '{"hold_out": false}']
 
 
