@@ -139,6 +139,7 @@ WORLDS = {
     ),
 }
 LARGE = "--meta-batch-size 512 --num-minibatches 16"
+NOW = WORLDS["grid"].learners["proto-embedding"][0]
 TRIED = {
     "128 tasks, 8 mini-batches, entropy 0.01": (
         "--meta-batch-size 128 --num-minibatches 8 --entropy-coefficient 0.01",
@@ -164,6 +165,12 @@ TRIED = {
         "--entropy-coefficient 0.01",
         400,
     ),
+    "as in the table, without --finite-horizon": (NOW.replace("--finite-horizon ", ""), 800),
+    "as in the table, γ 1, λ 0.8, entropy 0.08": (
+        f"{NOW} --discount 1.0 --gae-lambda 0.8 --entropy-coefficient 0.08",
+        800,
+    ),
+    "as in the table, recurrent encoder": (f"{NOW} --encoder recurrent", 800),
 }
 """Settings of ``proto-embedding`` on the grid that were tried, by seed 0: options, iterations."""
 COMMON = "--num-trajectories 1 --eval-every 50 --eval-tasks 0"

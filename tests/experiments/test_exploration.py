@@ -104,9 +104,13 @@ def test_what_was_tried_is_what_its_name_says(name: str) -> None:
     problem: Any = _parse(
         [*command_of(WORLDS["grid"], "proto-embedding", own), "--iterations", "1"]
     ).problem
-    weight = problem.algorithm.entropy_coefficient
-    assert f"entropy {weight:g}" in name
-    assert problem.sampling.meta_batch_size == (128 if "128 tasks" in name else 512)
+    algorithm, as_now = problem.algorithm, name.startswith("as in the table")
+    assert algorithm.finite_horizon == (as_now and "without --finite-horizon" not in name)
+    assert (algorithm.encoder == "recurrent") == ("recurrent" in name)
+    assert (f"entropy {algorithm.entropy_coefficient:g}" in name) or as_now
+    assert (problem.sampling.discount == 1) == ("γ 1" in name)
+    few = as_now or "128 tasks" in name
+    assert problem.sampling.meta_batch_size == (128 if few else 512)
     assert problem.env_kwargs == {"hold_out": False}
 
 
