@@ -51,7 +51,7 @@ def references(learner: str, setting: str, norm: str) -> tuple[dict[str, Any], .
     )
 
 
-GRADIENT = ["--train-queries", "5", "--lr", "0.003"]
+GRADIENT = ["--inner-lr", "2.0", "--train-queries", "5", "--lr", "0.003"]
 METRIC = Plan(["--train-ways", "60", "--train-queries", "5"], ("5w1s", "5w5s"))
 TABLE = Table(
     name="omniglot",

@@ -102,10 +102,8 @@ class AdaptedClassifierConfig(FewShotConfig):
     under the same parameters (inductive)."""
     meta_batch_size: Count = 4
     """Episodes of a meta-iteration."""
-    inner_lr: NonNegative | None = None
-    """Step size α, by default 2.0 for grey images, 0.05 for coloured ones; as the papers have it.
-    0.01 for a regression, 0.4 for tables. It is for the mean loss; where it is learned, its start.
-    """
+    inner_lr: NonNegative = 0.4
+    """Step size α of adaptation, for the mean loss; where it is learned, its start."""
     num_inner_steps: Count = 5
     """Gradient steps of adaptation in training."""
     num_test_steps: Count = 10
@@ -128,16 +126,6 @@ class AdaptedClassifierConfig(FewShotConfig):
     w_c = 2 p_c, b_c = -||p_c||² (Triantafillou et al. 2020)."""
     compile: bool = False
     """Compile the meta-gradient (mlp backbone; needs a C++ compiler; half a minute a shape)."""
-
-    def inner_lr_for(self, shape: tuple[int, ...], *, regression: bool) -> float:
-        """Step size α for examples of a shape, images being ``[C, H, W]``."""
-        if self.inner_lr is not None:
-            return self.inner_lr
-        if regression:
-            return 0.01
-        if len(shape) != 3:
-            return 0.4
-        return 2.0 if shape[0] == 1 else 0.05
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

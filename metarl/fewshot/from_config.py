@@ -146,8 +146,6 @@ def make_learner(
         generator = Streams(seed, "training").torch("head")
         norm_steps = algorithm.num_inner_steps if algorithm.step_norms else 0
         network = HeadedNetwork(backbone, problem.num_outputs, head, generator, norm_steps)
-        inner_lr = algorithm.inner_lr_for(problem.shape, regression=problem.regression)
-        algorithm = replace(algorithm, inner_lr=inner_lr)
     elif problem.regression:
         raise ValueError(f"{name} classifies, and these data are a regression; use maml")
     if isinstance(algorithm, R2D2Config):

@@ -215,8 +215,6 @@ class MAMLClassifier(FewShotLearner):
 
 def _inner_rule(config: AdaptedClassifierConfig) -> SGD:
     """Gradient descent as the config wants it."""
-    if config.inner_lr is None:
-        raise ValueError("inner_lr has no default where no data are known; give it")
     sizes: dict[str, float | LearnedStepSizes] = {
         "none": config.inner_lr,
         "parameter": LearnedStepSizes(config.inner_lr),

@@ -293,11 +293,7 @@ class SB3Learner:
     def _make_trials(
         self, env: TaskVecEnv, recorder: TrialRecorder, *, training: bool = False
     ) -> TrialVecEnv:
-        return TrialVecEnv(
-            env,
-            self._context(env, training=training),
-            action_scale=self.collection.action_scale,
-            episodes=self.config.episodes,
-            finite_horizon=self.config.finite_horizon,
-            observer=recorder,
-        )
+        config = self.config
+        options = {"episodes": config.episodes, "finite_horizon": config.finite_horizon}
+        scale, context = self.collection.action_scale, self._context(env, training=training)
+        return TrialVecEnv(env, context, action_scale=scale, observer=recorder, **options)

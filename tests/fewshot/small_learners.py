@@ -34,11 +34,8 @@ def small_settings(name: str) -> dict[str, Any]:
     """Few tasks and steps; k-NN on trained features, of neighbours that differ in their weights."""
     if name == "knn":
         return {"features": "trained", "num_neighbours": 5}
-    config = PRESETS[name].config
-    if isinstance(config, AdaptedClassifierConfig):
-        inner_lr = 0.4 if config.inner_lr is None else config.inner_lr
-        steps = {"num_inner_steps": 2, "num_test_steps": 3}
-        return {"inner_lr": inner_lr, "meta_batch_size": 2, **steps}
+    if isinstance(PRESETS[name].config, AdaptedClassifierConfig):
+        return {"num_inner_steps": 2, "num_test_steps": 3, "meta_batch_size": 2}
     return {"num_test_steps": 10} if name.startswith("baseline") else {}
 
 

@@ -1,6 +1,5 @@
 """MAML and its relatives: an independent loop over tasks, and identities of every relative."""
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -345,7 +344,7 @@ def test_more_steps_than_trained(name: str) -> None:
 def test_another_rule_adapts_in_another_way() -> None:
     """Momentum with μ = 0 is MAML's own rule, and with more it is not."""
     episodes = draw(2)
-    config, source = MAMLClassifierConfig(inner_lr=0.4, num_inner_steps=2), make_source()
+    config, source = MAMLClassifierConfig(num_inner_steps=2), make_source()
     sampler = FixedSampler(source, num_ways=WAYS, num_shots=2, num_queries=4)
     paths = []
     for rule in (None, Momentum(0.4, momentum=0.0), Momentum(0.4)):
@@ -374,28 +373,3 @@ def test_a_compiled_meta_gradient_is_the_same(name: str, monkeypatch: pytest.Mon
 def test_compiled_code_is_in_full_precision() -> None:
     with pytest.raises(ValueError, match="leave out compile or precision bf16"):
         make_small("maml", MLP, compile=True, precision="bf16")
-
-
-@pytest.mark.parametrize(
-    ("shape", "regression", "expected"),
-    [
-        ((1, 28, 28), False, 2.0),
-        ((3, 84, 84), False, 0.05),
-        ((10,), False, 0.4),
-        ((1,), True, 0.01),
-    ],
-)
-def test_the_step_size_is_the_papers_for_such_data(
-    shape: tuple[int, ...], regression: bool, expected: float
-) -> None:
-    """5 x 0.4 for characters and 5 x 0.01 for photographs, as the authors sum over ways; 0.01."""
-    config = MAMLClassifierConfig()
-    assert config.inner_lr_for(shape, regression=regression) == expected
-    assert replace(config, inner_lr=0.3).inner_lr_for(shape, regression=regression) == 0.3
-
-
-def test_a_learner_has_the_step_size_of_its_data() -> None:
-    learner = make_small("maml", MLP, inner_lr=None)
-    assert learner.config.inner_lr == 2.0
-    learned = make_small("maml++", MLP, inner_lr=None)
-    assert all((size == 2.0).all() for size in learned.step_sizes.values())
