@@ -16,16 +16,16 @@ import tyro
 from fewshot_rows import Budget, Plan, Table, make_rows
 
 METRIC = Plan(["--train-ways", "40", "--train-queries", "5"], ("5w1s", "5w5s"))
-GRADIENT = Plan(
-    ["--inner-lr", "2.0", "--train-queries", "5", "--lr", "0.003"], ("5w1s", "5w5s", "20w1s")
-)
+SETTINGS = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1)}
+STARTED = Plan(["--train-queries", "5", "--lr", "0.003"], tuple(SETTINGS))
+GRADIENT = Plan([*STARTED.options, "--inner-lr", "2.0"], tuple(SETTINGS))
 TABLE = Table(
     name="glyphs",
     data=["--data", "glyphs"],
     network=["--filters", "32", "--downsample", "stride"],
     backbone="conv4, 32 filters, strided",
     images=432_000,
-    settings={"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1)},
+    settings=SETTINGS,
     plans={
         "protonet": METRIC,
         "matching": METRIC,
@@ -35,7 +35,7 @@ TABLE = Table(
         "anil": GRADIENT,
         "maml++": GRADIENT,
         "meta-sgd": GRADIENT,
-        "proto-maml": GRADIENT,
+        "proto-maml": STARTED,
         "reptile": Plan(
             ["--train-shots", "10", "--train-queries", "5", "--inner-batch-size", "20"]
         ),
