@@ -52,6 +52,10 @@ class Table(NamedTuple):
 class Budget:
     """How much of a table is made."""
 
+    only: tuple[str, ...] = ()
+    """Names of the learners; all by default."""
+    settings: tuple[str, ...] = ()
+    """Which ways and shots; all by default."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Of training."""
     images: int | None = None
@@ -93,6 +97,13 @@ def images_an_iteration(command: list[str]) -> int:
     return int(algorithm.meta_batch_size * ways * (shots + queries))
 
 
+def make_table(table: Table, budget: Budget, where: tuple[str, ...] = ()) -> None:
+    """The rows that were asked for, setting by setting; see :func:`make_rows`."""
+    for setting in budget.settings or table.settings:
+        for learner in budget.only or table.plans:
+            make_rows(table, learner, setting, budget, where)
+
+
 def make_rows(
     table: Table, learner: str, setting: str, budget: Budget, where: tuple[str, ...] = ()
 ) -> None:
@@ -111,8 +122,10 @@ def make_rows(
     iterations = max(1, round((budget.images or table.images) / each)) if each else 1
     schedule = ["--eval-every", str(max(1, iterations // 10)), "--eval-tasks", "0"]
     found: dict[str, list[dict[str, Any]]] = {}
-    for seed in budget.seeds:
-        folder = budget.output / table.name / learner / start / str(seed)
+    runs = budget.output / table.name / learner / start
+    last = runs.glob(f"*/*/checkpoints/iteration_{iterations:08d}.pt")
+    for seed in sorted({*budget.seeds, *(int(path.parents[2].name) for path in last)}):
+        folder = runs / str(seed)
         arguments = [*command, *where, *schedule, "--seed", str(seed)]
         run = trained(folder, arguments, iterations, budget.time_limit)
         if not finished(run, iterations):

@@ -10,10 +10,8 @@ adapt by gradients: the inner one is that of the MAML authors for this network, 
 so few iterations.
 """
 
-from dataclasses import dataclass
-
 import tyro
-from fewshot_rows import Budget, Plan, Table, make_rows
+from fewshot_rows import Budget, Plan, Table, make_table
 
 METRIC = Plan(["--train-ways", "40", "--train-queries", "5"], ("5w1s", "5w5s"))
 SETTINGS = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1)}
@@ -47,22 +45,5 @@ TABLE = Table(
 )
 
 
-@dataclass(frozen=True)
-class Options(Budget):
-    """Train and evaluate, learner by learner."""
-
-    only: tuple[str, ...] = tuple(TABLE.plans)
-    """Names of the learners."""
-    settings: tuple[str, ...] = tuple(TABLE.settings)
-    """Which ways and shots."""
-
-
-def experiment(options: Options) -> None:
-    """The learners that were asked for, setting by setting, seed by seed."""
-    for setting in options.settings:
-        for learner in options.only:
-            make_rows(TABLE, learner, setting, options)
-
-
 if __name__ == "__main__":
-    experiment(tyro.cli(Options))
+    make_table(TABLE, tyro.cli(Budget))

@@ -323,3 +323,10 @@ def test_bad_numbers_are_refused(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValidationError) as error:
         make()
     assert re.match(message, complaint(error.value))
+
+
+@pytest.mark.parametrize("finite", [True, False])
+def test_learners_train_with_the_horizon_of_their_config(finite: bool) -> None:
+    learner = make_learner("rl2", changes={"finite_horizon": finite})
+    trials: Any = learner.env.venv
+    assert trials.finite_horizon is finite
